@@ -1,0 +1,315 @@
+//! Architectures: what a network looks like, without any framework.
+//!
+//! A file carries its architecture in its [`Description`](crate::Description), so that nothing is asked twice. From it
+//! follow the parameter names and shapes (PyTorch's), and how channels are wired: each layer reads one *node group* and
+//! writes another; layers whose outputs are added share a group.
+
+use serde::{Deserialize, Serialize};
+
+use crate::CarrierShape;
+
+/// Shape of one input image: channels, height, width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "[u32; 3]", into = "[u32; 3]")]
+pub struct ImageShape {
+    /// Colour channels.
+    pub channels: u32,
+    /// Rows.
+    pub height: u32,
+    /// Columns.
+    pub width: u32,
+}
+
+impl ImageShape {
+    /// Number of values of one image.
+    pub fn size(&self) -> usize {
+        self.channels as usize * self.height as usize * self.width as usize
+    }
+}
+
+impl From<[u32; 3]> for ImageShape {
+    fn from([channels, height, width]: [u32; 3]) -> Self {
+        Self { channels, height, width }
+    }
+}
+
+impl From<ImageShape> for [u32; 3] {
+    fn from(s: ImageShape) -> Self {
+        [s.channels, s.height, s.width]
+    }
+}
+
+/// A network that counterfoil can train, and whose channels it knows how to follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Architecture {
+    /// Linear layers `fc1` … `fcN` with ReLU between them, on the flattened image.
+    Mlp {
+        /// Input image.
+        input: ImageShape,
+        /// Widths of the hidden layers.
+        hidden: Vec<u32>,
+        /// Number of classes.
+        classes: u32,
+    },
+    /// The CIFAR ResNet-20 of He et al. 2015 (arXiv 1512.03385, section 4.2) with option-A shortcuts: three stages of
+    /// three basic blocks, of `width`, 2 `width` and 4 `width` channels; tensor names as in akamaster's PyTorch version.
+    Resnet20 {
+        /// Input image.
+        input: ImageShape,
+        /// Channels of the first stage, 16 in the paper.
+        width: u32,
+        /// Number of classes.
+        classes: u32,
+    },
+}
+
+/// What a layer computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerKind {
+    /// 2-D convolution without bias, followed by the batch norm named by [`Layer::norm`].
+    Conv {
+        /// Step in both directions.
+        stride: u32,
+        /// Zeros added on every side.
+        padding: u32,
+    },
+    /// Linear layer with bias.
+    Linear,
+}
+
+/// One weight-carrying layer and its place in the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// Module name: the weight tensor is `NAME.weight`.
+    pub name: String,
+    /// Shape of its weight.
+    pub shape: CarrierShape,
+    /// What it computes.
+    pub kind: LayerKind,
+    /// Module name of the batch norm behind it, if any.
+    pub norm: Option<String>,
+    /// Node group it reads.
+    pub from: usize,
+    /// Node group it writes (adds to, where several layers write it).
+    pub to: usize,
+    /// Whether finders prune it by default: not the first convolution, not the classifier (Chen et al. 2021).
+    pub prunable: bool,
+}
+
+impl Layer {
+    /// Name of its weight tensor.
+    pub fn weight(&self) -> String {
+        format!("{}.weight", self.name)
+    }
+}
+
+/// A channel that is passed on without a weight: channel c of `from` is added to channel c + `offset` of `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortcut {
+    /// Node group that is read.
+    pub from: usize,
+    /// Node group that is added to.
+    pub to: usize,
+    /// Where channel 0 arrives.
+    pub offset: u32,
+}
+
+impl Architecture {
+    /// Input image.
+    pub fn input(&self) -> ImageShape {
+        match self {
+            Self::Mlp { input, .. } | Self::Resnet20 { input, .. } => *input,
+        }
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> u32 {
+        match self {
+            Self::Mlp { classes, .. } | Self::Resnet20 { classes, .. } => *classes,
+        }
+    }
+
+    /// The name a user gives with `--arch`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mlp { .. } => "mlp",
+            Self::Resnet20 { .. } => "resnet20",
+        }
+    }
+
+    /// Its layers in the order in which they compute. Node group 0 is the input, the highest the classes.
+    pub fn layers(&self) -> Vec<Layer> {
+        match self {
+            Self::Mlp { input, hidden, classes } => mlp_layers(*input, hidden, *classes),
+            Self::Resnet20 { input, width, classes } => resnet20_layers(*input, *width, *classes),
+        }
+    }
+
+    /// Its weightless channel connections (option-A shortcuts between stages; within a stage, groups are shared).
+    pub fn shortcuts(&self) -> Vec<Shortcut> {
+        match self {
+            Self::Mlp { .. } => Vec::new(),
+            Self::Resnet20 { width, .. } => {
+                let streams: Vec<usize> = (0..3).map(resnet20_stream).collect();
+                (0..2).map(|s| Shortcut { from: streams[s], to: streams[s + 1], offset: (width << s) / 2 }).collect()
+            }
+        }
+    }
+
+    /// Recognises a network without a description by its tensors: (name, shape) pairs, shared prefix removed.
+    ///
+    /// `input` is needed where the tensors do not tell it: the image size of a convolutional network.
+    pub fn recognise(tensors: &[(&str, &[usize])], input: ImageShape) -> Option<Self> {
+        let shape_of = |name: &str| tensors.iter().find(|(n, _)| *n == name).map(|(_, shape)| *shape);
+        let carriers = tensors.iter().filter(|(_, shape)| CarrierShape::of_tensor(shape).is_some()).count();
+        let matches = |candidate: &Self| {
+            let layers = candidate.layers();
+            layers.len() == carriers
+                && layers.iter().all(|l| shape_of(&l.weight()).and_then(CarrierShape::of_tensor) == Some(l.shape))
+        };
+        let resnet20 = || {
+            let (&[width, channels, 3, 3], &[classes, _]) = (shape_of("conv1.weight")?, shape_of("linear.weight")?)
+            else {
+                return None;
+            };
+            let input = ImageShape { channels: u32::try_from(channels).ok()?, ..input };
+            let (width, classes) = (u32::try_from(width).ok()?, u32::try_from(classes).ok()?);
+            // A bound keeps `width << 2` from overflowing on a hostile file.
+            (width <= 1 << 16).then_some(Self::Resnet20 { input, width, classes })
+        };
+        let mlp = || {
+            let widths: Vec<u32> = (1..)
+                .map_while(|i| shape_of(&format!("fc{i}.weight")))
+                .map(|shape| shape.first().and_then(|&d| u32::try_from(d).ok()))
+                .collect::<Option<_>>()?;
+            let (&classes, hidden) = widths.split_last()?;
+            Some(Self::Mlp { input, hidden: hidden.to_vec(), classes })
+        };
+        resnet20().or_else(mlp).filter(matches)
+    }
+}
+
+fn mlp_layers(input: ImageShape, hidden: &[u32], classes: u32) -> Vec<Layer> {
+    let mut inp = u32::try_from(input.size()).unwrap_or(u32::MAX);
+    let widths = hidden.iter().copied().chain([classes]);
+    widths
+        .enumerate()
+        .map(|(i, out)| {
+            let shape = CarrierShape { out, inp, height: 1, width: 1 };
+            inp = out;
+            Layer {
+                name: format!("fc{}", i + 1),
+                shape,
+                kind: LayerKind::Linear,
+                norm: None,
+                from: i,
+                to: i + 1,
+                prunable: i < hidden.len(),
+            }
+        })
+        .collect()
+}
+
+/// Groups: 0 input; then for each stage its stream and its blocks' three hidden groups; 13 the classes.
+fn resnet20_stream(stage: usize) -> usize {
+    1 + 4 * stage
+}
+
+fn resnet20_layers(input: ImageShape, width: u32, classes: u32) -> Vec<Layer> {
+    let conv = |name: String, norm: String, [out, inp]: [u32; 2], stride: u32, [from, to]: [usize; 2]| Layer {
+        prunable: from != 0,
+        name,
+        shape: CarrierShape { out, inp, height: 3, width: 3 },
+        kind: LayerKind::Conv { stride, padding: 1 },
+        norm: Some(norm),
+        from,
+        to,
+    };
+    let first = [0, resnet20_stream(0)];
+    let mut layers = vec![conv("conv1".into(), "bn1".into(), [width, input.channels], 1, first)];
+    for stage in 0..3 {
+        let out = width << stage;
+        let stream = resnet20_stream(stage);
+        for block in 0..3 {
+            let (inp, from, stride) = match (stage, block) {
+                (1.., 0) => (out / 2, resnet20_stream(stage - 1), 2),
+                _ => (out, stream, 1),
+            };
+            let hidden = stream + 1 + block;
+            let at = format!("layer{}.{block}", stage + 1);
+            layers.push(conv(format!("{at}.conv1"), format!("{at}.bn1"), [out, inp], stride, [from, hidden]));
+            layers.push(conv(format!("{at}.conv2"), format!("{at}.bn2"), [out, out], 1, [hidden, stream]));
+        }
+    }
+    layers.push(Layer {
+        name: "linear".into(),
+        shape: CarrierShape { out: classes, inp: width << 2, height: 1, width: 1 },
+        kind: LayerKind::Linear,
+        norm: None,
+        from: resnet20_stream(2),
+        to: resnet20_stream(3),
+        prunable: false,
+    });
+    layers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CIFAR: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
+
+    #[test]
+    fn resnet20_has_the_papers_270_thousand_weights() {
+        let net = Architecture::Resnet20 { input: CIFAR, width: 16, classes: 10 };
+        let weights: usize = net.layers().iter().map(|l| l.shape.size()).sum();
+        assert_eq!(weights, 432 + 267_264 + 640);
+        assert_eq!(net.layers().len(), 20);
+        let strided = net.layers().iter().filter(|l| matches!(l.kind, LayerKind::Conv { stride: 2, .. })).count();
+        assert_eq!(strided, 2);
+    }
+
+    #[test]
+    fn layers_that_share_a_group_agree_on_its_width() {
+        let input = ImageShape { channels: 1, height: 8, width: 8 };
+        for net in [
+            Architecture::Resnet20 { input, width: 4, classes: 10 },
+            Architecture::Mlp { input, hidden: vec![30, 20], classes: 10 },
+        ] {
+            let mut widths = std::collections::BTreeMap::new();
+            for layer in net.layers() {
+                assert_eq!(*widths.entry(layer.to).or_insert(layer.shape.out), layer.shape.out, "{layer:?}");
+                if layer.from != 0 {
+                    assert_eq!(widths[&layer.from], layer.shape.inp, "{layer:?}");
+                }
+            }
+            for s in net.shortcuts() {
+                assert_eq!(widths[&s.from] * 2, widths[&s.to]);
+                assert_eq!(s.offset * 2, widths[&s.from]);
+            }
+        }
+    }
+
+    #[test]
+    fn networks_are_recognised_by_their_tensors_and_nothing_else_is() {
+        let nets = [
+            Architecture::Resnet20 { input: CIFAR, width: 16, classes: 10 },
+            Architecture::Mlp { input: CIFAR, hidden: vec![300, 100], classes: 10 },
+        ];
+        for net in nets {
+            let tensors: Vec<(String, Vec<usize>)> = net
+                .layers()
+                .iter()
+                .map(|l| {
+                    let [o, i, h, w] = <[u32; 4]>::from(l.shape).map(|d| d as usize);
+                    (l.weight(), if l.kind == LayerKind::Linear { vec![o, i] } else { vec![o, i, h, w] })
+                })
+                .collect();
+            let mut pairs: Vec<(&str, &[usize])> = tensors.iter().map(|(n, s)| (n.as_str(), &s[..])).collect();
+            assert_eq!(Architecture::recognise(&pairs, CIFAR), Some(net));
+            pairs.remove(1);
+            assert_eq!(Architecture::recognise(&pairs, CIFAR), None);
+        }
+    }
+}
