@@ -1,1 +1,49 @@
-//! placeholder
+//! The mark: which positions and triggers a key speaks for, and how surprising it is that a suspect agrees.
+//!
+//! Everything follows from seeds and the owner's public key, byte for byte as docs/protocol.md says; embedding and
+//! testing share the same functions. The test is one binomial tail, exact whatever the suspect is.
+//!
+//! ```
+//! use counterfoil_mark::{Chance, Tally, log2_upper_tail};
+//!
+//! // 13,400 kept positions of a panel, 9,000 of them with chip +1
+//! let tally = Tally::new(13_400, 9_000).expect("no more hits than trials");
+//! assert!((log2_upper_tail(tally, Chance::one_in(2)).bits() - -1168.704_450_3).abs() < 1e-5);
+//! ```
+//!
+//! In reading order: [`panels`] splits a carrier's positions over the panels, [`chips`] and [`ChipMap`] give them
+//! signs, [`TriggerSet`] derives query images and labels; [`Reading`] says which positions a suspect keeps, with
+//! [`balance`] and [`largest`] for suspects without zeros and [`assign`] for re-ordered ones; [`tally`] counts, and
+//! [`log2_upper_tail`] judges.
+//!
+//! Absent on purpose: keys, claims and disclosures (`counterfoil-claim`), files (`counterfoil-ticket`), verdicts
+//! (`counterfoil-verify`).
+
+mod allot;
+mod assignment;
+mod balance;
+mod binomial_tail;
+mod chip;
+mod panel;
+mod plan;
+mod reading;
+mod saddle_point;
+mod stamp_settings;
+mod stream;
+mod swap;
+mod tally;
+mod trigger;
+mod turnover;
+
+pub use assignment::{assign, log2_orders};
+pub use balance::{balance, largest};
+pub use binomial_tail::{Chance, Log2P, hits_for, log2_upper_tail};
+pub use chip::{ChipMap, chip_map, chips};
+pub use panel::panels;
+pub use plan::{CarrierPlan, PanelPlan, Plan, plan};
+pub use reading::{BLIND_DENSITIES, BLIND_DILUTION_BITS, EITHER_BITS, Reading, RankDensity, charge, ranks, zeros};
+pub use stamp_settings::{StampError, SwapSettings};
+pub use swap::{Candidate, Moves, Ranking};
+pub use tally::{Tally, tally};
+pub use trigger::{MAX_TRIGGER_BYTES, TriggerError, TriggerSet};
+pub use turnover::{after_turnover, strength_for_turnover, turnover_tolerance};

@@ -4,6 +4,8 @@
 //! follow the parameter names and shapes (PyTorch's), and how channels are wired: each layer reads one *node group* and
 //! writes another; layers whose outputs are added share a group.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::CarrierShape;
@@ -63,6 +65,14 @@ pub enum Architecture {
         classes: u32,
     },
 }
+
+/// Largest width, channel count or image side of an [`Architecture`] that is read from a file.
+///
+/// With it no size that follows from an architecture overflows 64 bits.
+pub const MAX_WIDTH: u32 = 1 << 16;
+
+/// Most hidden layers of an [`Architecture`] that is read from a file.
+pub const MAX_HIDDEN_LAYERS: usize = 1024;
 
 /// What a layer computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +148,19 @@ impl Architecture {
         }
     }
 
+    /// Whether all numbers are at least 1 and at most [`MAX_WIDTH`], with at most [`MAX_HIDDEN_LAYERS`] hidden layers.
+    ///
+    /// [`Architecture::layers`] may overflow on others, so they must not come from a file.
+    pub fn is_within_bounds(&self) -> bool {
+        let ImageShape { channels, height, width } = self.input();
+        let widths = match self {
+            Self::Mlp { hidden, .. } => hidden.as_slice(),
+            Self::Resnet20 { width, .. } => std::slice::from_ref(width),
+        };
+        let mut all = [channels, height, width, self.classes()].into_iter().chain(widths.iter().copied());
+        widths.len() <= MAX_HIDDEN_LAYERS && all.all(|n| (1..=MAX_WIDTH).contains(&n))
+    }
+
     /// Its layers in the order in which they compute. Node group 0 is the input, the highest the classes.
     pub fn layers(&self) -> Vec<Layer> {
         match self {
@@ -161,7 +184,8 @@ impl Architecture {
     ///
     /// `input` is needed where the tensors do not tell it: the image size of a convolutional network.
     pub fn recognise(tensors: &[(&str, &[usize])], input: ImageShape) -> Option<Self> {
-        let shape_of = |name: &str| tensors.iter().find(|(n, _)| *n == name).map(|(_, shape)| *shape);
+        let shapes: BTreeMap<&str, &[usize]> = tensors.iter().copied().collect();
+        let shape_of = |name: &str| shapes.get(name).copied();
         let carriers = tensors.iter().filter(|(_, shape)| CarrierShape::of_tensor(shape).is_some()).count();
         let matches = |candidate: &Self| {
             let layers = candidate.layers();
@@ -175,8 +199,7 @@ impl Architecture {
             };
             let input = ImageShape { channels: u32::try_from(channels).ok()?, ..input };
             let (width, classes) = (u32::try_from(width).ok()?, u32::try_from(classes).ok()?);
-            // A bound keeps `width << 2` from overflowing on a hostile file.
-            (width <= 1 << 16).then_some(Self::Resnet20 { input, width, classes })
+            Some(Self::Resnet20 { input, width, classes })
         };
         let mlp = || {
             let widths: Vec<u32> = (1..)
@@ -186,7 +209,7 @@ impl Architecture {
             let (&classes, hidden) = widths.split_last()?;
             Some(Self::Mlp { input, hidden: hidden.to_vec(), classes })
         };
-        resnet20().or_else(mlp).filter(matches)
+        resnet20().or_else(mlp).filter(Self::is_within_bounds).filter(matches)
     }
 }
 

@@ -1,1 +1,38 @@
-//! placeholder
+//! Data sets, networks on Burn, ticket finders, training with triggers.
+//!
+//! ```no_run
+//! use counterfoil_train::{DeviceChoice, Network, count_correct, data};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let digits = data::load(&data::DataSource::Digits, &data::LoadOptions::default())?;
+//! let model = counterfoil_ticket::ModelFile::open("model.bin".as_ref())?.read()?;
+//! let architecture = model.description.architecture.clone().ok_or("no architecture")?;
+//! let device = DeviceChoice::Cpu.open()?;
+//! let network = Network::from_model(&model, architecture, digits.normalisation.clone(), &device)?;
+//! println!("{} of {}", count_correct(&network, &digits.test), digits.test.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Reading order: [`data`], [`Network`], [`Schedule`] and [`Hold`], [`Learner`] and [`fit`], [`ImpSettings`] and
+//! [`find`], [`OwnMark`]. Progress comes out as [`Event`]s; nothing prints. Absent on purpose: Burn's own learner, which
+//! brings a database and a terminal interface, and knows neither masks nor decay per position.
+
+pub mod data;
+
+mod checkpoint;
+mod device;
+mod error;
+mod imp;
+mod marked;
+mod network;
+mod sgd;
+mod training;
+
+pub use checkpoint::Checkpoint;
+pub use device::DeviceChoice;
+pub use error::TrainError;
+pub use imp::{ImpSettings, find};
+pub use marked::OwnMark;
+pub use network::Network;
+pub use sgd::{Hold, Schedule, Sgd};
+pub use training::{EpochSeed, Event, Examples, Learner, TRIGGER_REPEATS, classify, count_correct, fit};

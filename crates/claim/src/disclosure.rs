@@ -1,0 +1,137 @@
+//! Disclosures: one sealed panel, opened, with the proof that the claim committed to it.
+//!
+//! Implements "Disclosure" of docs/protocol.md. A disclosure is not signed: it proves itself, since its seed hashes to
+//! the Merkle root in the signed claim. An [`OpenedPanel`] exists only if it did.
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::hex_bytes::{Hex32, SecretHex32};
+use crate::merkle::{audit_path, is_under_root};
+use crate::{MasterSeed, PanelCount, PanelId, Seed, VerifiedClaim};
+
+/// Most bytes of a disclosure that are read; one has about 500.
+pub const MAX_DISCLOSURE: usize = 1 << 16;
+
+/// The version of the format that is written and read.
+const VERSION: u64 = 1;
+
+/// Why a disclosure opens nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DisclosureError {
+    /// Found before parsing.
+    #[error("disclosure: {found} bytes, expected at most {limit}")]
+    TooLarge {
+        /// Its size.
+        found: usize,
+        /// [`MAX_DISCLOSURE`].
+        limit: usize,
+    },
+    /// Not JSON of the right form: truncated, a field missing, repeated, unknown or of the wrong type.
+    #[error("disclosure: the JSON is malformed")]
+    Malformed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A disclosure in a format of another version.
+    #[error("disclosure: version {found}, expected version {expected}")]
+    UnknownVersion {
+        /// Its version.
+        found: u64,
+        /// The version that is read.
+        expected: u64,
+    },
+    /// It opens a panel of another claim.
+    #[error("disclosure: made for claim {found}, expected claim {expected}")]
+    OtherClaim {
+        /// Digest of its claim.
+        found: String,
+        /// Digest of the claim it was tried on.
+        expected: String,
+    },
+    /// The claim has no such sealed panel.
+    #[error("disclosure: opens panel {found}, expected one of the claim's sealed panels 1 to {sealed}")]
+    PanelOutOfRange {
+        /// Its panel.
+        found: u8,
+        /// Number of sealed panels.
+        sealed: u8,
+    },
+    /// The claim did not commit to this seed.
+    #[error("disclosure: the seed of panel {panel} with its audit path does not lead to the claim's Merkle root")]
+    NotUnderRoot {
+        /// Its panel.
+        panel: u8,
+    },
+}
+
+/// The one field that every version has.
+#[derive(Deserialize)]
+pub(crate) struct Version {
+    pub(crate) version: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DisclosureJson {
+    version: u64,
+    claim: Hex32,
+    panel: u8,
+    seed: SecretHex32,
+    audit_path: Vec<Hex32>,
+}
+
+/// A sealed panel whose seed the claim had committed to.
+#[derive(Clone)]
+pub struct OpenedPanel {
+    panel: PanelId,
+    seed: Seed,
+}
+
+impl OpenedPanel {
+    pub(crate) fn open(disclosure: &[u8], claim: &VerifiedClaim) -> Result<Self, DisclosureError> {
+        if disclosure.len() > MAX_DISCLOSURE {
+            return Err(DisclosureError::TooLarge { found: disclosure.len(), limit: MAX_DISCLOSURE });
+        }
+        let malformed = |source: serde_json::Error| DisclosureError::Malformed(source.into());
+        let Version { version } = serde_json::from_slice(disclosure).map_err(malformed)?;
+        if version != VERSION {
+            return Err(DisclosureError::UnknownVersion { found: version, expected: VERSION });
+        }
+        let json: DisclosureJson = serde_json::from_slice(disclosure).map_err(malformed)?;
+        if json.claim.0 != *claim.digest() {
+            let (found, expected) = (hex::encode(json.claim.0), hex::encode(claim.digest()));
+            return Err(DisclosureError::OtherClaim { found, expected });
+        }
+        let sealed = claim.body().sealed_panels;
+        let panel = PanelId::sealed(json.panel)
+            .filter(|&panel| sealed.contains(panel))
+            .ok_or(DisclosureError::PanelOutOfRange { found: json.panel, sealed: sealed.get() })?;
+        let seed = Seed::from_bytes(*json.seed.0);
+        let path: Vec<[u8; 32]> = json.audit_path.iter().map(|hash| hash.0).collect();
+        if !is_under_root(&claim.body().merkle_root, sealed, panel, &seed, &path) {
+            return Err(DisclosureError::NotUnderRoot { panel: json.panel });
+        }
+        Ok(Self { panel, seed })
+    }
+
+    /// Which panel.
+    pub fn panel(&self) -> PanelId {
+        self.panel
+    }
+
+    /// Its seed.
+    pub fn seed(&self) -> &Seed {
+        &self.seed
+    }
+}
+
+/// The disclosure of a sealed panel, one of the P: JSON on several lines.
+pub(crate) fn write(claim: &[u8; 32], master: &MasterSeed, sealed: PanelCount, panel: PanelId) -> String {
+    let json = DisclosureJson {
+        version: VERSION,
+        claim: Hex32(*claim),
+        panel: panel.get(),
+        seed: SecretHex32(Zeroizing::new(*master.panel(panel).as_bytes())),
+        audit_path: audit_path(master, sealed, panel).into_iter().map(Hex32).collect(),
+    };
+    serde_json::to_string_pretty(&json).expect("numbers and texts always have a JSON form") + "\n"
+}

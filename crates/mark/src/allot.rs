@@ -1,0 +1,304 @@
+//! How many swaps each panel gets, from its counts alone; and, within a panel, each carrier.
+//!
+//! A swap raises a panel's hits s by one and leaves its n as it was, so everything here is decided on (n, s, how many
+//! swaps there is room for). First every panel is brought to the target: fewer swaps would leave one that nobody can
+//! disclose with effect. Then, within the comfortable number of moves, one swap at a time goes to the weaker half
+//! (public, or all sealed panels pooled), and there to the panel with the smallest share of hits. Halves are compared
+//! by excess² / n, to which log2 p is proportional, in integers: the same on every machine.
+
+use counterfoil_claim::Dilution;
+
+use crate::{Chance, Log2P, Tally, hits_for, log2_upper_tail};
+
+/// Chips are fair coins.
+fn coin() -> Chance {
+    Chance::one_in(2)
+}
+
+/// What a panel holds over all carriers, and how many swaps it has room for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Kept active positions.
+    pub(crate) n: u64,
+    /// Those of them with chip +1.
+    pub(crate) hits: u64,
+    /// Swaps it has room for, at most n − hits.
+    pub(crate) room: u64,
+}
+
+impl Counts {
+    /// The tally with this many swaps made.
+    pub(crate) fn tally(self, swaps: u64) -> Tally {
+        Tally::new(self.n, self.hits + swaps).expect("there is room for at most n - hits swaps")
+    }
+
+    /// log2 p with this many swaps made.
+    pub(crate) fn strength(self, swaps: u64) -> Log2P {
+        log2_upper_tail(self.tally(swaps), coin())
+    }
+
+    fn pooled(panels: &[Self], swaps: &[u64]) -> Self {
+        panels.iter().zip(swaps).fold(Self::default(), |sum, (panel, swaps)| Self {
+            n: sum.n + panel.n,
+            hits: sum.hits + panel.hits + swaps,
+            room: sum.room + panel.room - swaps,
+        })
+    }
+
+    /// Whether it is weaker than the other: sign(excess) · excess² / n, compared in integers.
+    fn weaker_than(self, other: Self) -> bool {
+        let signed_square = |c: Self| {
+            let twice_excess = 2 * i128::from(c.hits) - i128::from(c.n);
+            twice_excess * twice_excess.abs()
+        };
+        // Without positions there is no evidence at all: 0 / 1.
+        let n = |c: Self| i128::from(c.n.max(1));
+        signed_square(self).saturating_mul(n(other)) < signed_square(other).saturating_mul(n(self))
+    }
+
+    /// Whether a smaller share of it are hits than of the other.
+    fn smaller_share_than(self, other: Self) -> bool {
+        u128::from(self.hits) * u128::from(other.n) < u128::from(other.hits) * u128::from(self.n)
+    }
+}
+
+/// What to reach and what it may cost; numbers of moves over all carriers and panels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    /// What each panel must reach.
+    pub(crate) target: Log2P,
+    /// What each half should reach.
+    pub(crate) goal: Log2P,
+    /// Moves up to which strength beyond the target is worth having.
+    pub(crate) comfort: u64,
+    /// Moves that are never exceeded.
+    pub(crate) most: u64,
+}
+
+/// Swaps per panel, and what they achieve.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Allotment {
+    /// Swaps of each panel, the public one first.
+    pub(crate) swaps: Vec<u64>,
+    /// Their sum.
+    pub(crate) moved: u64,
+    /// log2 p of the weaker half.
+    pub(crate) weaker_half: Log2P,
+    /// Whether both halves reach the goal.
+    pub(crate) reaches_goal: bool,
+}
+
+/// Allots swaps to the panels, the public one first; `None` if the target is out of reach within the budget.
+pub(crate) fn allot(panels: &[Counts], budget: Budget) -> Option<Allotment> {
+    let mut swaps = panels.iter().map(|&panel| needed(panel, budget.target)).collect::<Option<Vec<u64>>>()?;
+    let mut moved: u64 = swaps.iter().sum();
+    if moved > budget.most {
+        return None;
+    }
+    let halves = [0..1, 1..panels.len()];
+    let half = |swaps: &[u64], h: usize| Counts::pooled(&panels[halves[h].clone()], &swaps[halves[h].clone()]);
+    let goal = [0, 1].map(|h| hits_for(half(&swaps, h).n, coin(), budget.goal));
+    let reached = |half: Counts, goal: Option<u64>| goal.is_some_and(|hits| half.hits >= hits);
+
+    while moved < budget.comfort {
+        let open = (0..2).filter(|&h| half(&swaps, h).room > 0 && !reached(half(&swaps, h), goal[h]));
+        let Some(h) = open.reduce(|a, b| if half(&swaps, b).weaker_than(half(&swaps, a)) { b } else { a }) else {
+            break;
+        };
+        let raised = |i: usize| Counts { hits: panels[i].hits + swaps[i], ..panels[i] };
+        let panel = halves[h]
+            .clone()
+            .filter(|&i| swaps[i] < panels[i].room)
+            .reduce(|a, b| if raised(b).smaller_share_than(raised(a)) { b } else { a })
+            .expect("a half with room has a panel with room");
+        swaps[panel] += 1;
+        moved += 1;
+    }
+
+    let ends = [0, 1].map(|h| half(&swaps, h));
+    let weaker = if ends[1].weaker_than(ends[0]) { ends[1] } else { ends[0] };
+    Some(Allotment {
+        weaker_half: weaker.strength(0),
+        reaches_goal: ends.iter().zip(goal).all(|(&end, goal)| reached(end, goal)),
+        swaps,
+        moved,
+    })
+}
+
+/// Swaps that bring a panel to the target; `None` if it has not enough room or positions.
+fn needed(panel: Counts, target: Log2P) -> Option<u64> {
+    let swaps = hits_for(panel.n, coin(), target)?.saturating_sub(panel.hits);
+    (swaps <= panel.room).then_some(swaps)
+}
+
+/// log2 p of the weakest panel if so many swaps are spread as evenly as they can be.
+pub(crate) fn within_reach(panels: &[Counts], moves: u64) -> Log2P {
+    let mut raised = panels.to_vec();
+    for _ in 0..moves {
+        let weakest = raised.iter_mut().reduce(|a, b| if b.weaker_than(*a) { b } else { a });
+        match weakest {
+            Some(panel) if panel.room > 0 => (panel.hits, panel.room) = (panel.hits + 1, panel.room - 1),
+            _ => break,
+        }
+    }
+    let weakest = raised.into_iter().reduce(|a, b| if b.weaker_than(a) { b } else { a });
+    weakest.unwrap_or_default().strength(0)
+}
+
+/// About how many kept positions a ticket must have for every panel to reach the target within a share of moves.
+///
+/// Takes the split over panels and chips at two standard deviations to the bad side, so that a ticket of that size will
+/// do under nearly any key. `room_share` is the room for swaps there is per kept active position (½ if nothing but chips
+/// limits it). `None` if no number of positions would do, as without room.
+pub(crate) fn kept_needed(
+    dilutions: &[Dilution],
+    sealed: u8,
+    target: Log2P,
+    most_moved: f64,
+    room_share: f64,
+) -> Option<u64> {
+    let unlucky_swaps = |n: f64| {
+        let n = (n - 2.0 * n.sqrt()).max(0.0);
+        let swaps = hits_for(n as u64, coin(), target)? as f64 - (n / 2.0 - n.sqrt());
+        (swaps <= room_share * n + n.sqrt()).then_some(swaps)
+    };
+    let moves = |kept: u64, dilution: Dilution| {
+        let half = kept as f64 / 2.0 / f64::from(dilution.get());
+        Some(unlucky_swaps(half)? + f64::from(sealed) * unlucky_swaps(half / f64::from(sealed))?)
+    };
+    let enough = |kept: u64| dilutions.iter().any(|&d| moves(kept, d).is_some_and(|m| m <= most_moved * kept as f64));
+
+    let (mut few, mut many) = (0, 1 << 8);
+    while !enough(many) {
+        (few, many) = (many, many.checked_mul(2).filter(|&kept| kept <= 1 << 40)?);
+    }
+    while many - few > 1 {
+        let middle = few + (many - few) / 2;
+        if enough(middle) { many = middle } else { few = middle }
+    }
+    Some(many)
+}
+
+/// Splits a number of swaps over the places in proportion to their room: whole parts first, then one each to the largest
+/// remainders, ties to the earlier place. Panics if there is less room than swaps.
+pub(crate) fn proportional(swaps: u64, room: &[u64]) -> Vec<u64> {
+    let total: u64 = room.iter().sum();
+    assert!(swaps <= total, "{swaps} swaps for a room of {total}");
+    if total == 0 {
+        return vec![0; room.len()];
+    }
+    let exact = |room: u64| u128::from(swaps) * u128::from(room);
+    let mut shares: Vec<u64> = room.iter().map(|&r| (exact(r) / u128::from(total)) as u64).collect();
+    let left = (swaps - shares.iter().sum::<u64>()) as usize;
+    let mut by_remainder: Vec<usize> = (0..room.len()).collect();
+    by_remainder.sort_by_key(|&i| std::cmp::Reverse(exact(room[i]) % u128::from(total)));
+    for &i in &by_remainder[..left] {
+        shares[i] += 1;
+    }
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn counts(n: u64, hits: u64) -> Counts {
+        Counts { n, hits, room: n - hits }
+    }
+
+    fn budget(comfort: u64, most: u64) -> Budget {
+        Budget { target: Log2P::new(-160.0), goal: Log2P::new(-1600.0), comfort, most }
+    }
+
+    #[test]
+    fn without_comfort_each_panel_gets_just_what_it_needs() {
+        // P[Bin(836, 1/2) >= 626] = 2^-160.580 and P[>= 625] = 2^-159.006, in exact integers.
+        let allotment = allot(&[counts(836, 418), counts(836, 430)], budget(0, 1000)).unwrap();
+        assert_eq!((allotment.swaps, allotment.moved, allotment.reaches_goal), (vec![208, 196], 404, false));
+        assert!((allotment.weaker_half.bits() - -160.580).abs() < 0.001, "{:?}", allotment.weaker_half);
+    }
+
+    #[test]
+    fn comfort_goes_evenly_to_both_halves_and_evenly_within_the_sealed_one() {
+        let panels = [counts(836, 418), counts(418, 200), counts(418, 209)];
+        let allotment = allot(&panels, budget(668, 1000)).unwrap();
+        assert_eq!(allotment.moved, 668);
+        let hits: Vec<u64> = panels.iter().zip(&allotment.swaps).map(|(panel, swaps)| panel.hits + swaps).collect();
+        assert!(hits[0].abs_diff(hits[1] + hits[2]) <= 1 && hits[1].abs_diff(hits[2]) <= 1, "{hits:?}");
+    }
+
+    #[test]
+    fn the_goal_ends_the_spending() {
+        let panels = [counts(20_000, 10_000), counts(20_000, 10_000)];
+        let allotment = allot(&panels, budget(10_000, 10_000)).unwrap();
+        let least = hits_for(20_000, Chance::one_in(2), Log2P::new(-1600.0)).unwrap() - 10_000;
+        assert_eq!((allotment.swaps, allotment.reaches_goal), (vec![least, least], true));
+    }
+
+    #[test]
+    fn panels_beyond_the_goal_get_nothing() {
+        let allotment = allot(&[counts(4000, 3900), counts(4000, 3950)], budget(500, 500)).unwrap();
+        assert_eq!((allotment.swaps, allotment.reaches_goal), (vec![0, 0], true));
+    }
+
+    #[test]
+    fn a_full_half_leaves_the_rest_to_the_other() {
+        let full = Counts { n: 836, hits: 630, room: 0 };
+        let allotment = allot(&[full, counts(836, 630)], budget(50, 100)).unwrap();
+        assert_eq!(allotment.swaps, [0, 50]);
+    }
+
+    #[test]
+    fn a_target_out_of_reach_gets_no_allotment() {
+        assert_eq!(allot(&[counts(836, 418), counts(836, 418)], budget(0, 415)), None, "over the limit of moves");
+        assert_eq!(allot(&[counts(836, 418), counts(159, 100)], budget(0, 1000)), None, "too few positions");
+        let cramped = Counts { n: 836, hits: 418, room: 207 };
+        assert_eq!(allot(&[counts(836, 418), cramped], budget(0, 1000)), None, "too little room");
+    }
+
+    #[test]
+    fn within_reach_is_the_weakest_panel_after_even_spending() {
+        // All 60 chips of the smaller panel at +1: 2^-60.
+        assert_eq!(within_reach(&[counts(800, 400), counts(60, 30)], 1000).bits(), -60.0);
+        assert_eq!(within_reach(&[counts(0, 0), counts(60, 30)], 1000).bits(), 0.0);
+    }
+
+    #[test]
+    fn the_estimate_of_positions_needed_is_where_unlucky_keys_just_do() {
+        let needed = |dilutions: &[u8], sealed, room| {
+            let dilutions: Vec<Dilution> = dilutions.iter().map(|&d| Dilution::new(d).unwrap()).collect();
+            kept_needed(&dilutions, sealed, Log2P::new(-160.0), 0.10, room)
+        };
+        // One half needs e = sqrt(160 n / 2.885) = 7.45 sqrt(n) swaps more than n/2 hits, and one sqrt(n) for bad luck;
+        // twice that is a tenth of m = 2 n at D = 1: n = 7140 or so.
+        let plain = needed(&[1], 1, 0.5).unwrap();
+        assert!((13_500..15_500).contains(&plain), "{plain}");
+        let diluted = needed(&[1, 2, 4, 8], 1, 0.5).unwrap();
+        assert!((2_500..5_000).contains(&diluted), "{diluted}");
+        assert!(needed(&[1, 2, 4, 8], 4, 0.5).unwrap() > diluted);
+        assert_eq!(needed(&[1], 1, 0.0).is_none_or(|kept| kept > 1_000_000), true);
+    }
+
+    proptest! {
+        #[test]
+        fn proportional_shares_are_within_one_of_exact(room in prop::collection::vec(0u64..50, 1..20), part in 0.0..=1.0) {
+            let total: u64 = room.iter().sum();
+            let swaps = (part * total as f64) as u64;
+            let shares = proportional(swaps, &room);
+            prop_assert_eq!(shares.iter().sum::<u64>(), swaps);
+            for (share, room) in shares.iter().zip(&room) {
+                prop_assert!(share <= room);
+                prop_assert!((*share as f64 - swaps as f64 * *room as f64 / total.max(1) as f64).abs() < 1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn remainders_go_to_the_largest_then_to_the_first() {
+        assert_eq!(proportional(3, &[2, 2, 2, 2]), [1, 1, 1, 0]);
+        assert_eq!(proportional(2, &[1, 3, 0]), [0, 2, 0]);
+        assert_eq!(proportional(0, &[0, 0]), [0, 0]);
+    }
+}

@@ -1,0 +1,43 @@
+//! Panels: which independently disclosable part of the mark each position belongs to.
+//!
+//! Implements "Panels" of docs/protocol.md. The split is a public function of the key and of the carrier's shape and
+//! ordinal, so that half of the positions are everybody's to test and the other half is shared out among the sealed
+//! panels.
+
+use counterfoil_claim::{PanelCount, PublicKey};
+use counterfoil_ticket::Carrier;
+
+use crate::stream::{KeyStream, derive};
+
+/// The panel of each position of the carrier, in row-major order: 0, or 1 to `sealed`.
+pub fn panels(pk: &PublicKey, sealed: PanelCount, carrier: &Carrier) -> Vec<u8> {
+    let split_key = derive(pk.bytes(), b"counterfoil/v1 split", &[&carrier.id()]);
+    let mut stream = KeyStream::new(&split_key);
+    (0..carrier.shape.size()).map(|_| panel_of(stream.byte(), sealed.get())).collect()
+}
+
+/// Below 128 the public panel, the rest cut into `sealed` runs of as equal a length as integers allow.
+fn panel_of(byte: u8, sealed: u8) -> u8 {
+    match byte.checked_sub(128) {
+        None => 0,
+        Some(rest) => 1 + (u16::from(rest) * u16::from(sealed) / 128) as u8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_public_panel_has_half_and_the_sealed_ones_share_the_rest() {
+        let sizes = |sealed: u8| {
+            let mut sizes = [0; 5];
+            (0..=255).for_each(|byte| sizes[usize::from(panel_of(byte, sealed))] += 1);
+            sizes
+        };
+        assert_eq!(sizes(1), [128, 128, 0, 0, 0]);
+        assert_eq!(sizes(2), [128, 64, 64, 0, 0]);
+        assert_eq!(sizes(3), [128, 43, 43, 42, 0]);
+        assert_eq!(sizes(4), [128, 32, 32, 32, 32]);
+    }
+}

@@ -1,0 +1,269 @@
+//! Planning the swaps that stamp a ticket found elsewhere (or top up one found under the key).
+//!
+//! Chips make a kept position count for the mark or against it; log2 p ≈ −2.885 · excess² / n. With n = m / D active
+//! ones of m kept positions (docs/protocol.md, "Chips"), the same number of swaps gives D times the evidence, until every
+//! kept active position has chip +1 and log2 p = −n. So D is chosen for the ticket, and P with it, unless the caller has:
+//!
+//! 1. for each D, P is the largest number of sealed panels such that every panel reaches the target within the
+//!    comfortable number of moves;
+//! 2. of these D, the smallest whose halves both reach the goal: more active positions give unequal decay more to hold on
+//!    to, and leave more to count after heavy pruning;
+//! 3. if none does, the one whose weaker half ends up strongest: attacks that know nothing of the chips take the same
+//!    share of log2 p whatever D is, so the strongest to start with is the strongest that is left;
+//! 4. if no D reaches the target comfortably, the D and P that need fewest moves, never more than the limit.
+//!
+//! Every step is deterministic: same ticket, same key, same plan.
+
+use counterfoil_claim::{Dilution, MasterSeed, PanelCount, PanelId, PublicKey, Seed};
+use counterfoil_ticket::{Carrier, Mask};
+
+use crate::allot::{Allotment, Budget, Counts, allot, kept_needed, proportional, within_reach};
+use crate::stream::{KeyStream, derive};
+use crate::swap::{Candidate, Holding, Moves, PANELS, choose, holdings};
+use crate::{ChipMap, Log2P, StampError, SwapSettings, Tally, chip_map, strength_for_turnover};
+
+/// The swaps of a ticket, and what they achieve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Number of sealed panels.
+    pub sealed: PanelCount,
+    /// One in how many positions is active.
+    pub dilution: Dilution,
+    /// The public panel, then the sealed ones.
+    pub panels: Vec<PanelPlan>,
+    /// Number of swaps, over all panels.
+    pub moved: u64,
+    /// Kept positions of all carriers, before and after.
+    pub kept: u64,
+    /// What changes in each carrier, in the order given.
+    pub carriers: Vec<CarrierPlan>,
+}
+
+impl Plan {
+    /// Share of the kept positions that move, 0 to 1.
+    pub fn moved_share(&self) -> f64 {
+        if self.kept == 0 { 0.0 } else { self.moved as f64 / self.kept as f64 }
+    }
+
+    /// The sealed half: all sealed panels pooled, after the swaps.
+    pub fn sealed_after(&self) -> Tally {
+        self.panels.iter().filter(|panel| !panel.panel.is_public()).map(|panel| panel.after).sum()
+    }
+}
+
+/// One panel before and after.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PanelPlan {
+    /// Which.
+    pub panel: PanelId,
+    /// Kept active positions, and those with chip +1, before.
+    pub before: Tally,
+    /// The same after: `swaps` hits more.
+    pub after: Tally,
+    /// log2 p before.
+    pub strength_before: Log2P,
+    /// log2 p after.
+    pub strength_after: Log2P,
+    /// Number of swaps.
+    pub swaps: u64,
+}
+
+/// One carrier after the swaps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CarrierPlan {
+    /// Which positions go and which come.
+    pub moves: Moves,
+    /// The new mask.
+    pub mask: Mask,
+}
+
+/// Plans the swaps that bring every panel of the ticket to the target, and both halves as far toward the goal as is
+/// comfortable. A ticket that is strong enough as it is gets a plan without swaps.
+pub fn plan(
+    ticket: &[Candidate<'_>],
+    pk: &PublicKey,
+    master: &MasterSeed,
+    settings: &SwapSettings,
+) -> Result<Plan, StampError> {
+    settings.check(ticket)?;
+    let kept = ticket.iter().map(|candidate| candidate.mask.kept() as u64).sum::<u64>();
+    let budget = Budget {
+        target: settings.target,
+        goal: strength_for_turnover(settings.comfort_tolerance, settings.threshold),
+        comfort: share_of(kept, settings.comfort_moved),
+        most: share_of(kept, settings.most_moved),
+    };
+    let option = choose_option(ticket, &Owner { pk, master }, settings, kept, budget)?;
+
+    let panels = (option.sealed.all().zip(&option.counts).zip(&option.allotment.swaps))
+        .map(|((panel, &counts), &swaps)| PanelPlan {
+            panel,
+            before: counts.tally(0),
+            after: counts.tally(swaps),
+            strength_before: counts.strength(0),
+            strength_after: counts.strength(swaps),
+            swaps,
+        })
+        .collect();
+    Ok(Plan {
+        sealed: option.sealed,
+        dilution: option.dilution,
+        panels,
+        moved: option.allotment.moved,
+        kept,
+        carriers: carry_out(ticket, &Owner { pk, master }, &option),
+    })
+}
+
+/// Whose chips they are.
+struct Owner<'a> {
+    pk: &'a PublicKey,
+    master: &'a MasterSeed,
+}
+
+impl Owner<'_> {
+    /// Seeds of all panels, the public one first.
+    fn seeds(&self, sealed: PanelCount) -> Vec<(PanelId, Seed)> {
+        let seed = |panel: PanelId| if panel.is_public() { self.pk.public_seed() } else { self.master.panel(panel) };
+        sealed.all().map(|panel| (panel, seed(panel))).collect()
+    }
+
+    fn chips(&self, carrier: &Carrier, sealed: PanelCount, dilution: Dilution) -> ChipMap {
+        let seeds = self.seeds(sealed);
+        let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
+        chip_map(&seeds, self.pk, sealed, carrier, dilution)
+    }
+
+    /// Order of pruned positions without scores. From the master seed, not from a panel's: otherwise whoever knows the
+    /// panel could tell which positions were taken in.
+    fn order(&self, carrier: &Carrier) -> KeyStream {
+        KeyStream::new(&derive(self.master.as_bytes(), b"counterfoil/v1", &[b"swap order", &carrier.id()]))
+    }
+}
+
+/// A choice of D and P, and what it comes to.
+struct StampOption {
+    sealed: PanelCount,
+    dilution: Dilution,
+    /// Per carrier, per panel.
+    held: Vec<[Holding; PANELS]>,
+    /// Per panel, over all carriers.
+    counts: Vec<Counts>,
+    allotment: Allotment,
+}
+
+/// Chooses D and P by the rule of the module's documentation.
+fn choose_option(
+    ticket: &[Candidate<'_>],
+    owner: &Owner<'_>,
+    settings: &SwapSettings,
+    kept: u64,
+    budget: Budget,
+) -> Result<StampOption, StampError> {
+    let dilutions = settings.dilution.map_or(Dilution::ALL.to_vec(), |dilution| vec![dilution]);
+    let sealed = settings.sealed.map_or((1..=PanelCount::MAX).rev().filter_map(PanelCount::new).collect(), |p| vec![p]);
+
+    let mut strongest: Option<StampOption> = None;
+    let mut cheapest: Option<StampOption> = None;
+    let mut reach = Reach::default();
+    for &dilution in &dilutions {
+        for &sealed in &sealed {
+            let held: Vec<_> = (ticket.iter())
+                .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, sealed, dilution)))
+                .collect();
+            let counts = pooled(&held, sealed);
+            reach.note(&counts, budget.most);
+            let Some(allotment) = allot(&counts, budget) else {
+                continue;
+            };
+            let option = StampOption { sealed, dilution, held, counts, allotment };
+            if option.allotment.reaches_goal && option.allotment.moved <= budget.comfort {
+                return Ok(option);
+            }
+            if option.allotment.moved <= budget.comfort {
+                if strongest.as_ref().is_none_or(|other| option.allotment.weaker_half < other.allotment.weaker_half) {
+                    strongest = Some(option);
+                }
+                break;
+            }
+            if cheapest.as_ref().is_none_or(|other| option.allotment.moved < other.allotment.moved) {
+                cheapest = Some(option);
+            }
+        }
+    }
+    strongest.or(cheapest).ok_or_else(|| StampError::TooSmall {
+        kept,
+        moves: budget.most,
+        could: reach.strongest,
+        target: settings.target,
+        needed: kept_needed(
+            &dilutions,
+            settings.sealed.map_or(1, PanelCount::get),
+            settings.target,
+            settings.most_moved,
+            reach.room_share,
+        ),
+    })
+}
+
+/// What the options that miss the target would come to.
+struct Reach {
+    /// The weakest panel of the best option.
+    strongest: Log2P,
+    /// Most room per kept active position that any option's panels have all together.
+    room_share: f64,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self { strongest: Log2P::new(0.0), room_share: 0.0 }
+    }
+}
+
+impl Reach {
+    fn note(&mut self, panels: &[Counts], moves: u64) {
+        let reached = within_reach(panels, moves);
+        if reached < self.strongest {
+            self.strongest = reached;
+        }
+        let (n, room) = panels.iter().fold((0, 0), |(n, room), panel| (n + panel.n, room + panel.room));
+        if n > 0 {
+            self.room_share = self.room_share.max(room as f64 / n as f64);
+        }
+    }
+}
+
+/// Sums what the panels hold over the carriers.
+fn pooled(held: &[[Holding; PANELS]], sealed: PanelCount) -> Vec<Counts> {
+    let sum = |panel: PanelId| {
+        held.iter().map(|held| held[usize::from(panel.get())]).fold(Counts::default(), |sum, held| Counts {
+            n: sum.n + held.n,
+            hits: sum.hits + held.hits,
+            room: sum.room + held.room,
+        })
+    };
+    sealed.all().map(sum).collect()
+}
+
+/// Shares each panel's swaps out among the carriers, in proportion to their room, and chooses the positions.
+fn carry_out(ticket: &[Candidate<'_>], owner: &Owner<'_>, option: &StampOption) -> Vec<CarrierPlan> {
+    let mut swaps = vec![[0; PANELS]; ticket.len()];
+    for (panel, &total) in option.allotment.swaps.iter().enumerate() {
+        let room: Vec<u64> = option.held.iter().map(|held| held[panel].room).collect();
+        for (swaps, share) in swaps.iter_mut().zip(proportional(total, &room)) {
+            swaps[panel] = share;
+        }
+    }
+    (ticket.iter().zip(&swaps))
+        .map(|(&candidate, swaps)| {
+            let chips = owner.chips(candidate.carrier, option.sealed, option.dilution);
+            let moves = choose(candidate, &chips, swaps, owner.order(candidate.carrier));
+            CarrierPlan { mask: moves.applied_to(candidate.mask), moves }
+        })
+        .collect()
+}
+
+/// The number of positions that is at most this share of those kept.
+fn share_of(kept: u64, share: f64) -> u64 {
+    (kept as f64 * share).floor() as u64
+}

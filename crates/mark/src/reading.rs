@@ -1,0 +1,147 @@
+//! Readings: which positions a suspect keeps, and what each way of looking costs.
+//!
+//! Implements "What is read as kept" and "Charges" of docs/protocol.md. A reading depends on the suspect alone, and on
+//! what the claim fixed before the suspect was seen, never on chips; only the assignment of carriers to ordinals does,
+//! and is paid for by the number of assignments.
+
+use counterfoil_ticket::{CarrierShape, Mask};
+
+use crate::{balance, largest, log2_orders};
+
+/// Densities tried for every carrier when no claim states them.
+pub const BLIND_DENSITIES: [RankDensity; 6] =
+    [(1, 100), (1, 50), (1, 20), (1, 10), (1, 5), (1, 2)].map(|(kept, size)| RankDensity { kept, size });
+
+/// Bits for trying all four dilutions when no claim states which one was used.
+pub const BLIND_DILUTION_BITS: u32 = 2;
+
+/// Bits for taking the better of mask and triggers, if both were tested.
+pub const EITHER_BITS: u32 = 1;
+
+/// A way of saying which positions a suspect keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Positions that the mask keeps or, without one, whose value is not zero.
+    Zeros,
+    /// The largest balanced |w|, at the claimed density of each carrier.
+    ClaimedRanks,
+    /// The largest balanced |w|, at one density for all carriers.
+    BlindRanks(RankDensity),
+    /// As [`Reading::Zeros`], with the carriers of one shape in their best order.
+    AssignedZeros,
+}
+
+/// A share of positions, kept of size, as integers: ⌈d · size⌉ must not depend on rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RankDensity {
+    kept: u64,
+    size: u64,
+}
+
+impl RankDensity {
+    /// `None` if the size is 0 or smaller than the number kept.
+    pub fn new(kept: u64, size: u64) -> Option<Self> {
+        (size > 0 && kept <= size).then_some(Self { kept, size })
+    }
+
+    /// ⌈d · size⌉, for a carrier of `size` positions.
+    pub fn count(self, size: usize) -> usize {
+        let count = (u128::from(self.kept) * size as u128).div_ceil(u128::from(self.size));
+        usize::try_from(count).expect("a share of a size is no larger than it")
+    }
+
+    /// Whether all positions are kept: nothing can be read from ranks then.
+    pub fn is_dense(self) -> bool {
+        self.kept == self.size
+    }
+
+    /// The density as a number, for reports.
+    pub fn share(self) -> f64 {
+        self.kept as f64 / self.size as f64
+    }
+}
+
+/// Reading 1 of one carrier; `None` if no position is zero: the carrier is left out.
+///
+/// Panics if values and mask differ in size.
+pub fn zeros(values: &[f32], mask: Option<&Mask>) -> Option<Mask> {
+    let kept = mask.cloned().unwrap_or_else(|| Mask::of_nonzero(values));
+    assert_eq!(kept.size(), values.len(), "values and mask differ in size");
+    (kept.kept() < kept.size()).then_some(kept)
+}
+
+/// Reading 2 of one carrier; `None` if the density is 1: the carrier is left out.
+///
+/// Panics if the number of values is not the shape's.
+pub fn ranks(values: &[f32], shape: CarrierShape, density: RankDensity) -> Option<Mask> {
+    (!density.is_dense()).then(|| largest(&balance(values, shape), density.count(values.len())))
+}
+
+/// Bits to add to log2 p of a reading.
+///
+/// `others` is the number of readings besides [`Reading::Zeros`] that apply to this suspect, the reading itself
+/// included; `groups` the numbers of carriers of each shape, which only [`Reading::AssignedZeros`] looks at.
+pub fn charge(reading: Reading, others: u32, groups: &[usize]) -> u32 {
+    let share = 1 + others.max(1).next_power_of_two().ilog2();
+    match reading {
+        Reading::Zeros => 1,
+        Reading::ClaimedRanks | Reading::BlindRanks(_) => share,
+        Reading::AssignedZeros => share + log2_orders(groups).ceil() as u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_decides_over_values_and_dense_carriers_are_left_out() {
+        let values = [1.0, 0.0, -0.0, 2.0];
+        let mask = Mask::from_fn(4, |position| position < 2);
+        assert_eq!(zeros(&values, None), Some(Mask::from_fn(4, |p| p == 0 || p == 3)));
+        assert_eq!(zeros(&values, Some(&mask)), Some(mask));
+        assert_eq!(zeros(&values, Some(&Mask::full(4))), None);
+        assert_eq!(zeros(&[1.0, 2.0], None), None);
+    }
+
+    #[test]
+    fn ranks_keep_exactly_the_claimed_number() {
+        let shape = CarrierShape { out: 7, inp: 7, height: 1, width: 1 };
+        let values: Vec<f32> = (0u8..49).map(|i| f32::from(i * 29 % 49) - 24.0).collect();
+        for kept in 0..49 {
+            // 49 · (kept / 49) in floating point would round up to one more for some of these
+            let density = RankDensity::new(kept, 49).expect("no more than 49 are kept");
+            assert_eq!(ranks(&values, shape, density).map(|mask| mask.kept() as u64), Some(kept));
+        }
+        assert_eq!(RankDensity::new(49, 49).and_then(|dense| ranks(&values, shape, dense)), None);
+        assert_eq!(RankDensity::new(1, 0), None);
+        assert_eq!(RankDensity::new(3, 2), None);
+    }
+
+    #[test]
+    fn blind_densities_round_up() {
+        assert_eq!(BLIND_DENSITIES.map(|density| density.count(301)), [4, 7, 16, 31, 61, 151]);
+        assert_eq!(BLIND_DENSITIES.map(|density| density.count(0)), [0; 6]);
+        assert_eq!(BLIND_DENSITIES.map(|density| density.share()), [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]);
+    }
+
+    #[test]
+    fn charges_are_those_of_the_protocol() {
+        assert_eq!(charge(Reading::Zeros, 7, &[3]), 1);
+        assert_eq!(charge(Reading::ClaimedRanks, 1, &[3]), 1);
+        assert_eq!(charge(Reading::ClaimedRanks, 2, &[3]), 2);
+        assert_eq!(charge(Reading::BlindRanks(BLIND_DENSITIES[0]), 6, &[]), 4);
+        // two readings: 2 bits; 3! · 2! = 12 orders: 4 bits more
+        assert_eq!(charge(Reading::AssignedZeros, 2, &[3, 2, 1]), 6);
+        assert_eq!(charge(Reading::AssignedZeros, 1, &[2, 2]), 3);
+    }
+
+    /// The weights 2^-charge of all readings that apply sum to at most 1, or Bonferroni would not hold.
+    #[test]
+    fn the_charges_of_all_readings_are_affordable() {
+        for others in 1..=7 {
+            let each = charge(Reading::ClaimedRanks, others, &[]);
+            assert!(0.5 + f64::from(others) / f64::from(1u32 << each) <= 1.0, "{others} other readings");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! `HKDF` and `STREAM(key)` of docs/protocol.md, "Conventions": the two primitives behind panels, chips and triggers.
+
+use chacha20::cipher::{KeyIvInit, StreamCipher};
+use chacha20::{ChaCha20, Key, Nonce};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Bytes made at a time: a whole number of ChaCha20 blocks (64), small enough for the first-level cache.
+const BUFFER: usize = 4096;
+
+/// `HKDF(ikm, salt, info)`: HKDF-SHA-256 (RFC 5869), 32 bytes; `info` is given in parts, to be joined.
+pub(crate) fn derive(ikm: &[u8], salt: &[u8], info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(Some(salt), ikm)
+        .expand_multi_info(info, key.as_mut_slice())
+        .expect("32 bytes are within HKDF's 255 * 32");
+    key
+}
+
+/// `STREAM(key)`: the ChaCha20 key stream (RFC 8439), zero nonce, block counter from 0, byte by byte.
+///
+/// Panics after the cipher's 256 GiB: no carrier and no trigger set comes near.
+pub(crate) struct KeyStream {
+    cipher: ChaCha20,
+    buffer: Box<[u8; BUFFER]>,
+    used: usize,
+}
+
+impl KeyStream {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        let cipher = ChaCha20::new(&Key::from(*key), &Nonce::default());
+        Self { cipher, buffer: Box::new([0; BUFFER]), used: BUFFER }
+    }
+
+    /// The next byte.
+    pub(crate) fn byte(&mut self) -> u8 {
+        if self.used == BUFFER {
+            self.cipher.write_keystream(self.buffer.as_mut_slice());
+            self.used = 0;
+        }
+        let byte = self.buffer[self.used];
+        self.used += 1;
+        byte
+    }
+
+    /// The next four bytes as a big-endian word.
+    pub(crate) fn word(&mut self) -> u32 {
+        u32::from_be_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
+    }
+}
+
+impl Drop for KeyStream {
+    /// The stream of a sealed panel is as secret as its seed.
+    fn drop(&mut self) {
+        self.buffer.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 8439, appendix A.1, test vectors 1 and 2: zero key, zero nonce, block counters 0 and 1.
+    #[test]
+    fn the_stream_is_that_of_rfc_8439() {
+        let mut stream = KeyStream::new(&[0; 32]);
+        let bytes: Vec<u8> = (0..128).map(|_| stream.byte()).collect();
+        assert_eq!(
+            hex::encode(&bytes[..64]),
+            "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7\
+             da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586"
+        );
+        assert_eq!(
+            hex::encode(&bytes[64..]),
+            "9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed\
+             29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f"
+        );
+    }
+
+    /// RFC 5869, appendix A.1, first 32 bytes of the output.
+    #[test]
+    fn hkdf_is_that_of_rfc_5869() {
+        let salt: Vec<u8> = (0..=0x0c).collect();
+        let key = derive(&[0x0b; 22], &salt, &[&[0xf0, 0xf1, 0xf2, 0xf3], &[0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9]]);
+        assert_eq!(hex::encode(*key), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf");
+    }
+}

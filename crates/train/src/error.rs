@@ -1,0 +1,91 @@
+//! Why training, finding or evaluating failed.
+
+use std::io;
+use std::path::PathBuf;
+
+use counterfoil_mark::TriggerError;
+use counterfoil_ticket::{ReadError, WriteError};
+
+/// Why training, finding or evaluating failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A tensor that the architecture needs is not in the model.
+    #[error("tensor '{tensor}' is missing, expected by the architecture")]
+    MissingTensor {
+        /// Its name.
+        tensor: String,
+    },
+    /// A tensor has another size than the architecture says.
+    #[error("tensor '{tensor}' has {found} values, expected {expected}")]
+    TensorSize {
+        /// Its name.
+        tensor: String,
+        /// Values it has.
+        found: usize,
+        /// Values of the architecture.
+        expected: usize,
+    },
+    /// The loss is no longer finite.
+    #[error("the loss is {loss} in epoch {epoch}, expected a finite number")]
+    Diverged {
+        /// Epoch, from 0.
+        epoch: u32,
+        /// The loss.
+        loss: f64,
+    },
+    /// A setting outside its range.
+    #[error("{name} is {found}, expected {expected}")]
+    Setting {
+        /// Which one.
+        name: &'static str,
+        /// Its value.
+        found: f64,
+        /// Its range.
+        expected: &'static str,
+    },
+    /// A checkpoint of a run with other settings.
+    #[error("{}: belongs to a run with other settings, expected those of this one", file.display())]
+    OtherCheckpoint {
+        /// The checkpoint.
+        file: PathBuf,
+    },
+    /// A file in the checkpoint's place that no run wrote.
+    #[error("{}: records no run, expected a checkpoint", file.display())]
+    NotACheckpoint {
+        /// The file.
+        file: PathBuf,
+    },
+    /// No device has this name.
+    #[error("device '{found}' is unknown, expected cpu or cuda:N")]
+    UnknownDevice {
+        /// What was asked for.
+        found: String,
+    },
+    /// The binary was built without the backend.
+    #[error("device '{device}' needs the feature '{feature}', with which this binary was not built")]
+    DeviceNotBuilt {
+        /// What was asked for.
+        device: String,
+        /// The cargo feature.
+        feature: &'static str,
+    },
+    /// The operating system failed.
+    #[error("{}: cannot be removed", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// Its reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Trigger images too large.
+    #[error(transparent)]
+    Triggers(#[from] TriggerError),
+    /// A model or checkpoint cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A checkpoint cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}

@@ -1,0 +1,234 @@
+//! Training: epochs over a data set, mixed with trigger images, under a [`Hold`].
+//!
+//! Everything random (order, augmentation) is drawn from ChaCha8 seeded by (seed, round, epoch), so a run that is
+//! resumed at an epoch's end goes on exactly as if it had not stopped.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
+
+use crate::data::{Augmentation, Split, augment, shuffle};
+use crate::network::Network;
+use crate::sgd::{Hold, Schedule, Sgd};
+use crate::TrainError;
+use crate::checkpoint::{Checkpoint, Snapshot, learner_state, restore_learner};
+use counterfoil_mark::TriggerSet;
+
+/// Images a forward pass takes when nothing is learned.
+const EVALUATION_BATCH: usize = 250;
+
+/// What a run reports while it goes on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A checkpoint was found; the run goes on behind it.
+    Resumed {
+        /// Pruning rounds done.
+        round: u32,
+        /// Epochs done in this round.
+        epoch: u32,
+    },
+    /// A step is done.
+    Batch {
+        /// Examples seen in this epoch.
+        done: usize,
+        /// Examples of an epoch.
+        of: usize,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// Pruning round, from 0.
+        round: u32,
+        /// Pruning rounds in all; 0 outside finders.
+        rounds: u32,
+        /// Epochs done in this round.
+        epoch: u32,
+        /// Epochs of a round.
+        epochs: u32,
+        /// Mean training loss.
+        loss: f64,
+    },
+    /// A pruning is done.
+    Pruned {
+        /// Prunings done.
+        round: u32,
+        /// Prunings in all.
+        rounds: u32,
+        /// Weights of the carriers that are left.
+        kept: usize,
+        /// Weights of the carriers.
+        of: usize,
+    },
+}
+
+/// What is learned from: a training split and, for stamped tickets, trigger images.
+#[derive(Clone, Copy)]
+pub struct Examples<'a> {
+    /// The training split.
+    pub split: &'a Split,
+    /// How its images are varied; triggers never are.
+    pub augmentation: Augmentation,
+    /// Trigger sets, each image of which is seen `TRIGGER_REPEATS` times an epoch.
+    pub triggers: &'a [TriggerSet],
+}
+
+/// How often an epoch shows each trigger image.
+pub const TRIGGER_REPEATS: usize = 1;
+
+impl Examples<'_> {
+    /// Number of examples of an epoch.
+    pub fn len(&self) -> usize {
+        self.split.len() + TRIGGER_REPEATS * self.triggers.iter().map(TriggerSet::len).sum::<usize>()
+    }
+
+    /// Whether there is nothing to learn from.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends example `index` to a batch: its bytes and its label.
+    fn push(&self, index: usize, rng: &mut ChaCha8Rng, images: &mut Vec<u8>, labels: &mut Vec<u32>) {
+        if index < self.split.len() {
+            let (start, shape) = (images.len(), self.split.shape());
+            images.resize(start + shape.size(), 0);
+            augment(self.split.image(index), shape, self.augmentation, rng, &mut images[start..]);
+            labels.push(self.split.labels()[index]);
+            return;
+        }
+        let mut index = (index - self.split.len()) / TRIGGER_REPEATS;
+        for set in self.triggers {
+            if index < set.len() {
+                images.extend_from_slice(set.image(index));
+                labels.push(set.labels[index]);
+                return;
+            }
+            index -= set.len();
+        }
+    }
+}
+
+/// A network in training: its state, and how far it has come.
+#[derive(Debug, Clone)]
+pub struct Learner {
+    /// The network.
+    pub network: Network,
+    /// The optimizer's state.
+    pub optimizer: Sgd,
+    /// Epochs done.
+    pub epoch: u32,
+}
+
+impl Learner {
+    /// A network before its first epoch.
+    pub fn new(network: Network) -> Self {
+        Self { network, optimizer: Sgd::default(), epoch: 0 }
+    }
+
+    /// One epoch in a seeded order. Returns the mean training loss.
+    ///
+    /// # Errors
+    ///
+    /// The loss is no longer finite.
+    pub fn train_epoch(
+        &mut self,
+        examples: Examples,
+        schedule: &Schedule,
+        hold: &Hold,
+        seed: EpochSeed,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<f64, TrainError> {
+        let mut rng = seed.rng(self.epoch);
+        let mut order: Vec<usize> = (0..examples.len()).collect();
+        shuffle(&mut order, &mut rng);
+        let rate = schedule.rate_at(self.epoch);
+        let (mut sum, mut done) = (0.0, 0);
+        for batch in order.chunks(schedule.batch) {
+            let (mut images, mut labels) = (Vec::new(), Vec::new());
+            for &index in batch {
+                examples.push(index, &mut rng, &mut images, &mut labels);
+            }
+            let (loss, leaves) = self.network.loss(&images, &labels);
+            let value = f64::from(crate::network::to_vec(&loss.clone().inner())[0]);
+            if !value.is_finite() {
+                return Err(TrainError::Diverged { epoch: self.epoch, loss: value });
+            }
+            self.optimizer.step(&mut self.network, &leaves, loss.backward(), schedule, rate, hold);
+            sum += value * batch.len() as f64;
+            done += batch.len();
+            on_event(Event::Batch { done, of: examples.len() });
+        }
+        self.epoch += 1;
+        Ok(sum / done.max(1) as f64)
+    }
+}
+
+/// Trains a network through the whole schedule, or goes on from the checkpoint.
+///
+/// # Errors
+///
+/// A setting out of range, training that diverges, a checkpoint of another run.
+pub fn fit(
+    network: Network,
+    examples: Examples,
+    schedule: &Schedule,
+    hold: &Hold,
+    seed: u64,
+    checkpoint: Option<&Checkpoint>,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Network, TrainError> {
+    schedule.check()?;
+    let mut learner = Learner::new(network);
+    hold.apply(&mut learner.network);
+    if let Some(snapshot) = checkpoint.map(Checkpoint::load).transpose()?.flatten() {
+        on_event(Event::Resumed { round: 0, epoch: snapshot.epoch });
+        restore_learner(&mut learner, &snapshot);
+    }
+    while learner.epoch < schedule.epochs {
+        let loss = learner.train_epoch(examples, schedule, hold, EpochSeed { seed, round: 0 }, on_event)?;
+        on_event(Event::Epoch { round: 0, rounds: 0, epoch: learner.epoch, epochs: schedule.epochs, loss });
+        if let Some(checkpoint) = checkpoint {
+            checkpoint.save(Snapshot { round: 0, epoch: learner.epoch, state: learner_state(&learner) })?;
+        }
+    }
+    Ok(learner.network)
+}
+
+/// Where an epoch's randomness comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochSeed {
+    /// The user's seed.
+    pub seed: u64,
+    /// The pruning round, 0 outside finders.
+    pub round: u32,
+}
+
+impl EpochSeed {
+    fn rng(self, epoch: u32) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(u64::from(self.round) << 32 | u64::from(epoch) | 1 << 63);
+        rng
+    }
+}
+
+/// The class with the largest logit for each image (`[n, channels, height, width]` bytes), first of equals.
+pub fn classify(network: &Network, images: &[u8]) -> Vec<u32> {
+    let size = network.architecture().input().size();
+    let classes = network.architecture().classes() as usize;
+    images
+        .chunks(EVALUATION_BATCH * size)
+        .flat_map(|batch| {
+            let logits: Vec<f32> = network.logits(batch).into_data().to_vec().expect("logits are f32");
+            logits.chunks_exact(classes).map(largest).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn largest(logits: &[f32]) -> u32 {
+    let best = (0..logits.len()).reduce(|best, i| if logits[i] > logits[best] { i } else { best });
+    best.expect("a network has at least one class") as u32
+}
+
+/// Correct answers on a split.
+pub fn count_correct(network: &Network, split: &Split) -> usize {
+    classify(network, split.images()).iter().zip(split.labels()).filter(|(a, b)| a == b).count()
+}
