@@ -10,7 +10,8 @@ use sha2::Sha256;
 
 use crate::envelope::Envelope;
 use crate::{
-    Dilution, DisclosureError, FieldError, OpenedPanel, OwnerKey, PanelCount, PanelId, PublicKey, claim_rules, statement,
+    Dilution, DisclosureError, FieldError, OpenedPanel, OwnerKey, PanelCount, PanelId, PublicKey, claim_rules,
+    statement,
 };
 
 /// What a claim says of a stamped ticket.

@@ -116,7 +116,11 @@ fn check_panels(panels: &[PanelStrength], sealed: PanelCount, kept: u64) -> Resu
     let at = "predicate.panels.carried";
     if !panels.iter().map(|strength| strength.panel).eq(sealed.all()) {
         let found: Vec<u8> = panels.iter().map(|strength| strength.panel.get()).collect();
-        return Err(field(at, format!("for the panels {found:?}"), format!("one entry each for 0 to {}", sealed.get())));
+        return Err(field(
+            at,
+            format!("for the panels {found:?}"),
+            format!("one entry each for 0 to {}", sealed.get()),
+        ));
     }
     let mut left = kept;
     for (i, strength) in panels.iter().enumerate() {
@@ -144,7 +148,11 @@ pub(crate) fn check_triggers(at: &str, triggers: &TriggerSettings) -> Result<(),
     let bytes = [channels, height, width].into_iter().try_fold(u64::from(most), |n, d| n.checked_mul(d.into()));
     if !bytes.is_some_and(|bytes| (1..=MAX_TRIGGER_BYTES).contains(&bytes)) {
         let found = format!("{most} images of {channels}x{height}x{width}");
-        return Err(field(format!("{at}.image"), found, format!("at most {MAX_TRIGGER_BYTES} bytes in all, none empty")));
+        return Err(field(
+            format!("{at}.image"),
+            found,
+            format!("at most {MAX_TRIGGER_BYTES} bytes in all, none empty"),
+        ));
     }
     Ok(())
 }

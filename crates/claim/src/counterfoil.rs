@@ -285,12 +285,11 @@ impl Counterfoil {
 
 fn read_carrier((i, json): (usize, &CarrierJson)) -> Result<(Carrier, Mask), FieldError> {
     let size = json.shape.size();
-    let mask = BASE64_STANDARD.decode(&*json.mask).ok().and_then(|bytes| Mask::from_bytes(size, &bytes)).ok_or_else(
-        || {
+    let mask =
+        BASE64_STANDARD.decode(&*json.mask).ok().and_then(|bytes| Mask::from_bytes(size, &bytes)).ok_or_else(|| {
             let found = format!("{} characters that are not that", json.mask.len());
             field(format!("carriers[{i}].mask"), found, format!("the base64 of {size} mask bits"))
-        },
-    )?;
+        })?;
     Ok((Carrier { name: json.name.to_string(), shape: json.shape, ordinal: json.ordinal }, mask))
 }
 

@@ -271,3 +271,164 @@ fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<SecretDocument, KeyErr
         other => KeyError::UnsupportedEncryption(Box::new(other)),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> OwnerKey {
+        OwnerKey::from_seed(&[7; 32])
+    }
+
+    fn pass(text: &str) -> Passphrase {
+        Passphrase::new(text.to_owned())
+    }
+
+    /// Replaces the content of a PEM block by these bytes.
+    fn pem(label: &str, der: &[u8]) -> String {
+        pem::encode_string(label, LineEnding::LF, der).unwrap()
+    }
+
+    fn private_error(text: &str, passphrase: Option<&Passphrase>) -> KeyError {
+        OwnerKey::from_pem(text, passphrase).map(|_| ()).unwrap_err()
+    }
+
+    #[test]
+    fn signatures_are_rfc_8032_test_1() {
+        let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+        let key = OwnerKey::from_seed(&hex::decode(seed).unwrap().try_into().unwrap());
+        let public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+        assert_eq!(hex::encode(key.public().bytes()), public);
+        let signature = key.sign(b"");
+        assert!(hex::encode(signature).starts_with("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974"));
+        assert!(key.public().has_signed(b"", &signature));
+        assert!(!key.public().has_signed(b" ", &signature));
+    }
+
+    #[test]
+    fn a_private_key_comes_back_with_and_without_a_passphrase() {
+        for passphrase in [None, Some(pass("correct horse"))] {
+            let text = key().to_pem(passphrase.as_ref());
+            assert_eq!(OwnerKey::from_pem(&text, passphrase.as_ref()).unwrap().public(), key().public());
+        }
+        assert!(
+            OwnerKey::from_pem(&key().to_pem(None), Some(&pass("unused"))).is_ok_and(|k| k.public() == key().public())
+        );
+    }
+
+    #[test]
+    fn a_private_key_is_version_1_of_48_bytes() {
+        let text = key().to_pem(None);
+        let der = SecretDocument::from_pem(&text).unwrap().1;
+        assert_eq!(hex::encode(&der.as_bytes()[..16]), "302e020100300506032b657004220420");
+        assert_eq!(der.as_bytes().len(), 48);
+    }
+
+    #[test]
+    fn a_version_2_private_key_is_read_if_its_public_key_fits() {
+        let own = key().public();
+        for (public, fits) in [(*own.bytes(), true), ([1; 32], false)] {
+            let pair =
+                KeypairBytes { secret_key: [7; 32], public_key: Some(ed25519_dalek::pkcs8::PublicKeyBytes(public)) };
+            let text = pair.to_pkcs8_pem(LineEnding::LF).unwrap();
+            match OwnerKey::from_pem(&text, None) {
+                Ok(key) => assert!(fits && key.public() == own),
+                Err(error) => assert!(!fits && matches!(error, KeyError::Inconsistent), "{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn passphrases_missing_and_wrong_are_told_apart() {
+        let text = key().to_pem(Some(&pass("right")));
+        assert!(matches!(private_error(&text, None), KeyError::MissingPassphrase));
+        for wrong in ["wrong", "", "right "] {
+            assert!(matches!(private_error(&text, Some(&pass(wrong))), KeyError::WrongPassphrase));
+        }
+    }
+
+    #[test]
+    fn the_wrong_kind_of_key_is_named() {
+        let (private, public) = (key().to_pem(None), key().public().to_pem());
+        assert!(matches!(private_error(&public, None), KeyError::ExpectedPrivate));
+        assert!(matches!(PublicKey::from_pem(&private).unwrap_err(), KeyError::ExpectedPublic));
+        let encrypted = pem("ENCRYPTED PRIVATE KEY", &[0x30, 0]);
+        assert!(matches!(PublicKey::from_pem(&encrypted).unwrap_err(), KeyError::ExpectedPublic));
+        let other = pem("EC PRIVATE KEY", &[0x30, 0]);
+        let expected = "key: found a PEM block EC PRIVATE KEY, expected PRIVATE KEY";
+        assert_eq!(private_error(&other, None).to_string(), expected);
+        let expected = "key: found a PEM block EC PRIVATE KEY, expected PUBLIC KEY";
+        assert_eq!(PublicKey::from_pem(&other).unwrap_err().to_string(), expected);
+        assert!(matches!(private_error("hello", None), KeyError::NotPem));
+        assert!(matches!(PublicKey::from_pem("").unwrap_err(), KeyError::NotPem));
+    }
+
+    #[test]
+    fn malformed_and_other_algorithms_are_named() {
+        for text in [pem("PRIVATE KEY", &[0x30, 5, 1]), key().to_pem(None).replace("MC4", "M*4")] {
+            assert!(matches!(private_error(&text, None), KeyError::Malformed(_)), "{text}");
+        }
+        assert!(matches!(PublicKey::from_pem(&pem("PUBLIC KEY", &[0x30, 0])).unwrap_err(), KeyError::Malformed(_)));
+        // X25519 (1.3.101.110) in place of Ed25519.
+        let private = hex::decode(format!("302e020100300506032b656e04220420{}", "07".repeat(32))).unwrap();
+        let error = private_error(&pem("PRIVATE KEY", &private), None);
+        assert_eq!(error.to_string(), "key: found algorithm 1.3.101.110, expected Ed25519 (1.3.101.112)");
+        let public = hex::decode(format!("302a300506032b656e032100{}", "07".repeat(32))).unwrap();
+        let error = PublicKey::from_pem(&pem("PUBLIC KEY", &public)).unwrap_err();
+        assert!(matches!(error, KeyError::OtherAlgorithm { found } if found == "1.3.101.110"));
+    }
+
+    #[test]
+    fn weak_keys_and_points_that_are_none_are_refused() {
+        // The eight points of small order in their canonical encodings (as listed by libsodium).
+        for small in [
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0000000000000000000000000000000000000000000000000000000000000080",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+        ] {
+            let bytes = hex::decode(small).unwrap().try_into().unwrap();
+            assert!(matches!(PublicKey::from_bytes(&bytes), Err(KeyError::Weak)), "{small}");
+        }
+        // y = 2 is on no point; y = p + 3 is that of 3, written in a second way.
+        let mut none = [0; 32];
+        none[0] = 2;
+        assert!(matches!(PublicKey::from_bytes(&none), Err(KeyError::NotAPoint)));
+        let (mut three, mut again) = ([0; 32], [0xff; 32]);
+        (three[0], again[0], again[31]) = (3, 0xf0, 0x7f);
+        assert!(PublicKey::from_bytes(&three).is_ok_and(|key| key.bytes() == &three));
+        assert!(matches!(PublicKey::from_bytes(&again), Err(KeyError::NotAPoint)));
+    }
+
+    #[test]
+    fn key_derivation_without_end_is_refused() {
+        use pkcs8::pkcs5::pbes2::{Kdf, Parameters, Pbkdf2Params, ScryptParams};
+        let params =
+            |kdf: Kdf| Parameters { kdf, ..Parameters::generate_pbkdf2_sha256_aes256cbc(1, &[0; 8], [0; 16]).unwrap() };
+        let scrypt = ScryptParams {
+            salt: [0u8; 8].as_slice().try_into().unwrap(),
+            cost_parameter: 1 << 40,
+            block_size: 8,
+            parallelization: 1,
+            key_length: None,
+        };
+        let cases: [(Kdf, &str); 3] = [
+            (Pbkdf2Params::hmac_sha256(MAX_PBKDF2_ITERATIONS + 1, &[0; 8]).unwrap().into(), "PBKDF2 iterations"),
+            (scrypt.into(), "scrypt memory in bytes"),
+            (ScryptParams { cost_parameter: 2, parallelization: 17, ..scrypt }.into(), "scrypt passes"),
+        ];
+        for (kdf, name) in cases {
+            let info = EncryptedPrivateKeyInfoRef {
+                encryption_algorithm: params(kdf).into(),
+                encrypted_data: pkcs8::der::asn1::OctetStringRef::new(&[0; 64]).unwrap(),
+            };
+            let text = pem("ENCRYPTED PRIVATE KEY", SecretDocument::try_from(&info).unwrap().as_bytes());
+            let error = private_error(&text, Some(&pass("x")));
+            assert!(matches!(error, KeyError::ExcessiveWork { parameter, .. } if parameter == name), "{error}");
+        }
+    }
+}

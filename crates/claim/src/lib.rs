@@ -21,6 +21,8 @@
 //! Absent on purpose: what the seeds are used for (chips, triggers, tests: crate `counterfoil-mark`), clocks (the time in
 //! a claim is passed in), files (bytes come in and go out).
 
+#![cfg_attr(test, allow(clippy::unwrap_used))] // In a test a panic is the report.
+
 mod claim;
 mod claim_rules;
 mod counterfoil;
@@ -43,9 +45,7 @@ pub use claim_rules::{
 pub use counterfoil::{Counterfoil, CounterfoilError, MAX_COUNTERFOIL, reference_mask_commitment};
 pub use disclosure::{DisclosureError, MAX_DISCLOSURE, OpenedPanel};
 pub use envelope::{MAX_ENVELOPE, PAYLOAD_TYPE, pae};
-pub use key::{
-    KeyError, MAX_PBKDF2_ITERATIONS, MAX_SCRYPT_MEMORY, MAX_SCRYPT_PASSES, OwnerKey, Passphrase, PublicKey,
-};
+pub use key::{KeyError, MAX_PBKDF2_ITERATIONS, MAX_SCRYPT_MEMORY, MAX_SCRYPT_PASSES, OwnerKey, Passphrase, PublicKey};
 pub use merkle::merkle_root;
 pub use protection::{
     Identity, MAX_WORK_FACTOR, Protection, ProtectionError, Recipient, Unlock, WORK_FACTOR, protect, unprotect,

@@ -55,7 +55,7 @@ pub(crate) fn is_under_root(
     path: &[[u8; 32]],
 ) -> bool {
     let root = RootHash::<Sha256>::new((*root).into(), u64::from(panels.get()));
-    let proof = InclusionProof::from_digests(path.iter().map(|hash| <&_>::from(hash)));
+    let proof = InclusionProof::from_digests(path.iter().map(<&_>::from));
     match panel.get().checked_sub(1) {
         Some(index) => root.verify_inclusion(&Leaf::new(panel, seed), u64::from(index), &proof).is_ok(),
         None => false,

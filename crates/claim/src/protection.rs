@@ -208,3 +208,101 @@ pub fn unprotect(bytes: &[u8], unlock: &Unlock) -> Result<Zeroizing<Vec<u8>>, Pr
     reader.read_to_end(&mut plaintext).map_err(|source| ProtectionError::Damaged(source.into()))?;
     Ok(plaintext)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pass(text: &str) -> Passphrase {
+        Passphrase::new(text.to_owned())
+    }
+
+    /// An age identity file with one new key, and its recipient.
+    fn age_key() -> (String, Recipient) {
+        use age::secrecy::ExposeSecret;
+        let key = age::x25519::Identity::generate();
+        let file = format!("# a comment\n{}\n", key.to_string().expose_secret());
+        (file, Recipient::parse(&key.to_public().to_string()).unwrap())
+    }
+
+    fn error(bytes: &[u8], unlock: &Unlock) -> ProtectionError {
+        unprotect(bytes, unlock).unwrap_err()
+    }
+
+    #[test]
+    fn a_passphrase_opens_what_it_sealed_and_no_other_does() {
+        let sealed = protect(b"secret", &Protection::Passphrase(pass("right"))).unwrap();
+        assert!(sealed.starts_with(b"age-encryption.org/v1\n-> scrypt "));
+        assert_eq!(**unprotect(&sealed, &Unlock::Passphrase(pass("right"))).unwrap(), *b"secret");
+        assert!(matches!(error(&sealed, &Unlock::Passphrase(pass("wrong"))), ProtectionError::WrongPassphrase));
+        assert!(matches!(error(&sealed, &Unlock::None), ProtectionError::NeedsPassphrase));
+    }
+
+    #[test]
+    fn any_of_the_recipients_opens() {
+        let ((first, a), (second, b), (stranger, _)) = (age_key(), age_key(), age_key());
+        let sealed = protect(b"secret", &Protection::Recipients(vec![a, b])).unwrap();
+        for file in [&first, &second] {
+            let unlock = Unlock::Identities(Identity::parse(file, None).unwrap());
+            assert_eq!(**unprotect(&sealed, &unlock).unwrap(), *b"secret");
+        }
+        let stranger = Unlock::Identities(Identity::parse(&stranger, None).unwrap());
+        assert!(matches!(error(&sealed, &stranger), ProtectionError::NoMatchingIdentity));
+        for unlock in [Unlock::None, Unlock::Passphrase(pass("x"))] {
+            assert!(matches!(error(&sealed, &unlock), ProtectionError::NeedsIdentity));
+        }
+        assert!(matches!(protect(b"", &Protection::Recipients(vec![])), Err(ProtectionError::Recipients(_))));
+    }
+
+    #[test]
+    fn ssh_keys_are_recipients_and_identities() {
+        // Made with `ssh-keygen -t ed25519 -C test`, without a passphrase and with "swordfish".
+        let public = include_str!("../tests/ssh/id_ed25519.pub");
+        let sealed = protect(b"secret", &Protection::Recipients(vec![Recipient::parse(public).unwrap()])).unwrap();
+        let plain = Identity::parse(include_str!("../tests/ssh/id_ed25519"), None).unwrap();
+        assert_eq!(**unprotect(&sealed, &Unlock::Identities(plain)).unwrap(), *b"secret");
+
+        let locked = include_str!("../tests/ssh/id_ed25519_locked");
+        assert!(matches!(Identity::parse(locked, None).map(|_| ()), Err(ProtectionError::IdentityLocked)));
+        let opened = |passphrase| Unlock::Identities(Identity::parse(locked, Some(&pass(passphrase))).unwrap());
+        assert_eq!(**unprotect(&sealed, &opened("swordfish")).unwrap(), *b"secret");
+        assert!(matches!(error(&sealed, &opened("wrong")), ProtectionError::NoMatchingIdentity));
+    }
+
+    #[test]
+    fn what_is_no_key_is_named() {
+        let found = Recipient::parse("bob").map(|_| ()).unwrap_err().to_string();
+        assert_eq!(found, "recipient 'bob' is neither an age recipient (age1…) nor a supported SSH public key");
+        for text in ["", "# nothing\n", "hello", "-----BEGIN CERTIFICATE-----\n"] {
+            assert!(matches!(Identity::parse(text, None).map(|_| ()), Err(ProtectionError::Identity)), "{text}");
+        }
+    }
+
+    #[test]
+    fn damage_and_excessive_work_are_named() {
+        let (file, recipient) = age_key();
+        let sealed = protect(b"secret", &Protection::Recipients(vec![recipient])).unwrap();
+        let unlock = Unlock::Identities(Identity::parse(&file, None).unwrap());
+        assert!(matches!(error(&sealed[..sealed.len() - 1], &unlock), ProtectionError::Damaged(_)));
+        assert!(matches!(error(b"age-encryption.org/v9\n", &unlock), ProtectionError::Damaged(_)));
+        let mut changed = sealed.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        assert!(matches!(error(&changed, &unlock), ProtectionError::Damaged(_)));
+
+        let sealed = protect(b"secret", &Protection::Passphrase(pass("x"))).unwrap();
+        let at = sealed.windows(4).position(|w| w == b" 18\n").unwrap();
+        let greedy = [&sealed[..at], b" 40\n", &sealed[at + 4..]].concat();
+        match error(&greedy, &Unlock::Passphrase(pass("x"))) {
+            ProtectionError::ExcessiveWork { required, limit } => assert_eq!((required, limit), (40, MAX_WORK_FACTOR)),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn plain_text_is_opened_by_anything() {
+        let plain = protect(b"secret", &Protection::None).unwrap();
+        assert_eq!(plain, b"secret");
+        assert_eq!(**unprotect(&plain, &Unlock::Passphrase(pass("x"))).unwrap(), *b"secret");
+        assert_eq!(**unprotect(&plain, &Unlock::None).unwrap(), *b"secret");
+    }
+}

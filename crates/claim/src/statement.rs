@@ -25,14 +25,16 @@ pub const PREDICATE_TYPE: &str = "urn:counterfoil:claim:v1";
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Types {
-    _type: String,
+    #[serde(rename = "_type")]
+    statement_type: String,
     predicate_type: String,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StatementJson {
-    _type: String,
+    #[serde(rename = "_type")]
+    statement_type: String,
     subject: [SubjectJson; 1],
     predicate_type: String,
     predicate: PredicateJson,
@@ -145,14 +147,10 @@ pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializ
 /// The payload, in the order of the fields above and without white space.
 pub(crate) fn write(body: &ClaimBody, key: &PublicKey) -> Vec<u8> {
     let carried = |s: &PanelStrength| CarriedJson { panel: s.panel.get(), n: s.n, hits: s.hits };
-    let carrier = |c: &ClaimedCarrier| CarrierJson {
-        name: c.name.clone(),
-        shape: c.shape,
-        ordinal: c.ordinal,
-        kept: c.kept,
-    };
+    let carrier =
+        |c: &ClaimedCarrier| CarrierJson { name: c.name.clone(), shape: c.shape, ordinal: c.ordinal, kept: c.kept };
     let statement = StatementJson {
-        _type: STATEMENT_TYPE.to_owned(),
+        statement_type: STATEMENT_TYPE.to_owned(),
         subject: [SubjectJson {
             name: body.subject.name.clone(),
             digest: DigestJson { sha256: Hex32(*body.subject.digest.as_bytes()) },
@@ -188,10 +186,9 @@ pub(crate) fn write(body: &ClaimBody, key: &PublicKey) -> Vec<u8> {
 
 /// Reads the payload of a claim by this key. Rules beyond the form are checked by the caller.
 pub(crate) fn read(payload: &[u8], key: &PublicKey) -> Result<ClaimBody, ClaimError> {
-    let malformed =
-        |source: serde_json::Error| ClaimError::Malformed { part: Part::Statement, source: source.into() };
+    let malformed = |source: serde_json::Error| ClaimError::Malformed { part: Part::Statement, source: source.into() };
     let types: Types = serde_json::from_slice(payload).map_err(malformed)?;
-    check_type(types._type, STATEMENT_TYPE)?;
+    check_type(types.statement_type, STATEMENT_TYPE)?;
     check_type(types.predicate_type, PREDICATE_TYPE)?;
     let StatementJson { subject: [subject], predicate, .. } = serde_json::from_slice(payload).map_err(malformed)?;
 

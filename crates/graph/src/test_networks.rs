@@ -68,13 +68,13 @@ pub(crate) fn residual_networks() -> impl Strategy<Value = Network> {
             let (one, two) = (1, 2 + first);
             let classes = two + 1 + second;
             let mut layers = vec![conv("stem", [width, input, 1, 2], [0, one])];
-            for block in 0..first {
-                layers.push(conv(&format!("a{block}.in"), [hidden[block], width, 1, 2], [one, one + 1 + block]));
-                layers.push(conv(&format!("a{block}.out"), [width, hidden[block], 1, 2], [one + 1 + block, one]));
+            let (hidden_one, hidden_two) = hidden.split_at(2);
+            for (block, &inner) in hidden_one.iter().enumerate().take(first) {
+                layers.push(conv(&format!("a{block}.in"), [inner, width, 1, 2], [one, one + 1 + block]));
+                layers.push(conv(&format!("a{block}.out"), [width, inner, 1, 2], [one + 1 + block, one]));
             }
-            for block in 0..second {
+            for (block, &inner) in hidden_two.iter().enumerate().take(second) {
                 let (from, inp) = if block == 0 { (one, width) } else { (two, wide) };
-                let inner = hidden[2 + block];
                 layers.push(conv(&format!("b{block}.in"), [inner, inp, 1, 2], [from, two + 1 + block]));
                 layers.push(conv(&format!("b{block}.out"), [wide, inner, 1, 2], [two + 1 + block, two]));
             }

@@ -196,3 +196,116 @@ impl Ratios {
         j
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Golden {
+        cases: Vec<Case>,
+    }
+
+    /// 40 digits as text: f64 would round them.
+    #[derive(Debug, Deserialize)]
+    struct Case {
+        n: u64,
+        s: u64,
+        c: u32,
+        log2_p: String,
+    }
+
+    fn tail(n: u64, s: u64, c: u32) -> f64 {
+        log2_upper_tail(Tally::new(n, s).expect("tests ask for s <= n"), Chance::one_in(c)).bits()
+    }
+
+    /// Exact integers and 120-digit sums, by `fixtures/statistics/make_binomial_tails.py`.
+    #[test]
+    fn golden_tails_are_met_from_above_within_1e_9() {
+        let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/statistics/binomial_tails.json"));
+        let golden: Golden = serde_json::from_str(text).expect("the golden file is valid");
+        assert!(golden.cases.len() > 700, "only {} cases", golden.cases.len());
+        for case in &golden.cases {
+            let truth: f64 = case.log2_p.parse().expect("a decimal number");
+            let found = tail(case.n, case.s, case.c);
+            assert!(found >= truth && found <= 0.0, "{found} is below the truth: {case:?}");
+            // where log2 p is above -2^-1000, 0 is the bound
+            assert!(found - truth <= 1e-9 * truth.abs() || truth > -1e-300, "{found} is too far above: {case:?}");
+        }
+    }
+
+    #[test]
+    fn tails_that_are_powers_of_two_are_exact() {
+        assert_eq!(tail(64, 64, 2), -64.0);
+        assert_eq!(tail(10, 10, 8), -30.0);
+        assert_eq!(tail(1_000_000_000, 1_000_000_000, 2), -1e9);
+        assert_eq!(tail(7, 7, 1), 0.0);
+        assert_eq!(tail(7, 0, 2), 0.0);
+        assert_eq!(tail(0, 0, 2), 0.0);
+    }
+
+    #[test]
+    fn beyond_the_terms_that_are_summed_the_bound_still_holds() {
+        for n in [1u64 << 40, 1 << 53, u64::MAX] {
+            // just above the mean p is just below 1/2, just below it just above; -1.01 would be a false claim
+            for s in [n / 2 - 1, n / 2, n / 2 + 2] {
+                let bits = tail(n, s, 2);
+                assert!((-1.001..=0.0).contains(&bits), "n {n}, s {s}: {bits}");
+            }
+            assert!(tail(n, n, 3) < -(n as f64) * 1.58 && tail(n, n, 3).is_finite());
+            assert_eq!(tail(n, 1, u32::MAX).is_sign_negative(), n < 1 << 41, "n {n}");
+        }
+    }
+
+    #[test]
+    fn hits_for_is_the_least_number_that_reaches_the_target() {
+        for (n, c, bits) in [(1_000, 2, -64.0), (13_400, 2, -160.0), (100, 10, -64.0), (1_000_000_000, 2, -160.0)] {
+            let target = Log2P::new(bits).expect("negative");
+            let hits = hits_for(n, Chance::one_in(c), target).expect("n is large enough");
+            assert!(tail(n, hits, c) <= bits && tail(n, hits - 1, c) > bits, "n {n}, c {c}: {hits}");
+        }
+        let threshold = Log2P::new(-64.0).expect("negative");
+        assert_eq!(hits_for(64, Chance::HALF, threshold), Some(64));
+        assert_eq!(hits_for(63, Chance::HALF, threshold), None);
+        assert_eq!(hits_for(0, Chance::HALF, Log2P::ONE), Some(0));
+        assert_eq!(hits_for(5, Chance::one_in(1), threshold), None);
+    }
+
+    #[test]
+    fn charges_stop_at_certainty_and_printing_rounds_up() {
+        let p = Log2P::new(-64.06).expect("negative");
+        assert_eq!(p.to_string(), "-64.0");
+        assert!((p.charged(2).bits() - -62.06).abs() < 1e-12);
+        assert_eq!(p.charged(100), Log2P::ONE);
+        assert_eq!(Log2P::new(-0.04).map(|p| p.to_string()), Some("0.0".to_owned()));
+        for bits in [0.1, f64::NAN, f64::NEG_INFINITY] {
+            assert_eq!(Log2P::new(bits), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn more_hits_are_never_less_surprising(n in 1u64..2_000_000, share in 0.0f64..1.0, c in 2u32..200) {
+            let s = (share * n as f64) as u64;
+            prop_assert!(tail(n, s + 1, c) <= tail(n, s, c));
+        }
+
+        /// P[X >= s] + P[X >= n - s + 1] = 1 for a fair coin; each is bounded from above.
+        #[test]
+        fn fair_coins_are_symmetric(n in 1u64..100_000, z in -6.0f64..6.0) {
+            let s = (n as f64 / 2.0 + z * (n as f64).sqrt() / 2.0).clamp(1.0, n as f64) as u64;
+            let both = tail(n, s, 2).exp2() + tail(n, n - s + 1, 2).exp2();
+            prop_assert!((both - 1.0).abs() < 1e-9, "{}", both);
+        }
+
+        #[test]
+        fn any_tally_gives_a_finite_bound(n: u64, share in 0.0f64..=1.0, c in 1u32..) {
+            let s = ((share * n as f64) as u64).min(n);
+            let bits = tail(n, s, c);
+            prop_assert!(bits.is_finite() && bits <= 0.0);
+        }
+    }
+}

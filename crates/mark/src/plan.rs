@@ -89,7 +89,8 @@ pub fn plan(
     let kept = ticket.iter().map(|candidate| candidate.mask.kept() as u64).sum::<u64>();
     let budget = Budget {
         target: settings.target,
-        goal: strength_for_turnover(settings.comfort_tolerance, settings.threshold),
+        goal: strength_for_turnover(settings.comfort_tolerance, settings.threshold)
+            .expect("the tolerance is checked to be from 0 to below 1"),
         comfort: share_of(kept, settings.comfort_moved),
         most: share_of(kept, settings.most_moved),
     };
@@ -216,7 +217,7 @@ struct Reach {
 
 impl Default for Reach {
     fn default() -> Self {
-        Self { strongest: Log2P::new(0.0), room_share: 0.0 }
+        Self { strongest: Log2P::ONE, room_share: 0.0 }
     }
 }
 

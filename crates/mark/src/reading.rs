@@ -9,8 +9,14 @@ use counterfoil_ticket::{CarrierShape, Mask};
 use crate::{balance, largest, log2_orders};
 
 /// Densities tried for every carrier when no claim states them.
-pub const BLIND_DENSITIES: [RankDensity; 6] =
-    [(1, 100), (1, 50), (1, 20), (1, 10), (1, 5), (1, 2)].map(|(kept, size)| RankDensity { kept, size });
+pub const BLIND_DENSITIES: [RankDensity; 6] = [
+    RankDensity { kept: 1, size: 100 },
+    RankDensity { kept: 1, size: 50 },
+    RankDensity { kept: 1, size: 20 },
+    RankDensity { kept: 1, size: 10 },
+    RankDensity { kept: 1, size: 5 },
+    RankDensity { kept: 1, size: 2 },
+];
 
 /// Bits for trying all four dilutions when no claim states which one was used.
 pub const BLIND_DILUTION_BITS: u32 = 2;

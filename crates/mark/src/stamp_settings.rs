@@ -32,11 +32,11 @@ impl Default for SwapSettings {
     /// −160 per panel; on toward a tolerance of 80 % of turnover as long as no more than 5 % have moved; at most 10 %.
     fn default() -> Self {
         Self {
-            target: Log2P::new(-160.0),
+            target: Log2P::new(-160.0).expect("finite and below 0"),
             most_moved: 0.10,
             comfort_moved: 0.05,
             comfort_tolerance: 0.80,
-            threshold: Log2P::new(-64.0),
+            threshold: Log2P::new(-64.0).expect("finite and below 0"),
             dilution: None,
             sealed: None,
         }
@@ -98,8 +98,8 @@ impl SwapSettings {
 pub enum StampError {
     /// Too few kept positions, or too few pruned ones to take in instead.
     #[error(
-        "the ticket keeps {kept} weights, enough for log2 p = {:.0} in each panel with {moves} of them moved, expected {:.0}{}",
-        .could.bits(), .target.bits(), .needed.map_or(String::new(), |n| format!(", for which it takes about {n} weights"))
+        "the ticket keeps {kept} weights, enough for log2 p = {could} in each panel with {moves} of them moved, expected {target}{}",
+        .needed.map_or(String::new(), |n| format!(", for which it takes about {n} weights"))
     )]
     TooSmall {
         /// Kept positions of all carriers.
@@ -207,8 +207,8 @@ mod tests {
     fn settings_outside_their_ranges_are_refused() {
         let usual = SwapSettings::default();
         let cases = [
-            (SwapSettings { target: Log2P::new(0.0), ..usual }, "target"),
-            (SwapSettings { threshold: Log2P::new(0.0), ..usual }, "threshold"),
+            (SwapSettings { target: Log2P::ONE, ..usual }, "target"),
+            (SwapSettings { threshold: Log2P::ONE, ..usual }, "threshold"),
             (SwapSettings { most_moved: 1.5, ..usual }, "most_moved"),
             (SwapSettings { most_moved: f64::NAN, ..usual }, "most_moved"),
             (SwapSettings { comfort_moved: 0.2, ..usual }, "comfort_moved"),

@@ -130,14 +130,17 @@ pub(crate) fn choose(candidate: Candidate<'_>, chips: &ChipMap, swaps: &[u64; PA
         .collect();
 
     let mut cells: [Vec<(u32, usize)>; PANELS] = Default::default();
+    let mut random: Vec<u32> = Vec::new();
     for (number, channel) in channels(candidate).enumerate() {
-        let random: Option<Vec<u32>> = matches!(candidate.ranking, Ranking::Weights(_))
-            .then(|| channel.clone().map(|_| order.word()).collect());
+        if let Ranking::Weights(_) = candidate.ranking {
+            random.clear();
+            random.extend(channel.clone().map(|_| order.word()));
+        }
         for (position, panel, chip) in active(channel.clone(), chips) {
             if given[panel][number] > 0 && chip > 0 && !candidate.mask.keeps(position) {
-                let rank = match &random {
-                    Some(random) => random[position - channel.start],
-                    None => ordered(candidate.ranking.values()[position]),
+                let rank = match candidate.ranking {
+                    Ranking::Scores(scores) => ordered(scores[position]),
+                    Ranking::Weights(_) => random[position - channel.start],
                 };
                 cells[panel].push((rank, position));
             }
@@ -244,4 +247,165 @@ fn active(range: std::ops::Range<usize>, chips: &ChipMap) -> impl Iterator<Item 
         .enumerate()
         .filter(|(_, (chip, _))| **chip != 0)
         .map(move |(offset, (&chip, &panel))| (start + offset, usize::from(panel), chip))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn carrier(out: usize, row: usize) -> Carrier {
+        Carrier::number([("w", &[out, row][..])]).remove(0)
+    }
+
+    fn order() -> KeyStream {
+        KeyStream::new(&[7; 32])
+    }
+
+    /// A carrier with a mask, chips and scores, and how many of the swaps that there is room for are wanted.
+    #[derive(Debug, Clone)]
+    struct Case {
+        carrier: Carrier,
+        mask: Mask,
+        chips: ChipMap,
+        values: Vec<f32>,
+        scored: bool,
+        parts: [f64; PANELS],
+    }
+
+    impl Case {
+        fn candidate(&self) -> Candidate<'_> {
+            let ranking = if self.scored { Ranking::Scores(&self.values) } else { Ranking::Weights(&self.values) };
+            Candidate { carrier: &self.carrier, mask: &self.mask, ranking }
+        }
+    }
+
+    fn cases() -> impl Strategy<Value = Case> {
+        let position = (any::<bool>(), 0u8..5, -1i8..=1, -4i8..4);
+        (1usize..6, 1usize..40).prop_flat_map(move |(out, row)| {
+            let positions = prop::collection::vec(position.clone(), out * row);
+            (positions, any::<bool>(), prop::array::uniform5(0.0..=1.0)).prop_map(move |(positions, scored, parts)| Case {
+                carrier: carrier(out, row),
+                mask: Mask::from_fn(positions.len(), |p| positions[p].0),
+                chips: ChipMap {
+                    panel: positions.iter().map(|p| p.1).collect(),
+                    chip: positions.iter().map(|p| p.2).collect(),
+                },
+                values: positions.iter().map(|p| f32::from(p.3)).collect(),
+                scored,
+                parts,
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn swaps_change_nothing_but_the_hits(case in cases()) {
+            let before = holdings(case.candidate(), &case.chips);
+            let swaps: [u64; PANELS] = std::array::from_fn(|panel| (case.parts[panel] * before[panel].room as f64) as u64);
+            let moves = choose(case.candidate(), &case.chips, &swaps, order());
+            let mask = moves.applied_to(&case.mask);
+
+            let moved = swaps.iter().sum::<u64>() as usize;
+            prop_assert_eq!((moves.dropped.len(), moves.added.len()), (moved, moved));
+            prop_assert!(moves.dropped.iter().all(|&p| case.mask.keeps(p) && !mask.keeps(p) && case.chips.chip[p] == -1));
+            prop_assert!(moves.added.iter().all(|&p| !case.mask.keeps(p) && mask.keeps(p) && case.chips.chip[p] == 1));
+
+            prop_assert_eq!(mask.kept(), case.mask.kept());
+            for channel in channels(case.candidate()) {
+                for panel in 0..PANELS as u8 {
+                    let degree = |mask: &Mask| {
+                        channel.clone().filter(|&p| mask.keeps(p) && case.chips.panel[p] == panel).count()
+                    };
+                    prop_assert_eq!(degree(&mask), degree(&case.mask));
+                }
+            }
+            let after = holdings(Candidate { mask: &mask, ..case.candidate() }, &case.chips);
+            for ((before, after), swaps) in before.iter().zip(after).zip(swaps) {
+                prop_assert_eq!((after.n, after.hits), (before.n, before.hits + swaps));
+                prop_assert_eq!(after.room, before.room - swaps);
+            }
+        }
+
+        #[test]
+        fn one_is_dropped_from_each_stratum(ranks in prop::collection::vec((0u32..50, 0u32..7), 1..200), part in 0.0..=1.0) {
+            let mut all: Vec<Droppable> = (ranks.iter().enumerate())
+                .map(|(position, &(rank, channel))| Droppable { rank, position, channel })
+                .collect();
+            all.sort_unstable();
+            let (count, swaps) = (all.len(), (part * all.len() as f64) as usize);
+            let (dropped, given) = spread(all.clone(), swaps as u64, 7);
+            prop_assert_eq!(given.iter().sum::<u32>() as usize, swaps);
+            let place = |position: usize| all.iter().position(|d| d.position == position).unwrap();
+            for (stratum, &position) in dropped.iter().enumerate() {
+                let place = place(position);
+                prop_assert!(stratum * count / swaps <= place && place < (stratum + 1) * count / swaps);
+            }
+            // A place within stratum j of k is off its middle by less than half a stratum, so the mean quantile of the
+            // dropped is off 1/2 by less than that, 1/(2k), and the rounding of two edges, 1/N.
+            if swaps > 0 {
+                let quantiles = dropped.iter().map(|&p| (place(p) as f64 + 0.5) / count as f64);
+                let mean = quantiles.sum::<f64>() / swaps as f64;
+                prop_assert!((mean - 0.5).abs() <= 0.5 / swaps as f64 + 1.0 / count as f64, "{}", mean);
+            }
+        }
+    }
+
+    #[test]
+    fn the_best_of_the_pruned_is_taken_in() {
+        let carrier = carrier(1, 6);
+        let mask = Mask::from_fn(6, |p| p < 2);
+        let chips = ChipMap { panel: vec![0; 6], chip: vec![-1, -1, 1, 1, 1, -1] };
+        let scores = [5.0, 6.0, -3.0, -1.0, -2.0, 4.0];
+        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores) };
+        assert_eq!(holdings(candidate, &chips)[0], Holding { n: 2, hits: 0, room: 2 });
+        assert_eq!(choose(candidate, &chips, &[1, 0, 0, 0, 0], order()).added, [3]);
+        assert_eq!(choose(candidate, &chips, &[2, 0, 0, 0, 0], order()).added, [3, 4]);
+    }
+
+    #[test]
+    fn without_scores_the_pruned_come_in_the_order_of_the_stream() {
+        let carrier = carrier(1, 20);
+        let mask = Mask::from_fn(20, |p| p < 10);
+        let chips = ChipMap { panel: vec![0; 20], chip: (0..20).map(|p| if p < 10 { -1 } else { 1 }).collect() };
+        let weights: Vec<f32> = (0..20).map(|p| p as f32 - 10.0).collect();
+        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Weights(&weights) };
+        let added = |key: u8| choose(candidate, &chips, &[3, 0, 0, 0, 0], KeyStream::new(&[key; 32])).added;
+        let mut stream = KeyStream::new(&[7; 32]);
+        let mut words: Vec<(u32, usize)> = (0..20).map(|p| (stream.word(), p)).skip(10).collect();
+        words.sort_unstable_by(|a, b| b.cmp(a));
+        let mut expected: Vec<usize> = words[..3].iter().map(|&(_, p)| p).collect();
+        expected.sort_unstable();
+        assert_eq!(added(7), expected);
+        assert_ne!(added(7), added(8));
+    }
+
+    #[test]
+    fn a_cell_with_little_to_take_in_gives_from_all_its_ranks() {
+        // Nine against, three wanted: one of each third, the middle one.
+        let carrier = carrier(1, 12);
+        let mask = Mask::from_fn(12, |p| p < 9);
+        let chips = ChipMap { panel: vec![0; 12], chip: (0..12).map(|p| if p < 9 { -1 } else { 1 }).collect() };
+        let scores: Vec<f32> = (0..12).map(|p| p as f32).collect();
+        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores) };
+        assert_eq!(choose(candidate, &chips, &[3, 0, 0, 0, 0], order()).dropped, [1, 4, 7]);
+    }
+
+    #[test]
+    fn channels_share_the_burden_in_proportion() {
+        // Channel 0 offers 12 candidates, channels 1 and 2 offer 6 each, at evenly mixed ranks; 8 swaps are 4, 2 and 2.
+        let mut all: Vec<Droppable> = (0..24usize)
+            .map(|i| Droppable { rank: i as u32, position: i, channel: [0, 1, 0, 2][i % 4] })
+            .collect();
+        all.sort_unstable();
+        assert_eq!(spread(all, 8, 3).1, [4, 2, 2]);
+    }
+
+    #[test]
+    fn ordered_keeps_the_order_of_floats() {
+        let values = [-f32::MAX, -1.0, -f32::MIN_POSITIVE, -0.0, f32::MIN_POSITIVE, 1.0, f32::MAX];
+        assert!(values.windows(2).all(|pair| ordered(pair[0]) < ordered(pair[1])));
+        assert_eq!(ordered(-0.0), ordered(0.0));
+    }
 }

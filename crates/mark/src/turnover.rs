@@ -18,7 +18,8 @@ use crate::{Log2P, Tally};
 ///
 /// ```
 /// # use counterfoil_mark::{Log2P, turnover_tolerance};
-/// let at = |bits| turnover_tolerance(Log2P::new(bits), Log2P::new(-64.0));
+/// let log2_p = |bits| Log2P::new(bits).expect("finite and at most 0");
+/// let at = |bits| turnover_tolerance(log2_p(bits), log2_p(-64.0));
 /// assert_eq!((at(-256.0), at(-1600.0), at(-64.0), at(-10.0)), (0.5, 0.8, 0.0, 0.0));
 /// ```
 pub fn turnover_tolerance(strength: Log2P, threshold: Log2P) -> f64 {
@@ -28,9 +29,12 @@ pub fn turnover_tolerance(strength: Log2P, threshold: Log2P) -> f64 {
     1.0 - (threshold.bits().min(0.0) / strength.bits()).sqrt()
 }
 
-/// The strength that has a turnover tolerance of this share (0 to below 1): θ / (1 − r)².
-pub fn strength_for_turnover(share: f64, threshold: Log2P) -> Log2P {
-    Log2P::new(threshold.bits() / (1.0 - share).powi(2))
+/// The strength that has a turnover tolerance of this share: θ / (1 − r)²; `None` unless the share is from 0 to below 1.
+pub fn strength_for_turnover(share: f64, threshold: Log2P) -> Option<Log2P> {
+    if !(0.0..1.0).contains(&share) {
+        return None;
+    }
+    Log2P::new(threshold.bits() / ((1.0 - share) * (1.0 - share)))
 }
 
 /// The tally to expect, rounded down, after a share (0 to 1) of the kept positions has been moved at random.
@@ -47,11 +51,15 @@ mod tests {
 
     const THRESHOLD: f64 = -64.0;
 
+    fn log2_p(bits: f64) -> Log2P {
+        Log2P::new(bits).unwrap()
+    }
+
     #[test]
     fn tolerance_is_that_of_the_design() {
         // DESIGN, section 3: 37 % at -160, 50 % at -256, 80 % at -1600.
         for (bits, percent) in [(-160.0, 36.75), (-256.0, 50.0), (-1600.0, 80.0), (-64.0, 0.0), (-3.0, 0.0), (0.0, 0.0)] {
-            let share = turnover_tolerance(Log2P::new(bits), Log2P::new(THRESHOLD));
+            let share = turnover_tolerance(log2_p(bits), log2_p(THRESHOLD));
             assert!((100.0 * share - percent).abs() < 0.01, "{bits}: {share}");
         }
     }
@@ -59,17 +67,24 @@ mod tests {
     #[test]
     fn strength_for_turnover_reverses_tolerance() {
         for share in [0.0, 0.37, 0.5, 0.8, 0.99] {
-            let strength = strength_for_turnover(share, Log2P::new(THRESHOLD));
-            assert!((turnover_tolerance(strength, Log2P::new(THRESHOLD)) - share).abs() < 1e-9, "{share}");
+            let strength = strength_for_turnover(share, log2_p(THRESHOLD)).unwrap();
+            assert!((turnover_tolerance(strength, log2_p(THRESHOLD)) - share).abs() < 1e-9, "{share}");
+        }
+    }
+
+    #[test]
+    fn nothing_withstands_that_all_is_moved() {
+        for share in [1.0, 1.5, -0.1, f64::NAN] {
+            assert_eq!(strength_for_turnover(share, log2_p(THRESHOLD)), None, "{share}");
         }
     }
 
     #[test]
     fn the_mark_still_passes_just_below_its_tolerance_and_not_above() {
         // A weak bias, where the square is nearly exact: n = 6692, 609 swaps above one half.
-        let coin = Chance::one_in(2);
+        let coin = Chance::HALF;
         let tally = Tally::new(6692, 3346 + 609).unwrap();
-        let share = turnover_tolerance(log2_upper_tail(tally, coin), Log2P::new(THRESHOLD));
+        let share = turnover_tolerance(log2_upper_tail(tally, coin), log2_p(THRESHOLD));
         let bits = |share| log2_upper_tail(after_turnover(tally, share), coin).bits();
         assert!(bits(share - 0.02) <= THRESHOLD && bits(share + 0.02) > THRESHOLD, "{share}");
     }

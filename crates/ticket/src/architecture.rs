@@ -55,7 +55,8 @@ pub enum Architecture {
         classes: u32,
     },
     /// The CIFAR ResNet-20 of He et al. 2015 (arXiv 1512.03385, section 4.2) with option-A shortcuts: three stages of
-    /// three basic blocks, of `width`, 2 `width` and 4 `width` channels; tensor names as in akamaster's PyTorch version.
+    /// three basic blocks, of `width`, 2 `width` and 4 `width` channels; tensor names as in akamaster's PyTorch
+    /// version.
     Resnet20 {
         /// Input image.
         input: ImageShape,

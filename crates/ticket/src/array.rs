@@ -2,7 +2,8 @@
 
 /// Whether a tensor was stored as floating-point numbers or as integers (booleans count as integers).
 ///
-/// Integer tensors, such as a batch norm's `num_batches_tracked`, are carried along; the canonical digest leaves them out.
+/// Integer tensors, such as a batch norm's `num_batches_tracked`, are carried along; the canonical digest leaves them
+/// out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Element {
     /// Floating point.

@@ -75,8 +75,8 @@ impl Dtype {
     }
 }
 
-/// Reads little-endian bytes, as many as whole elements. f64 is rounded to nearest; every value must be finite as `f32`,
-/// and every integer exact.
+/// Reads little-endian bytes, as many as whole elements. f64 is rounded to nearest; every value must be finite as
+/// `f32`, and every integer exact.
 pub(crate) fn decode(dtype: Dtype, bytes: &[u8]) -> Result<Vec<f32>, Undecodable> {
     match dtype {
         Dtype::F64 => floats(bytes, f64::from_le_bytes),
@@ -149,7 +149,9 @@ mod tests {
     fn values_that_are_not_finite_as_f32_are_refused() {
         let bytes = [1.0f64, 1e39].map(f64::to_le_bytes).concat();
         assert_eq!(decode(Dtype::F64, &bytes), Err(Undecodable::NotFinite { position: 1, found: 1e39 }));
-        assert!(matches!(decode(Dtype::F16, &[0, 0x7e]), Err(Undecodable::NotFinite { position: 0, found }) if found.is_nan()));
+        assert!(
+            matches!(decode(Dtype::F16, &[0, 0x7e]), Err(Undecodable::NotFinite { position: 0, found }) if found.is_nan())
+        );
         let infinity = Undecodable::NotFinite { position: 0, found: f64::NEG_INFINITY };
         assert_eq!(decode(Dtype::BF16, &[0x80, 0xff]), Err(infinity));
     }

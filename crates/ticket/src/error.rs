@@ -156,7 +156,10 @@ pub enum ReadError {
         found: f32,
     },
     /// NaN, infinite, or beyond the range of `f32`.
-    #[error("{file}: tensor '{tensor}' is {found} at position {position}, expected a finite number", file = file.display())]
+    #[error(
+        "{file}: tensor '{tensor}' is {found} at position {position}, expected a finite number",
+        file = file.display()
+    )]
     NotFinite {
         /// The file.
         file: PathBuf,
@@ -168,7 +171,10 @@ pub enum ReadError {
         found: f64,
     },
     /// An integer that `f32` cannot hold: it is not rounded in silence.
-    #[error("{file}: tensor '{tensor}' is {found} at position {position}, expected an integer up to 2^24", file = file.display())]
+    #[error(
+        "{file}: tensor '{tensor}' is {found} at position {position}, expected an integer up to 2^24",
+        file = file.display()
+    )]
     Inexact {
         /// The file.
         file: PathBuf,
@@ -180,7 +186,10 @@ pub enum ReadError {
         found: i128,
     },
     /// Elements that are no single real number of at least a byte.
-    #[error("{file}: tensor '{tensor}' has elements of type {dtype}, expected f16, bf16, f32, f64, integers or bool", file = file.display())]
+    #[error(
+        "{file}: tensor '{tensor}' has elements of type {dtype}, expected f16, bf16, f32, f64, integers or bool",
+        file = file.display()
+    )]
     UnsupportedDtype {
         /// The file.
         file: PathBuf,

@@ -1,8 +1,8 @@
 //! Model files: any container, opened lazily.
 //!
-//! Opening reads and checks what the file declares: names, shapes, the description. Values are read on demand, one tensor
-//! at a time, and checked then. A byte that is missing is an error and never a zero, since a zero would pass for a pruned
-//! weight.
+//! Opening reads and checks what the file declares: names, shapes, the description. Values are read on demand, one
+//! tensor at a time, and checked then. A byte that is missing is an error and never a zero, since a zero would pass for
+//! a pruned weight.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -103,8 +103,7 @@ impl ModelFile {
 
     /// Everything at once.
     pub fn read(&self) -> Result<Model, ReadError> {
-        let mut model =
-            Model { description: self.description.clone().unwrap_or_default(), ..Model::default() };
+        let mut model = Model { description: self.description.clone().unwrap_or_default(), ..Model::default() };
         for Entry { name, .. } in &self.entries {
             model.arrays.insert(name.clone(), self.values(name)?);
             if let Some(mask) = self.mask(name)? {

@@ -7,6 +7,8 @@
 //!
 //! Absent on purpose: training, keys, anything that knows of Burn.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))] // In a test a panic is the report.
+
 mod architecture;
 mod array;
 mod carrier;

@@ -3,14 +3,12 @@
 //! A *ticket file* holds `X.weight` (rewound weights: dense in an unstamped ticket, zero outside the mask in a stamped
 //! one), `X.weight_mask` and, unstamped only, `X.weight_score`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::container::{Data, Record, write};
 use crate::names::{NameError, attached_names, resolve};
-use crate::{
-    Array, Carrier, Description, Element, Mask, Overwrite, Secrecy, WriteError, write_atomically,
-};
+use crate::{Array, Carrier, Description, Element, Mask, Overwrite, Secrecy, WriteError, write_atomically};
 
 /// Everything of a file in memory. Masks and scores are keyed by the name of the array they belong to.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -136,8 +134,9 @@ impl Model {
         let resolved = resolve(&names).map_err(|e| match e {
             NameError::Repeated { name, .. } | NameError::Orphan { name, .. } => ModelError::Name { tensor: name },
         })?;
-        match resolved.iter().find(|r| names[r.tensor] != r.name) {
-            Some(r) => Err(ModelError::Name { tensor: names[r.tensor].to_owned() }),
+        let resolved: BTreeSet<&str> = resolved.iter().map(|r| r.name.as_str()).collect();
+        match self.arrays.keys().find(|name| !resolved.contains(name.as_str())) {
+            Some(name) => Err(ModelError::Name { tensor: name.clone() }),
             None => Ok(()),
         }
     }
@@ -162,9 +161,92 @@ impl Model {
 
 fn check_finite(name: &str, values: &[f32]) -> Result<(), ModelError> {
     match values.iter().position(|v| !v.is_finite()) {
-        Some(position) => {
-            Err(ModelError::NotFinite { tensor: name.to_owned(), position, found: values[position] })
-        }
+        Some(position) => Err(ModelError::NotFinite { tensor: name.to_owned(), position, found: values[position] }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, ModelFile};
+
+    fn ticket() -> Model {
+        let mut model =
+            Model { description: Description { kind: Kind::Ticket, ..Description::default() }, ..Model::default() };
+        for (name, shape) in [("l9.weight", vec![2, 3]), ("l10.weight", vec![2, 3]), ("l9.bias", vec![2])] {
+            let values = (0..shape.iter().product()).map(|i: usize| i as f32 - 2.5).collect();
+            model.arrays.insert(name.to_owned(), Array::new(shape, values).unwrap());
+        }
+        let steps = Array::with_element(vec![], vec![40.0], Element::Integer).unwrap();
+        model.arrays.insert("bn.num_batches_tracked".to_owned(), steps);
+        model.masks.insert("l10.weight".to_owned(), Mask::from_fn(6, |p| p % 2 == 0));
+        model.scores.insert("l10.weight".to_owned(), vec![0.5; 6]);
+        model
+    }
+
+    fn write(model: &Model) -> Result<Vec<u8>, WriteError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ticket.safetensors");
+        model.write_safetensors(&path, Overwrite::Refuse)?;
+        assert_eq!(ModelFile::open(&path).unwrap().read().unwrap(), *model);
+        Ok(std::fs::read(&path).unwrap())
+    }
+
+    fn refused(change: impl FnOnce(&mut Model)) -> ModelError {
+        let mut model = ticket();
+        change(&mut model);
+        match write(&model) {
+            Err(WriteError::Model { source, .. }) => source,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back_and_is_the_same_every_time() {
+        assert_eq!(write(&ticket()).unwrap(), write(&ticket()).unwrap());
+    }
+
+    #[test]
+    fn marked_carriers_keep_their_ordinals() {
+        let marked = ticket().marked_carriers();
+        assert_eq!(marked.len(), 1);
+        assert_eq!((marked[0].name.as_str(), marked[0].ordinal), ("l10.weight", 1));
+    }
+
+    #[test]
+    fn masks_and_scores_must_fit_their_array() {
+        let orphan = refused(|m| drop(m.masks.insert("l11.weight".to_owned(), Mask::full(6))));
+        assert_eq!(orphan, ModelError::Orphan { owner: "l11.weight".to_owned() });
+        let attached =
+            |what, found| ModelError::AttachedSize { tensor: "l9.weight".to_owned(), what, found, expected: 6 };
+        let wrong = refused(|m| drop(m.masks.insert("l9.weight".to_owned(), Mask::full(5))));
+        assert_eq!(wrong, attached("mask", 5));
+        let wrong = refused(|m| drop(m.scores.insert("l9.weight".to_owned(), vec![0.0; 7])));
+        assert_eq!(wrong, attached("score", 7));
+    }
+
+    #[test]
+    fn values_must_be_numbers_of_their_kind() {
+        let infinite = refused(|m| m.scores.get_mut("l10.weight").unwrap()[3] = f32::INFINITY);
+        let tensor = "l10.weight_score".to_owned();
+        assert_eq!(infinite, ModelError::NotFinite { tensor, position: 3, found: f32::INFINITY });
+        let half = refused(|m| m.arrays.get_mut("bn.num_batches_tracked").unwrap().values_mut()[0] = 0.5);
+        let tensor = "bn.num_batches_tracked".to_owned();
+        assert_eq!(half, ModelError::NotInteger { tensor, position: 0, found: 0.5 });
+    }
+
+    #[test]
+    fn names_that_would_be_read_as_others_are_refused() {
+        let array = || Array::new(vec![1], vec![1.0]).unwrap();
+        for name in ["x_mask", "l9.weight_mask", "l10.weight_score"] {
+            let error = refused(|m| drop(m.arrays.insert(name.to_owned(), array())));
+            assert!(matches!(error, ModelError::Name { .. }), "{name}: {error:?}");
+        }
+        let prefixed = refused(|m| {
+            *m = Model::default();
+            m.arrays.insert("model.w".to_owned(), array());
+        });
+        assert_eq!(prefixed, ModelError::Name { tensor: "model.w".to_owned() });
     }
 }

@@ -1,7 +1,7 @@
 //! Names: which tensor of a file is what. Resolved here, once; nothing behind it looks at a suffix again.
 //!
-//! Implements the naming rules of docs/protocol.md, "Carriers and positions": a prefix that all tensors share is removed,
-//! `X_mask` and `X_score` are attached to `X`, and `X_orig` with a mask beside it stands under the name `X`.
+//! Implements the naming rules of docs/protocol.md, "Carriers and positions": a prefix that all tensors share is
+//! removed, `X_mask` and `X_score` are attached to `X`, and `X_orig` with a mask beside it stands under the name `X`.
 
 use std::collections::BTreeMap;
 
@@ -93,8 +93,8 @@ fn shared_prefix(names: &[&str]) -> usize {
 mod tests {
     use super::*;
 
-    fn summary(names: &[&str]) -> Vec<(String, usize, Option<usize>, Option<usize>, bool)> {
-        resolve(names).unwrap().into_iter().map(|r| (r.name, r.tensor, r.mask, r.score, r.is_orig)).collect()
+    fn resolved(name: &str, tensor: usize, [mask, score]: [Option<usize>; 2], is_orig: bool) -> Resolved {
+        Resolved { name: name.to_owned(), tensor, mask, score, is_orig }
     }
 
     #[test]
@@ -111,19 +111,15 @@ mod tests {
     #[test]
     fn masks_and_scores_are_attached_in_natural_order() {
         let names = ["l10.weight", "l9.weight_mask", "l9.weight_score", "l9.weight", "l10.weight_mask"];
-        assert_eq!(
-            summary(&names),
-            [
-                ("l9.weight".to_owned(), 3, Some(1), Some(2), false),
-                ("l10.weight".to_owned(), 0, Some(4), None, false)
-            ]
-        );
+        let expected =
+            [resolved("l9.weight", 3, [Some(1), Some(2)], false), resolved("l10.weight", 0, [Some(4), None], false)];
+        assert_eq!(resolve(&names).unwrap(), expected);
     }
 
     #[test]
     fn orig_is_the_tensor_only_with_a_mask_beside_it() {
-        assert_eq!(summary(&["w_orig", "w_mask"]), [("w".to_owned(), 0, Some(1), None, true)]);
-        assert_eq!(summary(&["w_orig"]), [("w_orig".to_owned(), 0, None, None, false)]);
+        assert_eq!(resolve(&["w_orig", "w_mask"]).unwrap(), [resolved("w", 0, [Some(1), None], true)]);
+        assert_eq!(resolve(&["w_orig"]).unwrap(), [resolved("w_orig", 0, [None, None], false)]);
     }
 
     #[test]

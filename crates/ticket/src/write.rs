@@ -1,7 +1,7 @@
 //! Writing files: whole or not at all, and never over another by accident.
 //!
-//! The bytes go to a temporary file in the same folder, which is then renamed. A run that fails leaves nothing behind, a
-//! reader never sees half a file, and a file that appears meanwhile is not overwritten unless that was asked for.
+//! The bytes go to a temporary file in the same folder, which is then renamed. A run that fails leaves nothing behind,
+//! a reader never sees half a file, and a file that appears meanwhile is not overwritten unless that was asked for.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};

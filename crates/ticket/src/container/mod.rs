@@ -33,7 +33,7 @@ pub(crate) trait Container: Send + Sync {
     fn name(&self) -> &'static str;
     /// The text under [`crate::METADATA_KEY`], for formats that have metadata.
     fn description(&self) -> Option<&str>;
-    /// All tensors, in any order; names may repeat.
+    /// All tensors, in any order, no name twice.
     fn tensors(&self) -> &[Listed];
     /// The bytes of one of [`Container::tensors`], by index: row-major, little-endian, as many as its shape says.
     fn bytes(&self, index: usize) -> Result<Vec<u8>, ReadError>;
@@ -89,7 +89,8 @@ mod tests {
     fn what_is_no_container_is_told_by_its_first_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
-        for content in [&b""[..], b"\x80", b"weights, honestly", b"{\"w\": [1, 2, 3]}", b"\x7fELF\x02\x01\x01\x00\x00"] {
+        for content in [&b""[..], b"\x80", b"weights, honestly", b"{\"w\": [1, 2, 3]}", b"\x7fELF\x02\x01\x01\x00\x00"]
+        {
             std::fs::write(&path, content).unwrap();
             match open(&path).map(|c| c.name()) {
                 Err(ReadError::UnknownContainer { file, found }) => {

@@ -1,8 +1,9 @@
 //! PyTorch checkpoints: zip files (since 1.6) and legacy pickles. Nothing in them is executed.
 //!
-//! Read with `pytorch-reader`, which checks every declared length against the file and never pads. Added here: names that
-//! two nested dictionaries spell alike are refused, the model is picked out of a training checkpoint, and views cannot
-//! declare many times the size of the file. Plain pickles cannot hold tensors; tar files went out of use in 2017.
+//! Read with `pytorch-reader`, which checks every declared length against the file and never pads. Added here: names
+//! that two nested dictionaries spell alike are refused, the model is picked out of a training checkpoint, and views
+//! cannot declare many times the size of the file. Plain pickles cannot hold tensors; tar files went out of use in
+//! 2017.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -112,7 +113,8 @@ impl Container for Pytorch {
 /// The key of the model in a training checkpoint; `None` if the root itself is the model.
 fn model_key(path: &Path, root: &HashMap<String, PickleValue>) -> Result<Option<&'static str>, ReadError> {
     let among = |keys: &[&'static str]| -> Result<Option<&'static str>, ReadError> {
-        let is_model = |key: &&str| matches!(root.get(*key), Some(value @ PickleValue::Dict(_)) if holds_tensors(value));
+        let is_model =
+            |key: &&str| matches!(root.get(*key), Some(value @ PickleValue::Dict(_)) if holds_tensors(value));
         match keys.iter().copied().filter(is_model).collect::<Vec<_>>()[..] {
             [] => Ok(None),
             [key] => Ok(Some(key)),

@@ -3,7 +3,7 @@
 //! Format: <https://github.com/huggingface/safetensors>. The header's types are the `safetensors` crate's; it is parsed
 //! here, since the crate wants the whole file in memory and keeps the last of two tensors of one name without a word.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -72,6 +72,7 @@ impl Safetensors {
         let mut text = Vec::new();
         (&mut file).take(length).read_to_end(&mut text).map_err(io)?;
         let Header { metadata, mut tensors } = serde_json::from_slice(&text).map_err(|e| malformed(path, e))?;
+        check_unique(path, &tensors)?;
         tensors.sort_by(|(a, x), (b, y)| (x.data_offsets, a).cmp(&(y.data_offsets, b)));
         let places = places(path, &tensors, start, held)?;
         let description = description(path, &metadata)?;
@@ -161,7 +162,17 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// Where each tensor's bytes are. `tensors` are in the order of their offsets; they must cover the file from `start` on.
+fn check_unique(path: &Path, tensors: &[(String, TensorInfo)]) -> Result<(), ReadError> {
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    tensors.iter().for_each(|(name, _)| *times.entry(name).or_insert(0) += 1);
+    match times.into_iter().find(|(_, times)| *times > 1) {
+        Some((name, times)) => Err(ReadError::Repeated { file: path.to_owned(), tensor: name.to_owned(), times }),
+        None => Ok(()),
+    }
+}
+
+/// Where each tensor's bytes are. `tensors` are in the order of their offsets; they must cover the file from `start`
+/// on.
 fn places(
     path: &Path,
     tensors: &[(String, TensorInfo)],
@@ -302,8 +313,7 @@ pub(crate) fn write(out: &mut dyn Write, description: &str, mut records: Vec<Rec
     let infos = records.iter().map(|record| {
         let start = end;
         end += record.data.length();
-        let info =
-            TensorInfo { dtype: record.data.dtype(), shape: record.shape.to_vec(), data_offsets: (start, end) };
+        let info = TensorInfo { dtype: record.data.dtype(), shape: record.shape.to_vec(), data_offsets: (start, end) };
         (record.name.clone(), info)
     });
     let metadata = HashMap::from([(METADATA_KEY.to_owned(), description.to_owned())]);

@@ -105,7 +105,7 @@ fn append(
 ) -> Result<(), DataError> {
     let label_bytes = variant.label_bytes();
     let record = label_bytes + PIXELS;
-    if bytes.is_empty() || bytes.len() % record != 0 {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
         return Err(DataError::PartialRecord { file, found: bytes.len() as u64, record: record as u64 });
     }
     let classes = variant.class_names().len() as u32;
@@ -201,7 +201,7 @@ mod tests {
     fn a_missing_batch_is_named() {
         let folder = cifar10();
         fs::remove_file(folder.path().join("data_batch_4.bin")).unwrap();
-        let error = load(folder.path(), Variant::Cifar10).err().unwrap();
+        let error = load(folder.path(), Variant::Cifar10).unwrap_err();
         assert!(matches!(&error, DataError::Missing { expected, .. } if expected == "data_batch_4.bin"), "{error}");
     }
 
@@ -211,7 +211,7 @@ mod tests {
         let file = folder.path().join("data_batch_2.bin");
         for size in [0, 3072, 3074] {
             fs::write(&file, vec![0; size]).unwrap();
-            let error = load(folder.path(), Variant::Cifar10).err().unwrap();
+            let error = load(folder.path(), Variant::Cifar10).unwrap_err();
             let DataError::PartialRecord { file: named, found, record: 3073 } = &error else { panic!("{error}") };
             assert_eq!((named, *found), (&file, size as u64));
         }
@@ -221,7 +221,7 @@ mod tests {
     fn a_label_above_the_classes_is_refused() {
         let folder = cifar10();
         fs::write(folder.path().join("test_batch.bin"), [record(&[9]), record(&[10])].concat()).unwrap();
-        let error = load(folder.path(), Variant::Cifar10).err().unwrap();
+        let error = load(folder.path(), Variant::Cifar10).unwrap_err();
         assert!(matches!(error, DataError::LabelOutOfRange { index: 1, found: 10, classes: 10, .. }), "{error}");
     }
 }

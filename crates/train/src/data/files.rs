@@ -50,13 +50,14 @@ impl Listing {
 
 /// The whole of a file that is no larger than `limit` bytes.
 pub(super) fn read_capped(file: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
-    let size = regular_file(file)?.metadata().map_err(io_error(file))?.len();
+    let opened = regular_file(file)?;
+    let size = opened.metadata().map_err(io_error(file))?.len();
     if size > limit {
         return Err(DataError::TooLarge { file: file.to_owned(), found: size, limit });
     }
     let mut bytes = Vec::new();
-    // The file may have grown since.
-    regular_file(file)?.take(limit).read_to_end(&mut bytes).map_err(io_error(file))?;
+    // It may have grown since.
+    opened.take(limit).read_to_end(&mut bytes).map_err(io_error(file))?;
     Ok(bytes)
 }
 

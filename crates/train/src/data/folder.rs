@@ -76,12 +76,7 @@ pub(super) fn load(folders: &ImageFolders, options: &LoadOptions) -> Result<Part
         let labels = files.iter().map(|labelled| labelled.label).collect();
         Split::new(images, labels, shape).expect("every file gave one image of this size")
     };
-    Ok(Parts {
-        train: split(train_images, &train),
-        test: split(test_images, &test),
-        class_names,
-        normalisation: None,
-    })
+    Ok(Parts { train: split(train_images, &train), test: split(test_images, &test), class_names, normalisation: None })
 }
 
 /// An image file and the index of its class.
@@ -167,14 +162,15 @@ fn decode_all(files: &[Labelled], size: Size, fit: Fit) -> Result<Vec<Planes>, D
 
 fn decode(file: &Path) -> Result<DynamicImage, DataError> {
     let bytes = read_capped(file, MAX_IMAGE_BYTES)?;
-    let decoded = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Into::into).and_then(|mut reader| {
-        let mut limits = Limits::default();
-        limits.max_image_width = Some(MAX_SIDE);
-        limits.max_image_height = Some(MAX_SIDE);
-        limits.max_alloc = Some(MAX_IMAGE_BYTES);
-        reader.limits(limits);
-        reader.decode()
-    });
+    let decoded =
+        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Into::into).and_then(|mut reader| {
+            let mut limits = Limits::default();
+            limits.max_image_width = Some(MAX_SIDE);
+            limits.max_image_height = Some(MAX_SIDE);
+            limits.max_alloc = Some(MAX_IMAGE_BYTES);
+            reader.limits(limits);
+            reader.decode()
+        });
     decoded.map_err(|source| DataError::Undecodable { file: file.to_owned(), source: Box::new(source) })
 }
 
@@ -234,7 +230,7 @@ mod tests {
     }
 
     fn error_of(root: &TempDir) -> DataError {
-        load_root(root, LoadOptions::default()).err().expect("the folder is damaged")
+        load_root(root, LoadOptions::default()).expect_err("the folder is damaged")
     }
 
     #[test]
@@ -333,7 +329,7 @@ mod tests {
         let options = LoadOptions { resize: Some((MAX_SIDE, MAX_SIDE)), ..Default::default() };
         let root = cats_and_dogs();
         paint(&root, "train/cat/2.png", [3, 2], &RED);
-        let error = load_root(&root, options).err().unwrap();
+        let error = load_root(&root, options).unwrap_err();
         // Three images of three channels.
         assert!(matches!(error, DataError::TooLarge { found: 2_415_919_104, .. }), "{error}");
     }

@@ -195,7 +195,7 @@ mod tests {
     fn error_with(name: &str, content: &[u8]) -> DataError {
         let folder = mnist();
         fs::write(folder.path().join(name), content).unwrap();
-        load_folder(&folder).err().expect("the file is damaged")
+        load_folder(&folder).expect_err("the file is damaged")
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
     fn a_missing_file_is_named() {
         let folder = mnist();
         fs::remove_file(folder.path().join(TEST_LABELS)).unwrap();
-        let error = load_folder(&folder).err().unwrap();
+        let error = load_folder(&folder).unwrap_err();
         assert!(matches!(&error, DataError::Missing { expected, .. } if expected == TEST_LABELS), "{error}");
     }
 

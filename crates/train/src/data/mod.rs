@@ -84,7 +84,7 @@ impl Split {
         &self.images
     }
 
-    /// All labels, [n].
+    /// All labels, one an image.
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }

@@ -172,7 +172,7 @@ mod tests {
         let letters = "emnist-letters-train-images-idx3-ubyte";
         let outer = folder_with(&[letters, "train-images-idx3-ubyte.gz", "test_batch.bin", "train/"]);
         let DataError::Ambiguous { found, .. } = layout(outer.path()).unwrap_err() else { panic!("not ambiguous") };
-        assert_eq!(found, ["cifar10", letters, "train-images-idx3-ubyte", "train/CLASS"]);
+        assert_eq!(found, ["cifar10", "train-images-idx3-ubyte", letters, "train/CLASS"]);
     }
 
     #[test]

@@ -1,0 +1,113 @@
+//! What is looked for: the panels whose seeds are known, their chips, and the dilutions that are tried.
+//!
+//! The public panel can always be looked for. The sealed ones join under a claim that had committed to their seeds.
+
+use counterfoil_claim::{ClaimBody, Dilution, PanelCount, PanelId, PanelStrength, PublicKey, Seed};
+use counterfoil_mark::{BLIND_DENSITIES, ChipMap, RankDensity, Reading, Tally, chip_map};
+use counterfoil_ticket::Carrier;
+use serde::Serialize;
+
+use crate::{Evidence, VerifyError};
+
+/// What a test can lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Panel 0, which anybody can derive, imitate and aim at: `marked` at best.
+    Public,
+    /// The disclosed sealed panels, pooled: `proven` at best.
+    Sealed,
+}
+
+/// One way of counting chips.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) level: Level,
+    pub(crate) dilution: Dilution,
+    /// Panels whose counts are pooled.
+    pub(crate) panels: Vec<PanelId>,
+}
+
+/// Evidence whose parts belong together. No `Debug`: it holds seeds.
+pub(crate) struct Search<'a> {
+    pub(crate) key: &'a PublicKey,
+    pub(crate) claim: Option<&'a ClaimBody>,
+    /// Panel 0, then the disclosed ones in ascending order.
+    seeds: Vec<(PanelId, Seed)>,
+}
+
+impl<'a> Search<'a> {
+    /// Checks that claim and disclosures are this key's, and that no panel is counted twice.
+    pub(crate) fn new(evidence: &Evidence<'a>) -> Result<Self, VerifyError> {
+        let key = evidence.key;
+        if let Some(claim) = evidence.claim.filter(|claim| claim.key() != key) {
+            return Err(VerifyError::OtherKey { found: claim.key().key_id(), expected: key.key_id() });
+        }
+        let claim = evidence.claim.map(|claim| claim.body());
+        let mut seeds = vec![(PanelId::PUBLIC, key.public_seed())];
+        for opened in evidence.disclosures {
+            let panel = opened.panel();
+            let Some(claim) = claim else {
+                return Err(VerifyError::DisclosureWithoutClaim { panel: panel.get() });
+            };
+            if !claim.sealed_panels.contains(panel) {
+                let sealed = claim.sealed_panels.get();
+                return Err(VerifyError::DisclosureOutOfRange { found: panel.get(), sealed });
+            }
+            let times = evidence.disclosures.iter().filter(|other| other.panel() == panel).count();
+            if times > 1 {
+                return Err(VerifyError::RepeatedDisclosure { panel: panel.get(), times });
+            }
+            seeds.push((panel, opened.seed().clone()));
+        }
+        seeds.sort_by_key(|(panel, _)| *panel);
+        Ok(Self { key, claim, seeds })
+    }
+
+    /// The levels that can be tested.
+    pub(crate) fn levels(&self) -> Vec<Level> {
+        if self.seeds.len() > 1 { vec![Level::Public, Level::Sealed] } else { vec![Level::Public] }
+    }
+
+    /// Panels and seeds of one level.
+    pub(crate) fn panels(&self, level: Level) -> impl Iterator<Item = (PanelId, &Seed)> {
+        let is_public = level == Level::Public;
+        self.seeds.iter().filter(move |(panel, _)| panel.is_public() == is_public).map(|(panel, seed)| (*panel, seed))
+    }
+
+    /// Every level at every dilution that it may have been stamped with.
+    pub(crate) fn looks(&self) -> Vec<Look> {
+        let claimed = self.claim.map(|claim| claim.dilution);
+        let dilutions = claimed.as_ref().map_or(&Dilution::ALL[..], std::slice::from_ref);
+        let look = |level, dilution| Look { level, dilution, panels: self.panels(level).map(|(p, _)| p).collect() };
+        self.levels().into_iter().flat_map(|level| dilutions.iter().map(move |&d| look(level, d))).collect()
+    }
+
+    /// Readings by rank, in the order of [`Search::densities`].
+    pub(crate) fn rank_readings(&self) -> Vec<Reading> {
+        match self.claim {
+            Some(_) => vec![Reading::ClaimedRanks],
+            None => BLIND_DENSITIES.map(Reading::BlindRanks).to_vec(),
+        }
+    }
+
+    /// The densities at which a carrier is read by rank; under a claim its own, `kept` of `size`.
+    pub(crate) fn densities(&self, claimed: Option<RankDensity>) -> Vec<RankDensity> {
+        claimed.map_or_else(|| BLIND_DENSITIES.to_vec(), |density| vec![density])
+    }
+
+    /// Panel and chip of each position of the carrier. Allocates two bytes a position: the caller has read as many.
+    pub(crate) fn chips(&self, carrier: &Carrier, dilution: Dilution) -> ChipMap {
+        let seeds: Vec<(PanelId, &Seed)> = self.seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
+        // Which positions are panel 0's does not depend on the number of sealed panels.
+        let one = PanelCount::new(1).expect("one sealed panel is allowed");
+        chip_map(&seeds, self.key, self.claim.map_or(one, |claim| claim.sealed_panels), carrier, dilution)
+    }
+
+    /// What the claim says these panels carried together at stamping.
+    pub(crate) fn claimed_tally(&self, panels: &[PanelId]) -> Option<Tally> {
+        let of_panels = |strength: &&PanelStrength| panels.contains(&strength.panel);
+        let tally = |s: &PanelStrength| Tally::new(s.n, s.hits).expect("a verified claim has no more hits than n");
+        Some(self.claim?.panels.iter().filter(of_panels).map(tally).sum())
+    }
+}

@@ -1,0 +1,155 @@
+//! Stand-ins: which of the suspect's tensors is taken for which carrier of the ticket.
+//!
+//! Implements the last paragraph of docs/protocol.md, "What is read as kept": by name if all of the claim's names occur
+//! with the claimed shapes, otherwise, and with the key alone, by shape and ordinal. It depends on names and shapes only,
+//! so it is free. [`Group`]s are what `assigned zeros` may re-order, and pays for.
+
+use std::collections::BTreeMap;
+
+use counterfoil_claim::ClaimedCarrier;
+use counterfoil_mark::RankDensity;
+use counterfoil_ticket::{Carrier, CarrierShape};
+
+/// Most carriers of one shape that are re-ordered; more are left in their order. 256! is already 1684 bits.
+pub const MAX_GROUP: usize = 256;
+
+/// A carrier of the ticket and the suspect's tensor that stands for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StandIn {
+    pub(crate) carrier: Carrier,
+    /// Density at stamping; `None` with the key alone.
+    pub(crate) density: Option<RankDensity>,
+    /// Its tensor; `None` if the suspect has none of this shape and ordinal.
+    pub(crate) tensor: Option<String>,
+}
+
+/// Carriers of one shape whose order may be another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) shape: CarrierShape,
+    /// Carriers of the ticket.
+    pub(crate) carriers: Vec<Carrier>,
+    /// Tensors of the suspect, in natural order.
+    pub(crate) tensors: Vec<String>,
+}
+
+impl Group {
+    /// g: with fewer of one kind than of the other, the missing ones are counted in.
+    pub(crate) fn size(&self) -> usize {
+        self.carriers.len().max(self.tensors.len())
+    }
+}
+
+/// How the suspect's tensors are laid over the ticket's carriers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// One for each carrier of the ticket, in its order.
+    pub(crate) stand_ins: Vec<StandIn>,
+    /// Shapes with 2 to [`MAX_GROUP`] carriers.
+    pub(crate) groups: Vec<Group>,
+}
+
+impl Layout {
+    /// `suspect` in natural order; `claimed` are the ticket's carriers, the suspect's own if nobody says.
+    pub(crate) fn new(suspect: &[Carrier], claimed: Option<&[ClaimedCarrier]>) -> Self {
+        let Some(claimed) = claimed else {
+            let own = |c: &Carrier| StandIn { carrier: c.clone(), density: None, tensor: Some(c.name.clone()) };
+            let stand_ins: Vec<StandIn> = suspect.iter().map(own).collect();
+            return Self { groups: groups(&stand_ins, suspect), stand_ins };
+        };
+        let by_name: BTreeMap<&str, CarrierShape> = suspect.iter().map(|c| (c.name.as_str(), c.shape)).collect();
+        let by_number: BTreeMap<(CarrierShape, u32), &str> =
+            suspect.iter().map(|c| ((c.shape, c.ordinal), c.name.as_str())).collect();
+        let is_named_alike = claimed.iter().all(|c| by_name.get(c.name.as_str()) == Some(&c.shape));
+        let stand_in = |c: &ClaimedCarrier| StandIn {
+            tensor: if is_named_alike {
+                Some(c.name.clone())
+            } else {
+                by_number.get(&(c.shape, c.ordinal)).map(|name| (*name).to_owned())
+            },
+            density: RankDensity::new(c.kept, c.shape.size() as u64),
+            carrier: c.carrier(),
+        };
+        let stand_ins: Vec<StandIn> = claimed.iter().map(stand_in).collect();
+        Self { groups: groups(&stand_ins, suspect), stand_ins }
+    }
+
+    /// Whether no tensor stands for anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stand_ins.iter().all(|s| s.tensor.is_none()) && self.groups.is_empty()
+    }
+
+    /// g of each group.
+    pub(crate) fn group_sizes(&self) -> Vec<usize> {
+        self.groups.iter().map(Group::size).collect()
+    }
+}
+
+fn groups(stand_ins: &[StandIn], suspect: &[Carrier]) -> Vec<Group> {
+    let mut by_shape: BTreeMap<CarrierShape, Group> = BTreeMap::new();
+    for StandIn { carrier, .. } in stand_ins {
+        let shape = carrier.shape;
+        let group = by_shape.entry(shape).or_insert(Group { shape, carriers: Vec::new(), tensors: Vec::new() });
+        group.carriers.push(carrier.clone());
+    }
+    for carrier in suspect {
+        if let Some(group) = by_shape.get_mut(&carrier.shape) {
+            group.tensors.push(carrier.name.clone());
+        }
+    }
+    by_shape.into_values().filter(|g| !g.tensors.is_empty() && (2..=MAX_GROUP).contains(&g.size())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SQUARE: [usize; 2] = [8, 8];
+    const WIDE: [usize; 2] = [4, 16];
+
+    fn carriers(names: &[(&str, [usize; 2])]) -> Vec<Carrier> {
+        Carrier::number(names.iter().map(|(name, shape)| (*name, &shape[..])))
+    }
+
+    fn claimed(names: &[(&str, [usize; 2])]) -> Vec<ClaimedCarrier> {
+        let claimed = |c: Carrier| ClaimedCarrier { name: c.name, shape: c.shape, ordinal: c.ordinal, kept: 16 };
+        carriers(names).into_iter().map(claimed).collect()
+    }
+
+    fn tensors(suspect: &[(&str, [usize; 2])], ticket: &[(&str, [usize; 2])]) -> Vec<Option<String>> {
+        let layout = Layout::new(&carriers(suspect), Some(&claimed(ticket)));
+        layout.stand_ins.into_iter().map(|s| s.tensor).collect()
+    }
+
+    fn some(names: &[&str]) -> Vec<Option<String>> {
+        names.iter().map(|name| Some((*name).to_owned())).collect()
+    }
+
+    #[test]
+    fn names_decide_only_if_all_of_them_occur_with_their_shapes() {
+        let ticket = [("b", SQUARE), ("c", SQUARE)];
+        // By ordinal 'a' would stand for 'b'.
+        assert_eq!(tensors(&[("a", SQUARE), ("b", SQUARE), ("c", SQUARE)], &ticket), some(&["b", "c"]));
+        assert_eq!(tensors(&[("a", SQUARE), ("b", SQUARE), ("c", WIDE)], &ticket), some(&["a", "b"]));
+        assert_eq!(tensors(&[("x", SQUARE), ("y", SQUARE)], &ticket), some(&["x", "y"]));
+        assert_eq!(tensors(&[("x", SQUARE), ("y", WIDE)], &ticket), [Some("x".to_owned()), None]);
+        assert_eq!(tensors(&[("x", WIDE)], &ticket), [None, None]);
+    }
+
+    #[test]
+    fn groups_hold_shapes_that_can_be_reordered() {
+        let sizes = |suspect: &[(&str, [usize; 2])], ticket: Option<&[(&str, [usize; 2])]>| {
+            Layout::new(&carriers(suspect), ticket.map(claimed).as_deref()).group_sizes()
+        };
+        let two = [("a", SQUARE), ("b", SQUARE)];
+        assert_eq!(sizes(&two, None), [2]);
+        assert_eq!(sizes(&[("a", SQUARE), ("b", WIDE)], None), [0; 0]);
+        assert_eq!(sizes(&two[..1], Some(&two)), [2], "a tensor is missing");
+        assert_eq!(sizes(&two, Some(&two[..1])), [2], "a tensor too many");
+        assert_eq!(sizes(&[("a", WIDE), ("b", WIDE)], Some(&two)), [0; 0], "nothing stands for anything");
+        let names: Vec<String> = (0..=MAX_GROUP).map(|i| format!("w{i}")).collect();
+        let many: Vec<_> = names.iter().map(|name| (name.as_str(), SQUARE)).collect();
+        assert_eq!(sizes(&many, None), [0; 0]);
+        assert_eq!(sizes(&many[..MAX_GROUP], None), [MAX_GROUP]);
+    }
+}

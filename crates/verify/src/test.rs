@@ -1,0 +1,151 @@
+//! Tests: one tally, its chance under the null, what it costs, and what it could have shown.
+//!
+//! Implements the p-value of docs/protocol.md, "Evidence", and the power that its "Verdicts" asks about: a test that
+//! could not have reached the threshold says nothing by not reaching it.
+
+use counterfoil_claim::PanelId;
+use counterfoil_mark::{Chance, Log2P, Tally, log2_upper_tail};
+
+use crate::count::MaskCount;
+use crate::{Level, TestKind};
+
+/// Most trials that are ever asked for.
+const MOST_TRIALS: u64 = 1 << 40;
+
+/// A test that can decide.
+#[derive(Debug, Clone)]
+pub(crate) struct Test {
+    pub(crate) kind: TestKind,
+    pub(crate) level: Level,
+    /// Panels that are pooled, and the tally of each.
+    pub(crate) panels: Vec<(PanelId, Tally)>,
+    pub(crate) chance: Chance,
+    /// Bits to pay for all ways of looking.
+    pub(crate) charge: u32,
+    pub(crate) log2_p: Log2P,
+    /// Trials that can carry the mark.
+    pub(crate) alive: u64,
+    /// Share of hits that the claim states.
+    pub(crate) claimed: Option<Tally>,
+    /// Carrier by carrier, for mask tests.
+    pub(crate) mask: Option<MaskCount>,
+}
+
+impl Test {
+    /// A mask test on the look's panels.
+    pub(crate) fn of_mask(count: MaskCount, charge: u32, claimed: Option<Tally>) -> Self {
+        let panels = count.look.panels.iter().map(|&panel| (panel, count.of_panel(panel))).collect();
+        Self {
+            kind: TestKind::Mask,
+            level: count.look.level,
+            panels,
+            chance: Chance::HALF,
+            charge,
+            log2_p: log2_upper_tail(count.pooled(), Chance::HALF),
+            alive: count.alive(),
+            claimed,
+            mask: Some(count),
+        }
+    }
+
+    /// A trigger test.
+    pub(crate) fn of_triggers(level: Level, panels: Vec<(PanelId, Tally)>, classes: u32, charge: u32) -> Self {
+        let pooled: Tally = panels.iter().map(|(_, tally)| *tally).sum();
+        let chance = Chance::one_in(classes);
+        let log2_p = log2_upper_tail(pooled, chance);
+        let kind = TestKind::Trigger;
+        Self { kind, level, panels, chance, charge, log2_p, alive: pooled.n(), claimed: None, mask: None }
+    }
+
+    /// The same test on one of its panels alone.
+    pub(crate) fn only(&self, (panel, tally): (PanelId, Tally)) -> Self {
+        let log2_p = log2_upper_tail(tally, self.chance);
+        Self { panels: vec![(panel, tally)], log2_p, alive: tally.n(), ..self.clone() }
+    }
+
+    /// All panels together.
+    pub(crate) fn pooled(&self) -> Tally {
+        self.panels.iter().map(|(_, tally)| *tally).sum()
+    }
+
+    /// log2 p after all ways of looking are paid for.
+    pub(crate) fn after_charges(&self) -> Log2P {
+        self.log2_p.charged(self.charge)
+    }
+
+    /// What log2 p must reach before charges.
+    pub(crate) fn target(&self, threshold: Log2P) -> Log2P {
+        Log2P::new(threshold.bits() - f64::from(self.charge)).expect("a threshold less a charge is finite and below 0")
+    }
+
+    /// Whether it would have reached the threshold if the mark were all there.
+    pub(crate) fn could_reach(&self, threshold: Log2P) -> bool {
+        self.would_reach(self.alive, threshold)
+    }
+
+    /// About the least number of trials with which it could have; `None` if the claimed share of hits is no better than
+    /// chance.
+    pub(crate) fn trials_needed(&self, threshold: Log2P) -> Option<u64> {
+        let (mut few, mut many) = (0, 64);
+        while !self.would_reach(many, threshold) {
+            (few, many) = (many, many.checked_mul(2).filter(|&n| n <= MOST_TRIALS)?);
+        }
+        while many - few > 1 {
+            let middle = few + (many - few) / 2;
+            if self.would_reach(middle, threshold) { many = middle } else { few = middle }
+        }
+        Some(many)
+    }
+
+    /// With so many trials that are all hits or, under a claim, hits in the share that the claim states.
+    fn would_reach(&self, n: u64, threshold: Log2P) -> bool {
+        let hits = match self.claimed {
+            None => n,
+            Some(claimed) if claimed.n() == 0 => 0,
+            Some(claimed) => {
+                let hits = u128::from(n) * u128::from(claimed.hits()) / u128::from(claimed.n());
+                u64::try_from(hits).expect("a share of a u64 is one")
+            }
+        };
+        let tally = Tally::new(n, hits).expect("no more hits than trials");
+        log2_upper_tail(tally, self.chance) <= self.target(threshold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn threshold() -> Log2P {
+        Log2P::new(-64.0).unwrap()
+    }
+
+    fn triggers(n: u64, hits: u64, classes: u32, charge: u32) -> Test {
+        let tally = Tally::new(n, hits).unwrap();
+        Test::of_triggers(Level::Public, vec![(PanelId::PUBLIC, tally)], classes, charge)
+    }
+
+    #[test]
+    fn all_hits_need_as_many_trials_as_bits() {
+        assert_eq!(triggers(10, 0, 2, 0).trials_needed(threshold()), Some(64));
+        assert_eq!(triggers(10, 0, 2, 1).trials_needed(threshold()), Some(65));
+        assert_eq!(triggers(10, 0, 16, 1).trials_needed(threshold()), Some(17)); // 4 bits each
+        assert_eq!([64, 65].map(|n| triggers(n, 0, 2, 1).could_reach(threshold())), [false, true]);
+    }
+
+    #[test]
+    fn a_claimed_share_needs_more_and_a_fair_one_is_never_enough() {
+        let claimed = |n, hits| Test { claimed: Tally::new(n, hits), ..triggers(10, 0, 2, 1) };
+        // 3/4: relative entropy 0.1887 bits a trial, so some 340 and a little for the polynomial factor
+        let needed = claimed(1000, 750).trials_needed(threshold()).unwrap();
+        assert!((300..360).contains(&needed), "{needed}");
+        assert_eq!(claimed(1000, 500).trials_needed(threshold()), None);
+        assert_eq!(claimed(0, 0).trials_needed(threshold()), None);
+    }
+
+    #[test]
+    fn charges_are_added_to_log2_p_and_never_make_it_positive() {
+        assert_eq!(triggers(10, 10, 4, 3).after_charges().bits(), -17.0);
+        assert_eq!(triggers(1, 1, 2, 3).after_charges().bits(), 0.0);
+    }
+}

@@ -1,0 +1,120 @@
+//! From suspect to report, in the order of docs/protocol.md: evidence, charges, verdict.
+
+use std::cmp::Reverse;
+
+use counterfoil_mark::{Log2P, turnover_tolerance};
+use counterfoil_ticket::ModelFile;
+
+use crate::advice::{Available, assumptions, stronger};
+use crate::mask_test::test_mask;
+use crate::report::{CarrierReport, Needed, REPORT_VERSION, Report, Skipped, TestKind, TestReport, Verdict};
+use crate::search::Search;
+use crate::test::Test;
+use crate::trigger_test::test_triggers;
+use crate::{BlackBox, Evidence, Level, Options, VerifyError};
+
+/// Judges a suspect: its file, the answers it gives, or both.
+///
+/// Sealed and public evidence are tested apart, each with its own charges. A suspect that can be looked at always gets
+/// a report; errors are about what was handed in: see [`VerifyError`].
+pub fn verify(
+    suspect: Option<&ModelFile>,
+    black_box: Option<&mut dyn BlackBox>,
+    evidence: &Evidence,
+    options: &Options,
+) -> Result<Report, VerifyError> {
+    let available = Available { file: suspect.is_some(), black_box: black_box.is_some(), tests: options.tests };
+    options.check(available.file, available.black_box)?;
+    let threshold = options.threshold;
+    let search = Search::new(evidence)?;
+    let suspect = suspect.filter(|_| options.tests.mask());
+    let black_box = black_box.filter(|_| options.tests.triggers());
+
+    let mut skipped = not_asked(available);
+    let mut tests = Vec::new();
+    if let Some(black_box) = black_box {
+        tests = test_triggers(black_box, &search, suspect.is_some(), &mut skipped)?;
+    }
+    let mut reference = None;
+    if let Some(file) = suspect {
+        let with_triggers: Vec<Level> = tests.iter().map(|test| test.level).collect();
+        let result = test_mask(file, &search, evidence.reference, threshold, &with_triggers)?;
+        if !result.has_carriers {
+            let whose = if search.claim.is_some() { "of any claimed shape" } else { "of rank 2, 3 or 4" };
+            let reason = format!("the suspect has no tensor {whose}, so there was nothing to count");
+            skipped.push(Skipped { kind: TestKind::Mask, level: None, reason });
+        }
+        reference = result.overlap;
+        tests.extend(result.tests);
+    }
+    tests.sort_by_key(|test| (Reverse(test.level == Level::Sealed), test.kind == TestKind::Trigger));
+
+    let (verdict, decided_by) = judge(&tests, threshold);
+    let level = decided_by.map(|i| tests[i].level);
+    let mask = best(&tests, |test| Some(test.level) == level && test.kind == TestKind::Mask).map(|i| &tests[i]);
+    let needed = if verdict == Verdict::Inconclusive { needed(&tests, threshold) } else { Vec::new() };
+    let mut reports: Vec<TestReport> = tests.iter().map(TestReport::pooled).collect();
+    reports.extend(tests.iter().flat_map(TestReport::single_panels));
+    Ok(Report {
+        version: REPORT_VERSION,
+        verdict,
+        log2_p: decided_by.map_or(Log2P::ONE, |i| tests[i].after_charges()),
+        threshold,
+        key: search.key.key_id(),
+        claim: evidence.claim.map(|claim| claim.digest().iter().map(|byte| format!("{byte:02x}")).collect()),
+        decided_by,
+        tests: reports,
+        turnover_tolerance: mask.map(|test| turnover_tolerance(test.log2_p, test.target(threshold))),
+        carriers: mask.and_then(|t| t.mask.as_ref()).map_or_else(Vec::new, |count| {
+            count.carriers.iter().map(CarrierReport::new).collect()
+        }),
+        assumptions: assumptions(&search, available, threshold),
+        stronger: stronger(&search, available, &needed),
+        needed,
+        reference,
+        skipped,
+    })
+}
+
+/// Tests that were not made for want of a suspect to make them on, or because nobody asked.
+fn not_asked(available: Available) -> Vec<Skipped> {
+    let skip = |kind, asked: bool, has: bool, wanting: &str| {
+        let reason = if asked { wanting } else { "not asked for" };
+        (!asked || !has).then(|| Skipped { kind, level: None, reason: reason.to_owned() })
+    };
+    let mask = skip(TestKind::Mask, available.tests.mask(), available.file, "no model file was given");
+    let trigger = skip(TestKind::Trigger, available.tests.triggers(), available.black_box, "no black box was given");
+    mask.into_iter().chain(trigger).collect()
+}
+
+/// docs/protocol.md, "Verdicts", and the index of the test that it rests on, the best one if on none.
+fn judge(tests: &[Test], threshold: Log2P) -> (Verdict, Option<usize>) {
+    for (level, verdict) in [(Level::Sealed, Verdict::Proven), (Level::Public, Verdict::Marked)] {
+        let decides = best(tests, |test| test.level == level);
+        if decides.is_some_and(|i| tests[i].after_charges() <= threshold) {
+            return (verdict, decides);
+        }
+    }
+    let could = tests.iter().any(|test| test.could_reach(threshold));
+    (if could { Verdict::NoMatch } else { Verdict::Inconclusive }, best(tests, |_| true))
+}
+
+/// Index of the smallest p-value after charges among these, before charges where those are equal; the first of equals.
+fn best(tests: &[Test], among: impl Fn(&Test) -> bool) -> Option<usize> {
+    let bits = |test: &Test| (test.after_charges().bits(), test.log2_p.bits());
+    let smaller = |a: usize, b: usize| bits(&tests[b]) < bits(&tests[a]);
+    (0..tests.len()).filter(|&i| among(&tests[i])).reduce(|a, b| if smaller(a, b) { b } else { a })
+}
+
+/// For each level and kind, what the test with the most trials would have needed.
+fn needed(tests: &[Test], threshold: Log2P) -> Vec<Needed> {
+    let mut largest: Vec<&Test> = Vec::new();
+    for test in tests {
+        match largest.iter_mut().find(|other| other.level == test.level && other.kind == test.kind) {
+            Some(other) if other.alive < test.alive => *other = test,
+            Some(_) => {}
+            None => largest.push(test),
+        }
+    }
+    largest.into_iter().map(|test| Needed::new(test, threshold)).collect()
+}
