@@ -194,6 +194,7 @@ pub(crate) fn proportional(swaps: u64, room: &[u64]) -> Vec<u64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // In a test a panic is the report.
 mod tests {
     use proptest::prelude::*;
 

@@ -3,7 +3,7 @@
 //! Implements the balance of docs/protocol.md, "What is read as kept", 2: rounds of dividing each output row, then
 //! each input column (over all taps), by its root mean square. An attacker can scale a channel up and the next layer
 //! down without changing the network; plain |w| would then rank whole channels, balanced |w| does not see it. It is
-//! the iteration of Sinkhorn & Knopp 1967 on w², as in Ruiz 2001 (RAL-TR-2001-034) without the square root of the step.
+//! the iteration of Sinkhorn & Knopp 1967 on w².
 //!
 //! Every sum runs in row-major order, so that all machines agree on every bit.
 
@@ -142,8 +142,9 @@ mod tests {
             let (plain, other) = (balance(&values, shape), balance(&scaled, shape));
             let mut sorted = plain.clone();
             sorted.sort_by(|a, b| b.total_cmp(a));
-            prop_assume!(sorted[count - 1] - sorted.get(count).unwrap_or(&0.0) > 1e-2);
-            prop_assert_eq!(largest(&plain, count), largest(&other, count));
+            if sorted[count - 1] - sorted[count] > 1e-2 {
+                prop_assert_eq!(largest(&plain, count), largest(&other, count));
+            }
         }
 
         #[test]

@@ -78,7 +78,7 @@ impl fmt::Display for Log2P {
 ///
 /// At most 1e-9 of the value above it for n up to 10¹⁰; exact for s = 0, and for s = n if C is a power of two. Exact as
 /// a test whatever the suspect is, since chips and labels were fixed before it was seen. Finite down to n·log2 c;
-/// above −2⁻¹⁰⁰⁰ it is rounded to 0.
+/// closer to 0 than 2⁻¹⁰⁰⁰ it may be rounded to 0.
 ///
 /// ```
 /// # use counterfoil_mark::{Chance, Tally, log2_upper_tail};
@@ -232,7 +232,7 @@ mod tests {
             let truth: f64 = case.log2_p.parse().expect("a decimal number");
             let found = tail(case.n, case.s, case.c);
             assert!(found >= truth && found <= 0.0, "{found} is below the truth: {case:?}");
-            // where log2 p is above -2^-1000, 0 is the bound
+            // closer to 0 than 2^-1000, 0 is the bound
             assert!(found - truth <= 1e-9 * truth.abs() || truth > -1e-300, "{found} is too far above: {case:?}");
         }
     }

@@ -14,7 +14,7 @@
 //! In reading order: [`panels`] splits a carrier's positions over the panels, [`chips`] and [`ChipMap`] give them
 //! signs, [`TriggerSet`] derives query images and labels; [`Reading`] says which positions a suspect keeps, with
 //! [`balance`] and [`largest`] for suspects without zeros and [`assign`] for re-ordered ones; [`tally`] counts, and
-//! [`log2_upper_tail`] judges.
+//! [`log2_upper_tail`] judges. [`plan`] embeds, by swaps within each carrier.
 //!
 //! Absent on purpose: keys, claims and disclosures (`counterfoil-claim`), files (`counterfoil-ticket`), verdicts
 //! (`counterfoil-verify`).
@@ -41,7 +41,7 @@ pub use binomial_tail::{Chance, Log2P, hits_for, log2_upper_tail};
 pub use chip::{ChipMap, chip_map, chips};
 pub use panel::panels;
 pub use plan::{CarrierPlan, PanelPlan, Plan, plan};
-pub use reading::{BLIND_DENSITIES, BLIND_DILUTION_BITS, EITHER_BITS, Reading, RankDensity, charge, ranks, zeros};
+pub use reading::{BLIND_DENSITIES, BLIND_DILUTION_BITS, EITHER_BITS, RankDensity, Reading, charge, ranks, zeros};
 pub use stamp_settings::{StampError, SwapSettings};
 pub use swap::{Candidate, Moves, Ranking};
 pub use tally::{Tally, tally};

@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn ranks_keep_exactly_the_claimed_number() {
         let shape = CarrierShape { out: 7, inp: 7, height: 1, width: 1 };
-        let values: Vec<f32> = (0u8..49).map(|i| f32::from(i * 29 % 49) - 24.0).collect();
+        let values: Vec<f32> = (0u16..49).map(|i| f32::from(i * 29 % 49) - 24.0).collect();
         for kept in 0..49 {
             // 49 · (kept / 49) in floating point would round up to one more for some of these
             let density = RankDensity::new(kept, 49).expect("no more than 49 are kept");

@@ -162,6 +162,7 @@ pub enum StampError {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // In a test a panic is the report.
 mod tests {
     use counterfoil_ticket::{Carrier, Mask};
 

@@ -123,7 +123,8 @@ pub(crate) fn choose(candidate: Candidate<'_>, chips: &ChipMap, swaps: &[u64; PA
     }
     let given: Vec<Vec<u32>> = (0..PANELS)
         .map(|panel| {
-            let (dropped, given) = spread(candidates(candidate, chips, panel), swaps[panel], candidate.carrier.shape.out);
+            let (dropped, given) =
+                spread(candidates(candidate, chips, panel), swaps[panel], candidate.carrier.shape.out);
             moves.dropped.extend(dropped);
             given
         })
@@ -250,6 +251,7 @@ fn active(range: std::ops::Range<usize>, chips: &ChipMap) -> impl Iterator<Item 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // In a test a panic is the report.
 mod tests {
     use proptest::prelude::*;
 
@@ -285,16 +287,18 @@ mod tests {
         let position = (any::<bool>(), 0u8..5, -1i8..=1, -4i8..4);
         (1usize..6, 1usize..40).prop_flat_map(move |(out, row)| {
             let positions = prop::collection::vec(position.clone(), out * row);
-            (positions, any::<bool>(), prop::array::uniform5(0.0..=1.0)).prop_map(move |(positions, scored, parts)| Case {
-                carrier: carrier(out, row),
-                mask: Mask::from_fn(positions.len(), |p| positions[p].0),
-                chips: ChipMap {
-                    panel: positions.iter().map(|p| p.1).collect(),
-                    chip: positions.iter().map(|p| p.2).collect(),
-                },
-                values: positions.iter().map(|p| f32::from(p.3)).collect(),
-                scored,
-                parts,
+            (positions, any::<bool>(), prop::array::uniform5(0.0..=1.0)).prop_map(move |(positions, scored, parts)| {
+                Case {
+                    carrier: carrier(out, row),
+                    mask: Mask::from_fn(positions.len(), |p| positions[p].0),
+                    chips: ChipMap {
+                        panel: positions.iter().map(|p| p.1).collect(),
+                        chip: positions.iter().map(|p| p.2).collect(),
+                    },
+                    values: positions.iter().map(|p| f32::from(p.3)).collect(),
+                    scored,
+                    parts,
+                }
             })
         })
     }
@@ -395,9 +399,8 @@ mod tests {
     #[test]
     fn channels_share_the_burden_in_proportion() {
         // Channel 0 offers 12 candidates, channels 1 and 2 offer 6 each, at evenly mixed ranks; 8 swaps are 4, 2 and 2.
-        let mut all: Vec<Droppable> = (0..24usize)
-            .map(|i| Droppable { rank: i as u32, position: i, channel: [0, 1, 0, 2][i % 4] })
-            .collect();
+        let mut all: Vec<Droppable> =
+            (0..24usize).map(|i| Droppable { rank: i as u32, position: i, channel: [0, 1, 0, 2][i % 4] }).collect();
         all.sort_unstable();
         assert_eq!(spread(all, 8, 3).1, [4, 2, 2]);
     }

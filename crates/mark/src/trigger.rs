@@ -25,7 +25,9 @@ pub enum TriggerError {
         found: u32,
     },
     /// More than [`MAX_TRIGGER_BYTES`], or an image without pixels.
-    #[error("{count} trigger images of {channels}x{height}x{width} bytes, expected 1 to {MAX_TRIGGER_BYTES} bytes in all")]
+    #[error(
+        "{count} trigger images of {channels}x{height}x{width} bytes, expected 1 to {MAX_TRIGGER_BYTES} bytes in all"
+    )]
     Size {
         /// Number of images asked for.
         count: u32,

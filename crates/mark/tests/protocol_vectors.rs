@@ -133,9 +133,8 @@ fn triggers_are_those_of_the_vectors() {
     let vectors = Vectors::read();
     let seeds = vectors.seeds();
     for vector in &vectors.triggers {
-        let set =
-            TriggerSet::derive(&seeds[vector.panel], &vectors.pk(), vector.shape, vector.classes, vector.count)
-                .expect("the vectors ask for little");
+        let set = TriggerSet::derive(&seeds[vector.panel], &vectors.pk(), vector.shape, vector.classes, vector.count)
+            .expect("the vectors ask for little");
         let row = vector.shape.width as usize;
         assert_eq!(set.image(0)[..row], vector.first_row[..], "{:?}", vector.shape);
         assert_eq!(hex::encode(Sha256::digest(&set.images)), vector.images_sha256, "{:?}", vector.shape);

@@ -8,7 +8,7 @@ use counterfoil_mark::{EITHER_BITS, Tally, TriggerSet};
 use crate::report::Skipped;
 use crate::search::Search;
 use crate::test::Test;
-use crate::{BlackBox, Level, TestKind, VerifyError};
+use crate::{BlackBox, TestKind, VerifyError};
 
 /// Triggers of panel 0 that are asked with the key alone.
 pub const DEFAULT_TRIGGERS: u32 = 64;

@@ -1,0 +1,63 @@
+//! Charges of docs/protocol.md, to the bit.
+
+use counterfoil_verify::{Evidence, Report};
+
+use crate::kit::{NETWORK, Owner, Tensor, look};
+
+/// Reading and charge of each test, dilutions and levels merged.
+fn charges(report: &Report) -> Vec<(String, u32)> {
+    let mut charges: Vec<_> = report.tests.iter().map(|t| (t.reading.clone().unwrap(), t.charge)).collect();
+    charges.sort();
+    charges.dedup();
+    charges
+}
+
+fn expected(list: &[(&str, u32)]) -> Vec<(String, u32)> {
+    list.iter().map(|(reading, bits)| ((*reading).to_owned(), *bits)).collect()
+}
+
+/// Every shape its own: nothing to re-order.
+const DISTINCT: [Tensor; 2] = [("a", &[40, 64]), ("b", &[64, 80])];
+
+#[test]
+fn with_the_key_alone_the_dilution_costs_two_bits() {
+    let (owner, other) = (Owner::new(50), Owner::new(51));
+    let unmarked = |tensors| look(&other.stamp(tensors, 0.1, 0.0).model(), &Evidence::key_alone(&owner.public));
+    // six other readings: 1 + 3; and 2 for the dilution
+    let ladder = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5].map(|d| format!("ranks {d}"));
+    let mut all: Vec<_> = ladder.iter().map(|reading| (reading.as_str(), 1 + 3 + 2)).collect();
+    all.push(("zeros", 1 + 2));
+    assert_eq!(charges(&unmarked(&DISTINCT)), expected(&all));
+    // seven other readings: 1 + 3; four of a shape: log2 24 rounded up
+    all.insert(0, ("assigned zeros", 1 + 3 + 5 + 2));
+    assert_eq!(charges(&unmarked(&NETWORK)), expected(&all));
+}
+
+#[test]
+fn under_a_claim_dilution_and_density_are_known() {
+    let (owner, other) = (Owner::new(52), Owner::new(53));
+    let unmarked = |tensors: &[Tensor]| {
+        let theirs = owner.stamp(tensors, 0.1, 0.3);
+        let claim = owner.claim(&theirs);
+        let disclosures = owner.disclose(&theirs, &claim, &[1, 2]);
+        look(&other.stamp(tensors, 0.1, 0.0).model(), &Evidence::claimed(&claim, &disclosures))
+    };
+    assert_eq!(charges(&unmarked(&DISTINCT)), expected(&[("ranks", 1), ("zeros", 1)]));
+    assert_eq!(charges(&unmarked(&NETWORK)), expected(&[("assigned zeros", 2 + 5), ("ranks", 2), ("zeros", 1)]));
+    let two_and_three: [Tensor; 5] =
+        [("a", &[40, 64]), ("b", &[40, 64]), ("c", &[64, 80]), ("d", &[64, 80]), ("e", &[64, 80])];
+    // 2! · 3! = 12 orders
+    assert_eq!(charges(&unmarked(&two_and_three))[0], ("assigned zeros".to_owned(), 2 + 4));
+}
+
+#[test]
+fn charged_p_values_are_raw_ones_plus_the_charge_at_most_0() {
+    let (owner, other) = (Owner::new(54), Owner::new(55));
+    let report = look(&other.stamp(&NETWORK, 0.1, 0.2).model(), &Evidence::key_alone(&owner.public));
+    for test in &report.tests {
+        let sum = (test.log2_p.bits() + f64::from(test.charge)).min(0.0);
+        assert_eq!(test.after_charges.bits(), sum, "{test:?}");
+    }
+    let best = report.tests.iter().map(|t| t.after_charges.bits()).fold(0.0, f64::min);
+    assert_eq!(report.log2_p.bits(), best);
+}

@@ -1,0 +1,9 @@
+//! The verifier on suspects that are written to files: marks planted, removed, renamed, drowned, and not there at all.
+
+mod calibration;
+mod charges;
+mod kit;
+mod mask;
+mod refusals;
+mod report_json;
+mod triggers;

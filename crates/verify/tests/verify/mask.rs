@@ -1,0 +1,302 @@
+//! Mask tests: which suspects are proven, marked, inconclusive and no match.
+
+use counterfoil_claim::PanelId;
+use counterfoil_mark::{Chance, log2_upper_tail};
+use counterfoil_ticket::{Mask, ModelFile};
+use counterfoil_verify::{CarrierState, Evidence, Level, TestKind, Verdict};
+
+use crate::kit::{NETWORK, Owner, Random, array, change, decided, dilution, look, rename};
+
+#[test]
+fn disclosed_panels_under_a_claim_prove() {
+    let owner = Owner::new(1);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
+    let claim = owner.claim(&ticket);
+    let disclosures = owner.disclose(&ticket, &claim, &[2, 1]);
+    let report = look(&ticket.model(), &Evidence::claimed(&claim, &disclosures));
+
+    assert_eq!(report.verdict, Verdict::Proven);
+    let [one, two] = [1, 2].map(|panel| owner.carried(&ticket, PanelId::new(panel).unwrap()));
+    let test = decided(&report);
+    assert_eq!((test.panel.as_str(), test.n, test.hits), ("1+2", one.n() + two.n(), one.hits() + two.hits()));
+    assert_eq!((test.level, test.reading.as_deref(), test.charge), (Level::Sealed, Some("zeros"), 1));
+    assert_eq!(test.log2_p, log2_upper_tail(one + two, Chance::HALF));
+    assert_eq!(report.log2_p.bits(), test.log2_p.bits() + 1.0);
+    let expected = 1.0 - ((-65.0) / test.log2_p.bits()).sqrt();
+    assert!((report.turnover_tolerance.unwrap() - expected).abs() < 1e-12);
+
+    let single: Vec<_> = report.tests.iter().filter(|t| !t.decisive).map(|t| (t.panel.as_str(), t.n, t.hits)).collect();
+    assert_eq!(single, [("1", one.n(), one.hits()), ("2", two.n(), two.hits())]);
+    let hits: u64 = report.carriers.iter().map(|carrier| carrier.hits).sum();
+    assert_eq!((report.carriers.len(), hits), (6, test.hits));
+    assert!(report.carriers.iter().all(|c| c.state == CarrierState::Counted && c.tensor.as_ref() == Some(&c.carrier)));
+    assert_eq!(report.stronger, ["the suspect's weights"; 0]);
+}
+
+#[test]
+fn one_disclosed_panel_proves_alone() {
+    let owner = Owner::new(2);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.4);
+    let claim = owner.claim(&ticket);
+    let report = look(&ticket.model(), &Evidence::claimed(&claim, &owner.disclose(&ticket, &claim, &[2])));
+    assert_eq!((report.verdict, decided(&report).panel.as_str()), (Verdict::Proven, "2"));
+    assert_eq!(report.stronger, ["disclosures of the sealed panels 1"]);
+}
+
+#[test]
+fn the_key_alone_finds_the_public_mark_at_any_dilution() {
+    for d in [1, 2, 4, 8] {
+        let owner = Owner { dilution: dilution(d), ..Owner::new(3) };
+        let ticket = owner.stamp(&NETWORK, 0.1, 0.7);
+        let report = look(&ticket.model(), &Evidence::key_alone(&owner.public));
+        let test = decided(&report);
+        let carried = owner.carried(&ticket, PanelId::PUBLIC);
+        assert_eq!((report.verdict, test.level, test.dilution), (Verdict::Marked, Level::Public, Some(d)));
+        assert_eq!((test.panel.as_str(), test.n, test.hits, test.charge), ("0", carried.n(), carried.hits(), 3));
+        assert_eq!(report.tests.len(), 4, "zeros at four dilutions were enough");
+        assert_eq!(report.claim, None);
+    }
+}
+
+#[test]
+fn a_claim_without_disclosures_marks() {
+    let owner = Owner::new(4);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
+    let claim = owner.claim(&ticket);
+    let report = look(&ticket.model(), &Evidence::claimed(&claim, &[]));
+    assert_eq!((report.verdict, decided(&report).charge), (Verdict::Marked, 1));
+    assert_eq!(report.stronger, ["disclosures of the sealed panels 1, 2"]);
+}
+
+#[test]
+fn another_key_or_another_ticket_is_no_match() {
+    let (owner, other) = (Owner::new(5), Owner::new(6));
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
+    let report = look(&ticket.model(), &Evidence::key_alone(&other.public));
+    assert_eq!((report.verdict, report.needed.len()), (Verdict::NoMatch, 0));
+    assert!(report.log2_p.bits() > -20.0);
+    // zeros, six densities and the assignment, at four dilutions each
+    assert_eq!(report.tests.len(), 32);
+
+    let theirs = other.stamp(&NETWORK, 0.1, 0.3);
+    let claim = other.claim(&theirs);
+    let report = look(&ticket.model(), &Evidence::claimed(&claim, &other.disclose(&theirs, &claim, &[1, 2])));
+    assert_eq!(report.verdict, Verdict::NoMatch);
+}
+
+#[test]
+fn too_few_kept_positions_are_inconclusive_and_the_report_says_how_many_would_do() {
+    let owner = Owner::new(7);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
+    let claim = owner.claim(&ticket);
+    let mut model = ticket.model();
+    let mut random = Random(1);
+    change(&mut model, |v| if random.share() < 0.04 { v } else { 0.0 });
+    // About 340 positions are left, 170 a half: enough if all of them agreed, not at the claimed share of 0.65.
+    let report = look(&model, &Evidence::claimed(&claim, &owner.disclose(&ticket, &claim, &[1, 2])));
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    let sealed = report.needed.iter().find(|needed| needed.level == Level::Sealed).unwrap();
+    assert_eq!((sealed.kind, sealed.panel.as_str()), (TestKind::Mask, "1+2"));
+    assert!((100..250).contains(&sealed.n), "{}", sealed.n);
+    // 66 bits at 0.065 bits a position, and some for the polynomial factor
+    let needed = sealed.needed.unwrap();
+    assert!((900..1100).contains(&needed), "{needed}");
+    assert!(report.stronger.iter().any(|s| s.ends_with("more active positions of panel 1+2")), "{:?}", report.stronger);
+
+    // With the key alone nobody states a share, and 70 positions cannot all agree with anything at 2^-64.
+    let mut random = Random(2);
+    change(&mut model, |v| if random.share() < 0.2 { v } else { 0.0 });
+    let report = look(&model, &Evidence::key_alone(&owner.public));
+    assert_eq!((report.verdict, report.needed.len()), (Verdict::Inconclusive, 1));
+    assert_eq!(report.needed[0].needed, Some(64 + 3));
+}
+
+#[test]
+fn a_suspect_without_the_claimed_shapes_is_inconclusive() {
+    let owner = Owner::new(8);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
+    let claim = owner.claim(&ticket);
+    let other = owner.stamp(&[("w", &[20, 20])], 0.1, 0.3);
+    let report = look(&other.model(), &Evidence::claimed(&claim, &[]));
+    assert_eq!((report.verdict, report.log2_p.bits(), decided(&report).n), (Verdict::Inconclusive, 0.0, 0));
+    let reasons: Vec<_> = report.skipped.iter().map(|s| s.reason.as_str()).collect();
+    assert!(reasons.contains(&"the suspect has no tensor of any claimed shape, so there was nothing to count"));
+    assert!(report.carriers.iter().all(|c| c.state == CarrierState::Missing && c.tensor.is_none()));
+}
+
+#[test]
+fn a_dense_suspect_is_read_by_rank_at_the_claimed_densities() {
+    let owner = Owner::new(9);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
+    let claim = owner.claim(&ticket);
+    let mut model = ticket.model();
+    let mut random = Random(3);
+    change(&mut model, |v| if v == 0.0 { 0.2 * random.weight() } else { v });
+    // Scaling channels up would put whole rows on top of plain |w|.
+    let first = model.arrays.get_mut("layer1.weight").unwrap();
+    first.values_mut()[..12 * 288].iter_mut().for_each(|v| *v *= 1000.0);
+    let report = look(&model, &Evidence::claimed(&claim, &owner.disclose(&ticket, &claim, &[1, 2])));
+    let test = decided(&report);
+    assert_eq!((report.verdict, test.reading.as_deref(), test.charge), (Verdict::Proven, Some("ranks"), 2));
+    // zeros of two levels, no carrier has one: nothing was counted
+    let zeros: Vec<u64> = report.tests.iter().filter(|t| t.reading.as_deref() == Some("zeros")).map(|t| t.n).collect();
+    assert_eq!(zeros, [0; 4]);
+}
+
+#[test]
+fn a_dense_suspect_is_read_by_rank_at_the_ladder_with_the_key_alone() {
+    let owner = Owner { dilution: dilution(2), ..Owner::new(10) };
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.6);
+    let mut model = ticket.model();
+    let mut random = Random(4);
+    change(&mut model, |v| if v == 0.0 { 0.2 * random.weight() } else { v });
+    let report = look(&model, &Evidence::key_alone(&owner.public));
+    let test = decided(&report);
+    assert_eq!((report.verdict, test.reading.as_deref(), test.dilution), (Verdict::Marked, Some("ranks 0.1"), Some(2)));
+    assert_eq!(test.charge, 4 + 2);
+}
+
+#[test]
+fn a_shared_prefix_changes_nothing() {
+    let owner = Owner::new(11);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
+    let claim = owner.claim(&ticket);
+    let evidence = Evidence::claimed(&claim, &[]);
+    let plain = look(&ticket.model(), &evidence);
+    assert_eq!(look(&rename(ticket.model(), |name| format!("module.{name}")), &evidence), plain);
+}
+
+#[test]
+fn new_names_in_the_same_order_cost_nothing() {
+    let owner = Owner::new(12);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
+    let claim = owner.claim(&ticket);
+    let report = look(&rename(ticket.model(), |name| format!("block.{name}.x")), &Evidence::claimed(&claim, &[]));
+    assert_eq!((report.verdict, decided(&report).reading.as_deref()), (Verdict::Marked, Some("zeros")));
+    assert_eq!(report.carriers[0].tensor.as_deref(), Some("block.layer1.weight.x"));
+}
+
+#[test]
+fn names_that_change_the_order_are_assigned_back() {
+    let owner = Owner::new(13);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.4);
+    let claim = owner.claim(&ticket);
+    let shuffled = |name: &str| match name {
+        "layer1.weight" => "q".to_owned(),
+        "layer2.weight" => "a".to_owned(),
+        "layer3.weight" => "z".to_owned(),
+        "layer4.weight" => "e".to_owned(),
+        other => other.to_owned(),
+    };
+    let model = rename(ticket.model(), shuffled);
+    // The carrier of a shape of its own would do alone: drown it.
+    let drown = |mut model: counterfoil_ticket::Model| {
+        let mut random = Random(6);
+        let values = (0..96 * 288).map(|_| if random.share() < 0.1 { 1.0 } else { 0.0 }).collect();
+        model.arrays.insert("layer5.weight".to_owned(), array(&[96, 32, 3, 3], values));
+        model
+    };
+    let mut model = drown(model);
+    let evidence = Evidence::claimed(&claim, &[]);
+    let report = look(&model, &evidence);
+    let test = decided(&report);
+    // ranks and assignment: 1 + 1 bits; 4! = 24 orders: 5 bits more
+    assert_eq!((report.verdict, test.reading.as_deref()), (Verdict::Marked, Some("assigned zeros")));
+    assert_eq!(test.charge, 7);
+    let tensors: Vec<_> = report.carriers.iter().map(|c| c.tensor.as_deref().unwrap()).collect();
+    assert_eq!(tensors, ["q", "a", "z", "e", "layer5.weight", "linear.weight"]);
+
+    // A stranger among them: five tensors for four carriers, 5! = 120 orders: 7 bits.
+    let mut random = Random(7);
+    let values = (0..48 * 288).map(|_| if random.share() < 0.1 { 1.0 } else { 0.0 }).collect();
+    model.arrays.insert("b".to_owned(), array(&[48, 32, 3, 3], values));
+    let report = look(&model, &evidence);
+    assert_eq!((report.verdict, decided(&report).charge), (Verdict::Marked, 9));
+    assert_eq!(report.carriers[1].tensor.as_deref(), Some("a"));
+
+    // Two are gone: the others still stand for what they were.
+    model.arrays.remove("b");
+    model.arrays.remove("q");
+    model.arrays.remove("z");
+    let report = look(&model, &evidence);
+    assert_eq!(decided(&report).charge, 7);
+    let found: Vec<_> = report.carriers[..4].iter().map(|c| (c.tensor.as_deref(), c.state)).collect();
+    let (missing, counted) = (CarrierState::Missing, CarrierState::Counted);
+    assert_eq!(found, [(None, missing), (Some("a"), counted), (None, missing), (Some("e"), counted)]);
+}
+
+#[test]
+fn a_mask_tensor_decides_over_values() {
+    let owner = Owner::new(14);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
+    let mut model = ticket.model();
+    let plain = look(&model, &Evidence::key_alone(&owner.public));
+    model.masks = ticket.masks.iter().map(|(carrier, mask)| (carrier.name.clone(), mask.clone())).collect();
+    change(&mut model, |_| 0.5);
+    assert_eq!(look(&model, &Evidence::key_alone(&owner.public)), plain);
+}
+
+#[test]
+fn carriers_without_zeros_are_left_out() {
+    let owner = Owner::new(15);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
+    let claim = owner.claim(&ticket);
+    let mut model = ticket.model();
+    model.arrays.insert("layer2.weight".to_owned(), array(&[48, 32, 3, 3], vec![1.0; 48 * 288]));
+    let report = look(&model, &Evidence::claimed(&claim, &[]));
+    assert_eq!(report.verdict, Verdict::Marked);
+    assert_eq!((report.carriers[1].state, report.carriers[1].n), (CarrierState::LeftOut, 0));
+    assert!(report.carriers.iter().enumerate().all(|(i, c)| i == 1 || c.state == CarrierState::Counted));
+}
+
+#[test]
+fn overlap_with_the_reference_mask_is_reported_and_decides_nothing() {
+    let owner = Owner::new(16);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.0);
+    let claim = owner.claim(&ticket);
+    let evidence = Evidence { reference: Some(&ticket.masks), ..Evidence::claimed(&claim, &[]) };
+    let report = look(&ticket.model(), &evidence);
+    let overlap = report.reference.unwrap();
+    let kept: usize = ticket.masks.iter().map(|(_, mask)| mask.kept()).sum();
+    assert_eq!((overlap.carriers, overlap.overlap), (6, kept as u64));
+    assert!(overlap.log2_p.bits() < -20_000.0);
+    // Stamped with no bias at all: the claim states a fair share, and no test could have shown it.
+    assert_eq!((report.verdict, report.needed[0].needed), (Verdict::Inconclusive, None));
+}
+
+#[test]
+fn suspects_that_cannot_be_read_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("suspect.safetensors");
+    let header = br#"{"w":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}"#;
+    let values = [1.0f32, f32::NAN, 0.0, 2.0].map(f32::to_le_bytes).concat();
+    std::fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header, &values].concat()).unwrap();
+    let owner = Owner::new(17);
+    let file = ModelFile::open(&path).unwrap();
+    let error = counterfoil_verify::verify(Some(&file), None, &Evidence::key_alone(&owner.public), &Default::default());
+    let error = error.unwrap_err();
+    assert!(matches!(
+        error,
+        counterfoil_verify::VerifyError::Read(counterfoil_ticket::ReadError::NotFinite { position: 1, .. })
+    ));
+}
+
+/// Counted by hand from chips and panels, without the verifier.
+#[test]
+fn counts_are_those_of_the_chips() {
+    let owner = Owner { dilution: dilution(4), ..Owner::new(18) };
+    let ticket = owner.stamp(&NETWORK[..2], 0.2, 0.5);
+    let claim = owner.claim(&ticket);
+    let report = look(&ticket.model(), &Evidence::claimed(&claim, &[]));
+    let (mut n, mut hits) = (0, 0);
+    for (carrier, mask) in &ticket.masks {
+        let chips = counterfoil_mark::chips(&owner.public.public_seed(), &owner.public, carrier, owner.dilution);
+        let panels = counterfoil_mark::panels(&owner.public, owner.sealed, carrier);
+        let kept: &Mask = mask;
+        for position in kept.positions().filter(|&p| panels[p] == 0 && chips[p] != 0) {
+            n += 1;
+            hits += u64::from(chips[position] == 1);
+        }
+    }
+    assert_eq!((report.tests[0].n, report.tests[0].hits), (n, hits));
+}
