@@ -1,1 +1,83 @@
-fn main() {}
+//! The `counterfoil` command line: arguments in, one library call, results out.
+//!
+//! Each command is a file in `commands/`. What it read wrong, and what to do about it, is said in one place
+//! ([`error`] and [`hint`]), and so is the exit code: 0 for done, `proven` and `marked`, 1 for `no match`,
+//! 3 for `inconclusive`, 2 for bad input or usage.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))] // In a test a panic is the report.
+
+mod burn_model;
+mod commands;
+mod error;
+mod file_kind;
+mod hint;
+mod network_kind;
+mod open;
+mod output;
+mod plot;
+mod secret;
+mod value;
+mod verdict_text;
+mod writing;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::Command;
+use crate::error::Error;
+
+/// Ownership marks for winning lottery tickets
+///
+/// Finds sparse trainable subnetworks, stamps their owner's mark into the sparse topology, and lets anyone check a
+/// suspect model against the owner's public key.
+#[derive(Parser)]
+#[command(name = "counterfoil", version, max_term_width = 100, after_help = commands::QUICK_START)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How a command ended that could do its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// Done; for `verify`: proven or marked.
+    Success,
+    /// `verify`: no match.
+    NoMatch,
+    /// `verify`: inconclusive.
+    Inconclusive,
+}
+
+fn main() -> ExitCode {
+    let code = match commands::run(Cli::parse().command) {
+        Ok(Exit::Success) => 0,
+        Ok(Exit::NoMatch) => 1,
+        Ok(Exit::Inconclusive) => 3,
+        Err(error) => {
+            error.report();
+            2
+        }
+    };
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_contradict_neither_themselves_nor_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_s_help_has_an_example() {
+        for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "help") {
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.contains("Example"), "{}", command.get_name());
+        }
+    }
+}

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, s};
-use counterfoil_ticket::{Architecture, Array, ImageShape, Layer, LayerKind, Model, Normalisation};
+use counterfoil_ticket::{Architecture, Array, Layer, LayerKind, Model, Normalisation};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 

@@ -4,8 +4,10 @@
 //! their order changed. Each of the at most ∏ g! orders is one more look, and is paid for. Kept positions of a group are
 //! held in memory, a bit each; chips are drawn once for each carrier and dilution.
 
+use std::collections::BTreeMap;
+
 use counterfoil_mark::{Reading, Tally, assign};
-use counterfoil_ticket::ModelFile;
+use counterfoil_ticket::{CarrierShape, ModelFile};
 
 use crate::count::{CarrierCount, Kept, MaskCount, read_zeros};
 use crate::search::{Look, Search};
@@ -25,13 +27,16 @@ pub(crate) fn count_assigned(
     let mut counts: Vec<MaskCount> = zeros.iter().map(|&zeros| zeros.clone()).collect();
     counts.iter_mut().for_each(|count| count.reading = Reading::AssignedZeros);
     let looks: Vec<Look> = counts.iter().map(|count| count.look.clone()).collect();
+    let order = layout.stand_ins.iter().enumerate();
+    let slots: BTreeMap<(CarrierShape, u32), usize> =
+        order.map(|(i, s)| ((s.carrier.shape, s.carrier.ordinal), i)).collect();
     for group in &layout.groups {
         let kept = group.tensors.iter().map(|t| read_zeros(file, t)).collect::<Result<Vec<Option<Kept>>, _>>()?;
         for (count, table) in counts.iter_mut().zip(tables(group, &kept, search, &looks)) {
             let tensors = best_order(&table, group.size());
             for (j, (carrier, row)) in group.carriers.iter().zip(table).enumerate() {
-                let slot = count.carriers.iter_mut().find(|c| c.carrier == *carrier);
-                let slot = slot.expect("groups are made of the carriers that are counted");
+                // Groups are made of the carriers that are counted, in the layout's order.
+                let slot = &mut count.carriers[slots[&(carrier.shape, carrier.ordinal)]];
                 *slot = place(slot, tensors[j], group, row);
             }
         }

@@ -76,7 +76,7 @@ impl Kept {
     }
 }
 
-/// Reading `zeros` of one tensor; `None` if no position is zero. `look_at` sees the mask.
+/// Reading `zeros` of one tensor; `None` if no position is zero.
 pub(crate) fn read_zeros(file: &ModelFile, tensor: &str) -> Result<Option<Kept>, VerifyError> {
     let (values, mask) = (file.values(tensor)?, file.mask(tensor)?);
     Ok(zeros(values.values(), mask.as_ref()).map(|mask| Kept { mask, alive: None }))
@@ -116,7 +116,8 @@ pub(crate) fn count_ranks(
             Kept { mask, alive }
         };
         let densities = search.densities(stand_in.density);
-        let read = densities.into_iter().map(|d| (!d.is_dense()).then(|| kept(largest(&balanced, d.count(values.len())))));
+        let read =
+            densities.into_iter().map(|d| (!d.is_dense()).then(|| kept(largest(&balanced, d.count(values.len())))));
         Ok(read.collect())
     })
 }
@@ -141,7 +142,8 @@ fn count(
         };
         let mut drawn: Option<(_, ChipMap)> = None;
         for (i, count) in counts.iter_mut().enumerate() {
-            let (mut state, mut counted) = (CarrierState::LeftOut, (vec![Tally::default(); count.look.panels.len()], 0));
+            let (mut state, mut counted) =
+                (CarrierState::LeftOut, (vec![Tally::default(); count.look.panels.len()], 0));
             if let Some(kept) = &kept[i % readings.len()] {
                 let dilution = count.look.dilution;
                 let chips = match drawn.take().filter(|(drawn, _)| *drawn == dilution) {

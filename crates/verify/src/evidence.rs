@@ -97,17 +97,16 @@ mod tests {
 
     #[test]
     fn each_choice_of_tests_needs_its_kind_of_suspect() {
-        let expected = |tests, file, black_box| {
-            match (Options { tests, ..Options::default() }).check(file, black_box) {
-                Ok(()) => None,
-                Err(VerifyError::NoSuspect { expected }) => Some(expected),
-                Err(other) => panic!("{other}"),
-            }
+        let expected = |tests, file, black_box| match (Options { tests, ..Options::default() }).check(file, black_box) {
+            Ok(()) => None,
+            Err(VerifyError::NoSuspect { expected }) => Some(expected),
+            Err(other) => panic!("{other}"),
         };
         assert_eq!(expected(Tests::Mask, false, true), Some("a model file"));
         assert_eq!(expected(Tests::Triggers, true, false), Some("a black box"));
         assert_eq!(expected(Tests::Both, false, false), Some("a model file or a black box"));
-        for (tests, file) in [(Tests::Mask, true), (Tests::Triggers, false), (Tests::Both, true), (Tests::Both, false)] {
+        for (tests, file) in [(Tests::Mask, true), (Tests::Triggers, false), (Tests::Both, true), (Tests::Both, false)]
+        {
             assert_eq!(expected(tests, file, !file), None);
         }
     }

@@ -27,6 +27,7 @@ mod advice;
 mod assigned;
 mod black_box;
 mod count;
+mod decisive_test;
 mod error;
 mod evidence;
 mod mask_test;
@@ -34,7 +35,6 @@ mod overlap;
 mod report;
 mod search;
 mod stand_in;
-mod test;
 mod trigger_test;
 mod verify;
 

@@ -8,10 +8,10 @@ use counterfoil_ticket::{Carrier, Mask, ModelFile};
 
 use crate::assigned::count_assigned;
 use crate::count::{MaskCount, count_ranks, count_zeros};
+use crate::decisive_test::Test;
 use crate::overlap::OverlapCount;
 use crate::search::{Look, Search};
 use crate::stand_in::Layout;
-use crate::test::Test;
 use crate::{Level, Overlap, VerifyError};
 
 /// What the suspect's file gave.

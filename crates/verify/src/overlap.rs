@@ -61,7 +61,8 @@ pub(crate) struct OverlapCount<'a> {
 
 impl<'a> OverlapCount<'a> {
     pub(crate) fn new(reference: Option<&'a [(Carrier, Mask)]>) -> Self {
-        let by_number = |masks: &'a [(Carrier, Mask)]| masks.iter().map(|(c, mask)| ((c.shape, c.ordinal), mask)).collect();
+        let by_number =
+            |masks: &'a [(Carrier, Mask)]| masks.iter().map(|(c, mask)| ((c.shape, c.ordinal), mask)).collect();
         Self { reference: reference.map(by_number), draws: Vec::new() }
     }
 

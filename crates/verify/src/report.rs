@@ -8,7 +8,7 @@ use counterfoil_ticket::CarrierShape;
 use serde::Serialize;
 
 use crate::count::CarrierCount;
-use crate::test::Test;
+use crate::decisive_test::Test;
 use crate::{Level, Overlap};
 
 /// Version of the JSON form.
@@ -55,7 +55,7 @@ pub struct Report {
     pub claim: Option<String>,
     /// Index in `tests` of the test that decided, or of the best one.
     pub decided_by: Option<usize>,
-    /// All tests made: sealed before public, mask before triggers.
+    /// All tests made, sealed before public, mask before triggers; then single panels, for information.
     pub tests: Vec<TestReport>,
     /// r*, 0 to 1, of the deciding level's best mask test: the share of its kept positions that could still be moved at
     /// random before it drops below the threshold. 0 if it is below.

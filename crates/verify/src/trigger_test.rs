@@ -5,9 +5,9 @@
 
 use counterfoil_mark::{EITHER_BITS, Tally, TriggerSet};
 
+use crate::decisive_test::Test;
 use crate::report::Skipped;
 use crate::search::Search;
-use crate::test::Test;
 use crate::{BlackBox, TestKind, VerifyError};
 
 /// Triggers of panel 0 that are asked with the key alone.

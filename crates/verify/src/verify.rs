@@ -6,10 +6,10 @@ use counterfoil_mark::{Log2P, turnover_tolerance};
 use counterfoil_ticket::ModelFile;
 
 use crate::advice::{Available, assumptions, stronger};
+use crate::decisive_test::Test;
 use crate::mask_test::test_mask;
 use crate::report::{CarrierReport, Needed, REPORT_VERSION, Report, Skipped, TestKind, TestReport, Verdict};
 use crate::search::Search;
-use crate::test::Test;
 use crate::trigger_test::test_triggers;
 use crate::{BlackBox, Evidence, Level, Options, VerifyError};
 
@@ -65,9 +65,9 @@ pub fn verify(
         decided_by,
         tests: reports,
         turnover_tolerance: mask.map(|test| turnover_tolerance(test.log2_p, test.target(threshold))),
-        carriers: mask.and_then(|t| t.mask.as_ref()).map_or_else(Vec::new, |count| {
-            count.carriers.iter().map(CarrierReport::new).collect()
-        }),
+        carriers: mask
+            .and_then(|t| t.mask.as_ref())
+            .map_or_else(Vec::new, |count| count.carriers.iter().map(CarrierReport::new).collect()),
         assumptions: assumptions(&search, available, threshold),
         stronger: stronger(&search, available, &needed),
         needed,
@@ -106,15 +106,16 @@ fn best(tests: &[Test], among: impl Fn(&Test) -> bool) -> Option<usize> {
     (0..tests.len()).filter(|&i| among(&tests[i])).reduce(|a, b| if smaller(a, b) { b } else { a })
 }
 
-/// For each level and kind, what the test with the most trials would have needed.
+/// For each level and kind, what the test that came closest would have needed.
 fn needed(tests: &[Test], threshold: Log2P) -> Vec<Needed> {
-    let mut largest: Vec<&Test> = Vec::new();
-    for test in tests {
-        match largest.iter_mut().find(|other| other.level == test.level && other.kind == test.kind) {
-            Some(other) if other.alive < test.alive => *other = test,
+    let shortfall = |needed: &Needed| needed.needed.map_or(u64::MAX, |trials| trials.saturating_sub(needed.n));
+    let mut closest: Vec<Needed> = Vec::new();
+    for needed in tests.iter().map(|test| Needed::new(test, threshold)) {
+        match closest.iter_mut().find(|other| other.level == needed.level && other.kind == needed.kind) {
+            Some(other) if shortfall(&needed) < shortfall(other) => *other = needed,
             Some(_) => {}
-            None => largest.push(test),
+            None => closest.push(needed),
         }
     }
-    largest.into_iter().map(|test| Needed::new(test, threshold)).collect()
+    closest
 }

@@ -6,7 +6,8 @@ use crate::kit::{NETWORK, Owner, Tensor, look};
 
 /// Reading and charge of each test, dilutions and levels merged.
 fn charges(report: &Report) -> Vec<(String, u32)> {
-    let mut charges: Vec<_> = report.tests.iter().map(|t| (t.reading.clone().unwrap(), t.charge)).collect();
+    let mut charges: Vec<_> =
+        report.tests.iter().map(|t| (t.reading.clone().expect("a mask test"), t.charge)).collect();
     charges.sort();
     charges.dedup();
     charges

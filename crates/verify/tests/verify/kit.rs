@@ -41,7 +41,7 @@ impl Random {
     /// Of either sign, of a size between 0.5 and 1.5.
     pub(crate) fn weight(&mut self) -> f32 {
         let size = 0.5 + self.share() as f32;
-        if self.bits() % 2 == 0 { size } else { -size }
+        if self.bits().is_multiple_of(2) { size } else { -size }
     }
 }
 
@@ -71,7 +71,8 @@ impl Owner {
     }
 
     pub(crate) fn seeds(&self) -> Vec<(PanelId, Seed)> {
-        let seed = |panel: PanelId| if panel.is_public() { self.public.public_seed() } else { self.master.panel(panel) };
+        let seed =
+            |panel: PanelId| if panel.is_public() { self.public.public_seed() } else { self.master.panel(panel) };
         self.sealed.all().map(|panel| (panel, seed(panel))).collect()
     }
 
@@ -157,7 +158,8 @@ impl Ticket {
         let mut random = Random(23);
         let mut model = Model::default();
         for (carrier, mask) in &self.masks {
-            let shape = self.tensors.iter().find(|(name, _)| *name == carrier.name).expect("a tensor for each carrier").1;
+            let shape =
+                self.tensors.iter().find(|(name, _)| *name == carrier.name).expect("a tensor for each carrier").1;
             let values = (0..mask.size()).map(|p| if mask.keeps(p) { random.weight() } else { 0.0 }).collect();
             model.arrays.insert(carrier.name.clone(), array(shape, values));
         }
@@ -188,6 +190,24 @@ pub(crate) fn file(model: &Model) -> Suspect {
     let path = folder.path().join("suspect.safetensors");
     model.write_safetensors(&path, Overwrite::Refuse).expect("the model can be written");
     Suspect { file: ModelFile::open(&path).expect("what was written can be read"), _folder: folder }
+}
+
+/// The arrays of a model as a safetensors file that our own writer would refuse to write.
+pub(crate) fn raw_file(model: &Model) -> Suspect {
+    let (mut header, mut values) = (serde_json::Map::new(), Vec::new());
+    for (name, array) in &model.arrays {
+        let start = values.len();
+        values.extend(array.values().iter().flat_map(|v| v.to_le_bytes()));
+        let offsets = [start, values.len()];
+        let tensor = serde_json::json!({"dtype": "F32", "shape": array.shape(), "data_offsets": offsets});
+        header.insert(name.clone(), tensor);
+    }
+    let header = serde_json::to_vec(&header).expect("names and numbers have a JSON form");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("suspect.safetensors");
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], &header, &values].concat();
+    std::fs::write(&path, bytes).expect("a file can be written");
+    Suspect { file: ModelFile::open(&path).expect("the file is sound"), _folder: folder }
 }
 
 /// A suspect's file, and the folder it lies in.

@@ -2,10 +2,10 @@
 
 use counterfoil_claim::PanelId;
 use counterfoil_mark::{Chance, log2_upper_tail};
-use counterfoil_ticket::{Mask, ModelFile};
-use counterfoil_verify::{CarrierState, Evidence, Level, TestKind, Verdict};
+use counterfoil_ticket::{Mask, Model, ReadError};
+use counterfoil_verify::{CarrierState, Evidence, Level, Options, TestKind, Verdict, VerifyError, verify};
 
-use crate::kit::{NETWORK, Owner, Random, array, change, decided, dilution, look, rename};
+use crate::kit::{NETWORK, Owner, Random, array, change, decided, dilution, look, raw_file, rename};
 
 #[test]
 fn disclosed_panels_under_a_claim_prove() {
@@ -163,7 +163,8 @@ fn a_shared_prefix_changes_nothing() {
     let claim = owner.claim(&ticket);
     let evidence = Evidence::claimed(&claim, &[]);
     let plain = look(&ticket.model(), &evidence);
-    assert_eq!(look(&rename(ticket.model(), |name| format!("module.{name}")), &evidence), plain);
+    let wrapped = raw_file(&rename(ticket.model(), |name| format!("module.{name}")));
+    assert_eq!(verify(Some(&wrapped.file), None, &evidence, &Options::default()).unwrap(), plain);
 }
 
 #[test]
@@ -190,7 +191,7 @@ fn names_that_change_the_order_are_assigned_back() {
     };
     let model = rename(ticket.model(), shuffled);
     // The carrier of a shape of its own would do alone: drown it.
-    let drown = |mut model: counterfoil_ticket::Model| {
+    let drown = |mut model: Model| {
         let mut random = Random(6);
         let values = (0..96 * 288).map(|_| if random.share() < 0.1 { 1.0 } else { 0.0 }).collect();
         model.arrays.insert("layer5.weight".to_owned(), array(&[96, 32, 3, 3], values));
@@ -266,19 +267,12 @@ fn overlap_with_the_reference_mask_is_reported_and_decides_nothing() {
 
 #[test]
 fn suspects_that_cannot_be_read_are_errors() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("suspect.safetensors");
-    let header = br#"{"w":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}"#;
-    let values = [1.0f32, f32::NAN, 0.0, 2.0].map(f32::to_le_bytes).concat();
-    std::fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header, &values].concat()).unwrap();
-    let owner = Owner::new(17);
-    let file = ModelFile::open(&path).unwrap();
-    let error = counterfoil_verify::verify(Some(&file), None, &Evidence::key_alone(&owner.public), &Default::default());
-    let error = error.unwrap_err();
-    assert!(matches!(
-        error,
-        counterfoil_verify::VerifyError::Read(counterfoil_ticket::ReadError::NotFinite { position: 1, .. })
-    ));
+    let mut model = Model::default();
+    model.arrays.insert("w".to_owned(), array(&[2, 2], vec![1.0, f32::NAN, 0.0, 2.0]));
+    let (owner, suspect) = (Owner::new(17), raw_file(&model));
+    let evidence = Evidence::key_alone(&owner.public);
+    let error = verify(Some(&suspect.file), None, &evidence, &Options::default()).unwrap_err();
+    assert!(matches!(error, VerifyError::Read(ReadError::NotFinite { position: 1, .. })), "{error}");
 }
 
 /// Counted by hand from chips and panels, without the verifier.

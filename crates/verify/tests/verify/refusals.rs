@@ -9,7 +9,7 @@ use crate::kit::{NETWORK, Owner, file};
 
 fn refusal(evidence: &Evidence) -> VerifyError {
     let suspect = file(&Owner::new(60).stamp(&NETWORK[..1], 0.1, 0.0).model());
-    verify(Some(&suspect.file), None, evidence, &Options::default()).unwrap_err()
+    verify(Some(&suspect.file), None, evidence, &Options::default()).expect_err("the evidence is refused")
 }
 
 #[test]

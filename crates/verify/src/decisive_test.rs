@@ -1,4 +1,4 @@
-//! Tests: one tally, its chance under the null, what it costs, and what it could have shown.
+//! Decisive tests: one tally, its chance under the null, what it costs, and what it could have shown.
 //!
 //! Implements the p-value of docs/protocol.md, "Evidence", and the power that its "Verdicts" asks about: a test that
 //! could not have reached the threshold says nothing by not reaching it.
@@ -10,7 +10,7 @@ use crate::count::MaskCount;
 use crate::{Level, TestKind};
 
 /// Most trials that are ever asked for.
-const MOST_TRIALS: u64 = 1 << 40;
+const MOST_TRIALS: u64 = 1 << 36;
 
 /// A test that can decide.
 #[derive(Debug, Clone)]
@@ -84,8 +84,12 @@ impl Test {
     }
 
     /// About the least number of trials with which it could have; `None` if the claimed share of hits is no better than
-    /// chance.
+    /// chance, or so little better that [`MOST_TRIALS`] would not do.
     pub(crate) fn trials_needed(&self, threshold: Log2P) -> Option<u64> {
+        // p ≤ 2^(−n · entropy) (Chernoff), and hardly less: tails of that many trials take long to sum for nothing.
+        if self.bits_a_trial() * MOST_TRIALS as f64 <= -self.target(threshold).bits() {
+            return None;
+        }
         let (mut few, mut many) = (0, 64);
         while !self.would_reach(many, threshold) {
             (few, many) = (many, many.checked_mul(2).filter(|&n| n <= MOST_TRIALS)?);
@@ -95,6 +99,14 @@ impl Test {
             if self.would_reach(middle, threshold) { many = middle } else { few = middle }
         }
         Some(many)
+    }
+
+    /// Relative entropy of the share of hits to expect and of chance, in bits; 0 if the share is no better than chance.
+    fn bits_a_trial(&self) -> f64 {
+        let q = 1.0 / f64::from(self.chance.c());
+        let share = self.claimed.map_or(Some(1.0), Tally::share).unwrap_or(0.0);
+        let part = |a: f64, b: f64| if a > 0.0 { a * (a / b).log2() } else { 0.0 };
+        if share > q { part(share, q) + part(1.0 - share, 1.0 - q) } else { 0.0 }
     }
 
     /// With so many trials that are all hits or, under a claim, hits in the share that the claim states.
@@ -140,6 +152,8 @@ mod tests {
         let needed = claimed(1000, 750).trials_needed(threshold()).unwrap();
         assert!((300..360).contains(&needed), "{needed}");
         assert_eq!(claimed(1000, 500).trials_needed(threshold()), None);
+        assert_eq!(claimed(1_000_000, 500_010).trials_needed(threshold()), None, "some 10^12 trials");
+        assert_eq!(claimed(1000, 400).trials_needed(threshold()), None);
         assert_eq!(claimed(0, 0).trials_needed(threshold()), None);
     }
 

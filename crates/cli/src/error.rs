@@ -1,0 +1,148 @@
+//! Errors as people see them: one sentence with its causes, then a hint if there is something to do.
+//!
+//! The libraries state what they found and what they expected; which file it was is added here, what to do about it in
+//! `hint.rs`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, ProtectionError};
+use counterfoil_graph::GraphError;
+use counterfoil_mark::StampingError;
+use counterfoil_ticket::{ReadError, WriteError};
+use counterfoil_train::TrainError;
+use counterfoil_train::data::DataError;
+use counterfoil_verify::VerifyError;
+
+use crate::hint::hint;
+use crate::output::printable;
+use crate::secret::Passphrases;
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A key file is refused.
+    #[error("{}", file.display())]
+    Key { file: PathBuf, source: KeyError },
+    /// A claim is refused.
+    #[error("{}", file.display())]
+    Claim { file: PathBuf, source: ClaimError },
+    /// A disclosure is refused.
+    #[error("{}", file.display())]
+    Disclosure { file: PathBuf, source: DisclosureError },
+    /// A counterfoil is refused.
+    #[error("{}", file.display())]
+    Counterfoil { file: PathBuf, source: CounterfoilError },
+    /// A private key that should open a counterfoil is refused.
+    #[error("{}", file.display())]
+    Identity { file: PathBuf, source: ProtectionError },
+    /// Something that counterfoils should be encrypted to is refused.
+    #[error("--recipient")]
+    Recipient(#[source] ProtectionError),
+    /// A counterfoil cannot be encrypted.
+    #[error("the counterfoil cannot be encrypted")]
+    Seal(#[source] CounterfoilError),
+    /// A model file is refused.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A ticket cannot be stamped.
+    #[error("{}", ticket.display())]
+    Stamping { ticket: PathBuf, source: StampingError },
+    /// Nothing can be said about a suspect.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// Training, finding or evaluating failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A data set cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A model has no graph that could be drawn.
+    #[error("{}", file.display())]
+    Graph { file: PathBuf, source: GraphError },
+    /// The operating system failed to read.
+    #[error("{}: cannot be read", file.display())]
+    Unreadable { file: PathBuf, source: io::Error },
+    /// Far more than such a file has.
+    #[error("{}: more than {limit} bytes, expected {expected}", file.display())]
+    TooLarge { file: PathBuf, limit: usize, expected: &'static str },
+    /// A text file that is none.
+    #[error("{}: is not text, expected {expected}", file.display())]
+    NotText { file: PathBuf, expected: &'static str },
+    /// Writing would destroy what is read, or two outputs would be one.
+    #[error("{}: is both {one} and {other}, expected different files", file.display())]
+    SameFile { file: PathBuf, one: &'static str, other: &'static str },
+    /// A passphrase is needed, and nobody can be asked.
+    #[error("{what}: needs a passphrase, and there is no terminal to ask for it")]
+    NoPassphrase { what: String, whose: Passphrases },
+    /// Nothing before the end of the line.
+    #[error("{from}: the passphrase is empty")]
+    EmptyPassphrase { from: String },
+    /// Typed differently the second time.
+    #[error("{what}: the two passphrases differ")]
+    PassphrasesDiffer { what: String },
+    /// The terminal failed.
+    #[error("{what}: the passphrase cannot be read from the terminal")]
+    Terminal { what: String, source: io::Error },
+    /// Disclosures prove themselves only against a claim.
+    #[error("{}: a disclosure proves nothing without the claim that it belongs to", disclosure.display())]
+    NoClaim { disclosure: PathBuf },
+    /// Triggers were asked for, and the model cannot be asked.
+    #[error("{}: cannot be asked for its answers to triggers: {reason}", model.display())]
+    NotAskable { model: PathBuf, reason: String },
+    /// An environment variable that makes no sense.
+    #[error("{name} is '{found}', expected {expected}")]
+    Variable { name: &'static str, found: String, expected: &'static str },
+    /// Results cannot be printed.
+    #[error("the results cannot be printed")]
+    Print(#[source] io::Error),
+}
+
+impl Error {
+    /// Prints `error: …` and, if there is one, `hint: …`.
+    pub(crate) fn report(&self) {
+        let mut text = format!("error: {}\n", sentence(self));
+        if let Some(hint) = hint(self) {
+            text += &format!("hint: {hint}\n");
+        }
+        // If nobody listens any more, the exit code still says it.
+        let _ = io::stderr().write_all(printable(&text).as_bytes());
+    }
+}
+
+/// The error and its causes, joined. Some messages quote their cause already: that one is not said twice.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Prints something that people should know but that stops nothing.
+pub(crate) fn warn(text: &str) {
+    let _ = io::stderr().write_all(printable(&format!("warning: {text}\n")).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_joined_and_not_repeated() {
+        let source = CounterfoilError::Protection(ProtectionError::WrongPassphrase);
+        let error = Error::Counterfoil { file: "a.counterfoil".into(), source };
+        assert_eq!(sentence(&error), "a.counterfoil: counterfoil: the passphrase does not open the file");
+        let source = io::Error::from(io::ErrorKind::NotFound);
+        let error = Error::Unreadable { file: "owner.key".into(), source };
+        assert_eq!(sentence(&error), "owner.key: cannot be read: entity not found");
+    }
+}

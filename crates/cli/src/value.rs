@@ -1,0 +1,71 @@
+//! Values of options that are more than numbers: bits, shares, normalisations. What is refused is told by clap.
+
+use counterfoil_claim::{Dilution, PanelCount, PanelId};
+use counterfoil_mark::Log2P;
+use counterfoil_ticket::Normalisation;
+
+/// A number of bits below 0.
+pub(crate) fn bits(text: &str) -> Result<Log2P, String> {
+    let bits = text.parse().ok().and_then(Log2P::new).filter(|p| p.bits() < 0.0);
+    bits.ok_or_else(|| "expected a number of bits below 0, such as -64".to_owned())
+}
+
+/// A share above 0, at most 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| "expected a share above 0 and at most 1, such as 0.05".to_owned())
+}
+
+/// A dilution of the chips.
+pub(crate) fn dilution(text: &str) -> Result<Dilution, String> {
+    text.parse().ok().and_then(Dilution::new).ok_or_else(|| "expected 1, 2, 4 or 8".to_owned())
+}
+
+/// A number of sealed panels.
+pub(crate) fn panel_count(text: &str) -> Result<PanelCount, String> {
+    text.parse().ok().and_then(PanelCount::new).ok_or_else(|| "expected 1 to 4".to_owned())
+}
+
+/// A sealed panel.
+pub(crate) fn sealed_panel(text: &str) -> Result<PanelId, String> {
+    let panel = text.parse().ok().and_then(PanelId::sealed);
+    panel.ok_or_else(|| "expected a sealed panel, 1 to 4 (panel 0 is public as it is)".to_owned())
+}
+
+/// `MEAN:STD`, each one number or one for each channel, separated by commas.
+pub(crate) fn normalisation(text: &str) -> Result<Normalisation, String> {
+    let numbers = |text: &str| text.split(',').map(|n| n.trim().parse().ok()).collect::<Option<Vec<f32>>>();
+    let parsed = text.split_once(':').and_then(|(mean, std)| Some((numbers(mean)?, numbers(std)?)));
+    match parsed {
+        Some((mean, std))
+            if mean.len() == std.len()
+                && mean.iter().all(|m| m.is_finite())
+                && std.iter().all(|s| s.is_finite() && *s > 0.0) =>
+        {
+            Ok(Normalisation { mean, std })
+        }
+        _ => Err("expected MEAN:STD on the scale 0 to 1, as many of each, such as 0.5:0.25 or 0.49,0.48,0.45:0.2,0.2,0.2".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        assert_eq!(bits("-64").map(Log2P::bits), Ok(-64.0));
+        assert!(["0", "64", "NaN", "-inf", "x"].into_iter().all(|text| bits(text).is_err()));
+        assert_eq!(share("1"), Ok(1.0));
+        assert!(["0", "1.01", "-0.1", "NaN", "5%"].into_iter().all(|text| share(text).is_err()));
+        assert!(["0", "3", "16", "256"].into_iter().all(|text| dilution(text).is_err()));
+        assert!(["0", "5"].into_iter().all(|text| panel_count(text).is_err() && sealed_panel(text).is_err()));
+    }
+
+    #[test]
+    fn normalisations_have_as_many_means_as_deviations() {
+        let (mean, std) = (vec![0.5, 0.25], vec![0.125, 1.0]);
+        assert_eq!(normalisation("0.5,0.25:0.125, 1"), Ok(Normalisation { mean, std }));
+        assert!(["0.5", "0.5:0", "0.5,0.5:1", "a:b", ":"].into_iter().all(|text| normalisation(text).is_err()));
+    }
+}

@@ -1,0 +1,319 @@
+//! Stamping: from a ticket and a key to a stamped ticket, its signed claim and its counterfoil.
+//!
+//! Two steps, so that people see what they get before anything is written: [`prepare`] plans the swaps, [`Prepared::finish`]
+//! carries them out and signs. Keyed finding ends here too: its ticket carries a mark already, and is topped up by swaps
+//! only where a panel misses the target. Implements "Seeds" (master), "Reference mask" and "Merkle root" of
+//! docs/protocol.md by way of the crate `claim`.
+
+use std::collections::BTreeMap;
+
+use counterfoil_claim::{
+    ClaimBody, ClaimError, ClaimedCarrier, Counterfoil, CounterfoilError, MasterSeed, OwnerKey, PanelStrength,
+    Stamping, StampingMethod, Subject, TriggerSettings, VerifiedClaim, merkle_root, reference_mask_commitment, sign,
+};
+use counterfoil_graph::{GraphError, MaskGraph, fingerprint};
+use counterfoil_ticket::{Array, Carrier, Kind, Mask, Model, ModelError, Provenance};
+use serde_json::json;
+
+use crate::{Candidate, Plan, Ranking, StampError, SwapSettings, plan};
+
+/// Triggers of the public panel. With the key alone a verifier asks just as many.
+pub const PUBLIC_TRIGGERS: u32 = 64;
+/// Triggers of all sealed panels together, as long as each has [`LEAST_TRIGGERS`].
+const SEALED_TRIGGERS: u32 = 64;
+/// Triggers that a panel needs to pass the default threshold alone: 24 · log2 10 = 79 bits, 15 to spare.
+const LEAST_TRIGGERS: u32 = 24;
+
+/// What to stamp with.
+pub struct StampRequest {
+    /// How strong, and at what cost.
+    pub swaps: SwapSettings,
+    /// Set for a ticket that was found under the key: the master seed and the extra decay of the search.
+    pub keyed: Option<KeyedFinding>,
+    /// Where the initial weights came from, if the ticket does not know better.
+    pub provenance: Option<Provenance>,
+}
+
+/// How a ticket was found under a key.
+pub struct KeyedFinding {
+    /// The seed whose chips the search favoured.
+    pub master: MasterSeed,
+    /// Extra weight decay at chip −1 positions.
+    pub decay: f64,
+}
+
+/// Why a ticket was not stamped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StampingError {
+    /// No tensor of the file has a mask.
+    #[error("the ticket has no mask, expected '_mask' tensors or weights of which at least a tenth are zero")]
+    NoMask,
+    /// The file bears a mark already.
+    #[error("the ticket is stamped already, expected one without a mark")]
+    AlreadyStamped,
+    /// The swaps are not possible.
+    #[error(transparent)]
+    Swaps(#[from] StampError),
+    /// The model contradicts itself.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The masks do not fit the architecture.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The claim cannot be made.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// The counterfoil cannot be made.
+    #[error(transparent)]
+    Counterfoil(#[from] CounterfoilError),
+}
+
+/// A stamp that is planned, and not made yet.
+pub struct Prepared<'a> {
+    ticket: &'a Model,
+    key: &'a OwnerKey,
+    master: MasterSeed,
+    carriers: Vec<Carrier>,
+    plan: Plan,
+    stamping: Stamping,
+    provenance: Provenance,
+}
+
+/// A stamped ticket and what belongs to it.
+pub struct Stamped {
+    /// The ticket to train and hand on: weights are zero outside the mask, and there are no scores.
+    pub model: Model,
+    /// The signed claim, JSON.
+    pub claim: String,
+    /// The owner's private record.
+    pub counterfoil: Counterfoil,
+}
+
+/// Masks of a model that has none of its own: tensors that are a tenth zeros or more. `_mask` tensors win.
+pub fn masks_of(model: &Model) -> BTreeMap<String, Mask> {
+    if !model.masks.is_empty() {
+        return model.masks.clone();
+    }
+    let sparse = |carrier: Carrier| {
+        let mask = Mask::of_nonzero(model.arrays.get(&carrier.name)?.values());
+        (mask.density() <= 0.9).then_some((carrier.name, mask))
+    };
+    model.carriers().into_iter().filter_map(sparse).collect()
+}
+
+/// Plans the stamp of a ticket. Nothing is signed and nothing is written yet.
+///
+/// # Errors
+///
+/// The ticket has no mask, is stamped already, or is too small for the target: then what it could carry is told.
+pub fn prepare<'a>(
+    ticket: &'a Model,
+    key: &'a OwnerKey,
+    request: StampRequest,
+) -> Result<Prepared<'a>, StampingError> {
+    if ticket.description.kind == Kind::Stamped {
+        return Err(StampingError::AlreadyStamped);
+    }
+    let masks = masks_of(ticket);
+    let carriers: Vec<Carrier> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
+    if carriers.is_empty() {
+        return Err(StampingError::NoMask);
+    }
+    let (master, decay) = match request.keyed {
+        Some(keyed) => (keyed.master, Some(keyed.decay)),
+        None => (key.master_seed(ticket.digest()?.as_bytes()), None),
+    };
+    let candidates: Vec<Candidate> = carriers
+        .iter()
+        .map(|carrier| Candidate {
+            carrier,
+            mask: &masks[&carrier.name],
+            ranking: match ticket.scores.get(&carrier.name) {
+                Some(scores) => Ranking::Scores(scores),
+                None => Ranking::Weights(ticket.arrays[&carrier.name].values()),
+            },
+        })
+        .collect();
+    let plan = plan(&candidates, &key.public(), &master, &request.swaps)?;
+    let method = if decay.is_some() { StampingMethod::KeyedFinding } else { StampingMethod::Swaps };
+    let stamping = Stamping { method, moved: plan.moved, decay };
+    let known = &ticket.description.provenance;
+    let provenance = request.provenance.unwrap_or_else(|| known.clone());
+    Ok(Prepared { ticket, key, master, carriers, plan, stamping, provenance })
+}
+
+impl Prepared<'_> {
+    /// What the stamp will carry, and what moves.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The carriers that the plan's masks are of, in its order.
+    pub fn carriers(&self) -> &[Carrier] {
+        &self.carriers
+    }
+
+    /// The trigger set that the claim will name; `None` if the ticket's architecture is not described.
+    pub fn triggers(&self) -> Option<TriggerSettings> {
+        let architecture = self.ticket.description.architecture.as_ref()?;
+        let sealed_each = (SEALED_TRIGGERS / u32::from(self.plan.sealed.get())).max(LEAST_TRIGGERS);
+        let (image, classes) = (architecture.input(), architecture.classes());
+        Some(TriggerSettings { image, classes, public: PUBLIC_TRIGGERS, sealed_each })
+    }
+
+    /// Carries the plan out and signs the claim. `created` is RFC 3339; `subject` a name for people.
+    ///
+    /// # Errors
+    ///
+    /// A text of the claim is out of its limits, or the masks do not fit the described architecture.
+    pub fn finish(self, created: &str, subject: &str) -> Result<Stamped, StampingError> {
+        let masks: BTreeMap<String, Mask> =
+            self.carriers.iter().zip(&self.plan.carriers).map(|(c, p)| (c.name.clone(), p.mask.clone())).collect();
+        let model = self.stamped_model(masks);
+        let reference: Vec<(Carrier, Mask)> =
+            self.carriers.iter().map(|c| (c.clone(), model.masks[&c.name].clone())).collect();
+        let graph_fingerprint = match &model.description.architecture {
+            Some(architecture) => Some(fingerprint(&MaskGraph::build(architecture, &model.masks)?)),
+            None => None,
+        };
+        let body = ClaimBody {
+            subject: Subject { name: subject.to_owned(), digest: model.digest()? },
+            carriers: reference.iter().map(|(carrier, mask)| claimed(carrier, mask)).collect(),
+            sealed_panels: self.plan.sealed,
+            dilution: self.plan.dilution,
+            merkle_root: merkle_root(&self.master, self.plan.sealed),
+            panels: (self.plan.panels.iter())
+                .map(|p| PanelStrength { panel: p.panel, n: p.after.n(), hits: p.after.hits() })
+                .collect(),
+            reference_mask: reference_mask_commitment(&self.master, &reference),
+            graph_fingerprint,
+            triggers: self.triggers(),
+            stamping: self.stamping,
+            provenance: self.provenance,
+            created: created.to_owned(),
+            tool: concat!("counterfoil ", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        let claim = sign(&body, self.key)?;
+        let verified = VerifiedClaim::verify(claim.as_bytes(), &self.key.public())?;
+        let counterfoil = Counterfoil::build(&verified, self.master, reference)?;
+        Ok(Stamped { model, claim, counterfoil })
+    }
+
+    /// The ticket under its new masks. Scores would tell an attacker which positions moved: they stay behind.
+    fn stamped_model(&self, masks: BTreeMap<String, Mask>) -> Model {
+        let mut arrays = self.ticket.arrays.clone();
+        for (name, mask) in &masks {
+            if let Some(array) = arrays.get_mut(name) {
+                mask.apply(Array::values_mut(array));
+            }
+        }
+        let mut description = self.ticket.description.clone();
+        description.kind = Kind::Stamped;
+        description.provenance = self.provenance.clone();
+        description.history.push(json!({ "command": "stamp", "version": env!("CARGO_PKG_VERSION") }));
+        Model { description, arrays, masks, scores: BTreeMap::new() }
+    }
+}
+
+fn claimed(carrier: &Carrier, mask: &Mask) -> ClaimedCarrier {
+    let Carrier { name, shape, ordinal } = carrier.clone();
+    ClaimedCarrier { name, shape, ordinal, kept: mask.kept() as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use counterfoil_claim::{Dilution, PanelCount};
+    use counterfoil_ticket::{Architecture, ImageShape};
+
+    use super::*;
+    use crate::{Log2P, chip_map, tally};
+
+    /// A ResNet-20 ticket that keeps one position in twenty, in no special order.
+    fn ticket() -> Model {
+        let input = ImageShape { channels: 1, height: 8, width: 8 };
+        let architecture = Architecture::Resnet20 { input, width: 16, classes: 10 };
+        let mut model = Model::default();
+        for layer in architecture.layers() {
+            let [o, i, h, w] = <[u32; 4]>::from(layer.shape).map(|d| d as usize);
+            let shape = if (h, w) == (1, 1) { vec![o, i] } else { vec![o, i, h, w] };
+            let values: Vec<f32> = (0..layer.shape.size()).map(|p| ((p * 7919) % 1009) as f32 - 504.5).collect();
+            if layer.prunable {
+                let mask = Mask::from_fn(values.len(), |p| (p * 2_654_435_761) % 4_294_967_296 < 214_748_364);
+                model.masks.insert(layer.weight(), mask);
+                model.scores.insert(layer.weight(), values.iter().map(|v| v.abs()).collect());
+            }
+            model.arrays.insert(layer.weight(), Array::new(shape, values).unwrap());
+        }
+        model.description.kind = Kind::Ticket;
+        model.description.architecture = Some(architecture);
+        model
+    }
+
+    fn request() -> StampRequest {
+        StampRequest { swaps: SwapSettings::default(), keyed: None, provenance: None }
+    }
+
+    #[test]
+    fn a_stamp_carries_what_its_plan_promised_and_keeps_every_channels_degree() {
+        let (ticket, key) = (ticket(), OwnerKey::from_seed(&[7; 32]));
+        let prepared = prepare(&ticket, &key, request()).unwrap();
+        let plan = prepared.plan().clone();
+        let stamped = prepared.finish("2026-01-01T00:00:00Z", "t").unwrap();
+        let seeds = stamped.counterfoil.seeds();
+        let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
+        for panel in &plan.panels {
+            let total: crate::Tally = (stamped.counterfoil.reference().iter())
+                .map(|(carrier, mask)| {
+                    tally(mask, &chip_map(&seeds, &key.public(), plan.sealed, carrier, plan.dilution), panel.panel)
+                })
+                .sum();
+            assert_eq!(total, panel.after, "{:?}", panel.panel);
+            assert!(panel.strength_after <= Log2P::new(-160.0).unwrap(), "{:?}", panel.panel);
+        }
+        for (name, mask) in &stamped.model.masks {
+            let row = mask.size() / ticket.arrays[name].shape()[0];
+            let degree = |mask: &Mask, c: usize| (c * row..(c + 1) * row).filter(|&p| mask.keeps(p)).count();
+            for c in 0..ticket.arrays[name].shape()[0] {
+                assert_eq!(degree(mask, c), degree(&ticket.masks[name], c), "{name} channel {c}");
+            }
+            let outside = stamped.model.arrays[name].values().iter().enumerate().filter(|(p, _)| !mask.keeps(*p));
+            assert_eq!(outside.filter(|(_, v)| **v != 0.0).count(), 0, "{name}");
+        }
+        assert_eq!(stamped.model.scores.len(), 0);
+        assert_eq!(stamped.model.description.kind, Kind::Stamped);
+    }
+
+    #[test]
+    fn the_same_key_and_ticket_give_the_same_bytes() {
+        let (ticket, key) = (ticket(), OwnerKey::from_seed(&[7; 32]));
+        let make = || prepare(&ticket, &key, request()).unwrap().finish("2026-01-01T00:00:00Z", "t").unwrap();
+        let (a, b) = (make(), make());
+        assert_eq!(a.claim, b.claim);
+        assert_eq!(a.model, b.model);
+    }
+
+    #[test]
+    fn stamped_tickets_and_dense_models_are_refused() {
+        let key = OwnerKey::from_seed(&[7; 32]);
+        let mut stamped = ticket();
+        stamped.description.kind = Kind::Stamped;
+        let refusal = |model: &Model| prepare(model, &key, request()).err().map(|e| e.to_string());
+        assert_eq!(refusal(&stamped).as_deref(), Some("the ticket is stamped already, expected one without a mark"));
+        let dense = Model { masks: BTreeMap::new(), ..ticket() };
+        let message = "the ticket has no mask, expected '_mask' tensors or weights of which at least a tenth are zero";
+        assert_eq!(refusal(&dense).as_deref(), Some(message));
+    }
+
+    #[test]
+    fn keyed_findings_keep_their_seed_and_layout() {
+        let (ticket, key) = (ticket(), OwnerKey::from_seed(&[7; 32]));
+        let (sealed, dilution) = (PanelCount::new(2).unwrap(), Dilution::new(1).unwrap());
+        let swaps = SwapSettings { target: Log2P::new(-20.0).unwrap(), ..SwapSettings::top_up(sealed, dilution) };
+        let keyed = Some(KeyedFinding { master: MasterSeed::from_bytes([3; 32]), decay: 3e-3 });
+        let prepared = prepare(&ticket, &key, StampRequest { swaps, keyed, provenance: None }).unwrap();
+        let stamped = prepared.finish("2026-01-01T00:00:00Z", "t").unwrap();
+        assert_eq!(stamped.counterfoil.master().as_bytes(), &[3; 32]);
+        assert_eq!((stamped.counterfoil.sealed_panels(), stamped.counterfoil.dilution()), (sealed, dilution));
+    }
+}
