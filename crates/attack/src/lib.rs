@@ -1,1 +1,51 @@
-//! placeholder
+//! Attacks on the mark: what somebody does to a stolen model who wants to keep it and lose the mark.
+//!
+//! One attack a file, each with its source. All of them take and give a [`Sparse`] network: a Burn network and the masks
+//! it is held to. [`prune`] cuts kept positions, [`rewire`] moves them while it trains (RigL); [`fine_tune`] trains on
+//! with the mask held and is also the recovery after the others.
+
+mod fine_tune;
+mod prune;
+mod rewire;
+
+use std::collections::BTreeMap;
+
+use counterfoil_ticket::{Description, Kind, Mask, Model};
+use counterfoil_train::Network;
+
+pub use fine_tune::{FineTuning, fine_tune};
+pub use prune::{Victims, prune};
+pub use rewire::{Rewiring, rewire};
+
+/// A network and the masks of its carriers.
+#[derive(Debug, Clone)]
+pub struct Sparse {
+    /// The network; its weights are 0 outside the masks.
+    pub network: Network,
+    /// Kept positions by weight tensor.
+    pub masks: BTreeMap<String, Mask>,
+}
+
+impl Sparse {
+    /// Kept positions of all carriers.
+    pub fn kept(&self) -> usize {
+        self.masks.values().map(Mask::kept).sum()
+    }
+
+    /// Share of the kept positions that `before` did not keep.
+    pub fn turnover(&self, before: &Self) -> f64 {
+        let stayed: usize = self.masks.iter().map(|(name, mask)| mask.overlap(&before.masks[name])).sum();
+        1.0 - stayed as f64 / self.kept().max(1) as f64
+    }
+
+    /// As a thief would hand it on: plain weights with zeros, no masks, no history.
+    pub fn model(&self) -> Model {
+        let description = Description {
+            kind: Kind::Model,
+            architecture: Some(self.network.architecture().clone()),
+            normalisation: Some(self.network.normalisation().clone()),
+            ..Description::default()
+        };
+        Model { description, arrays: self.network.arrays(), ..Model::default() }
+    }
+}

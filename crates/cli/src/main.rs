@@ -16,6 +16,7 @@ mod open;
 mod output;
 mod plot;
 mod secret;
+mod stamp_table;
 mod value;
 mod verdict_text;
 mod writing;

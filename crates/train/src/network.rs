@@ -307,5 +307,5 @@ fn torch_shape(layer: &Layer) -> Vec<usize> {
 
 /// A float tensor's values on the host.
 pub(crate) fn to_vec(tensor: &Tensor<1>) -> Vec<f32> {
-    tensor.to_data().to_vec().expect("parameters are f32")
+    tensor.to_data().try_to_vec().expect("parameters are f32")
 }

@@ -3,12 +3,15 @@
 //! Everything random (order, augmentation) is drawn from ChaCha8 seeded by (seed, round, epoch), so a run that is
 //! resumed at an epoch's end goes on exactly as if it had not stopped.
 
+use std::collections::BTreeMap;
+
+use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 use crate::data::{Augmentation, Split, augment, shuffle};
-use crate::network::Network;
+use crate::network::{Network, to_vec};
 use crate::sgd::{Hold, Schedule, Sgd};
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Snapshot, learner_state, restore_learner};
@@ -148,7 +151,7 @@ impl Learner {
                 examples.push(index, &mut rng, &mut images, &mut labels);
             }
             let (loss, leaves) = self.network.loss(&images, &labels);
-            let value = f64::from(crate::network::to_vec(&loss.clone().inner())[0]);
+            let value = f64::from(to_vec(&loss.clone().inner())[0]);
             if !value.is_finite() {
                 return Err(TrainError::Diverged { epoch: self.epoch, loss: value });
             }
@@ -159,6 +162,24 @@ impl Learner {
         }
         self.epoch += 1;
         Ok(sum / done.max(1) as f64)
+    }
+}
+
+impl Learner {
+    /// Gradients of the loss by parameter, also at pruned positions, over `count` examples drawn by `draw`. Running
+    /// statistics stay as they are.
+    pub fn gradients(&self, examples: Examples, count: usize, draw: u32) -> BTreeMap<String, Vec<f32>> {
+        let mut rng = EpochSeed { seed: u64::from(draw), round: 0 }.rng(draw);
+        let mut order: Vec<usize> = (0..examples.len()).collect();
+        shuffle(&mut order, &mut rng);
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for &index in &order[..count] {
+            examples.push(index, &mut rng, &mut images, &mut labels);
+        }
+        let (loss, leaves) = self.network.clone().loss(&images, &labels);
+        let gradients = loss.backward();
+        let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).map(|g| to_vec(&g.inner()));
+        leaves.iter().filter_map(|(name, leaf)| Some((name.clone(), gradient(leaf)?))).collect()
     }
 }
 
@@ -217,7 +238,7 @@ pub fn classify(network: &Network, images: &[u8]) -> Vec<u32> {
     images
         .chunks(EVALUATION_BATCH * size)
         .flat_map(|batch| {
-            let logits: Vec<f32> = network.logits(batch).into_data().to_vec().expect("logits are f32");
+            let logits: Vec<f32> = network.logits(batch).into_data().try_to_vec().expect("logits are f32");
             logits.chunks_exact(classes).map(largest).collect::<Vec<_>>()
         })
         .collect()

@@ -5,7 +5,7 @@ mod disclose;
 mod inspect;
 mod keygen;
 mod man;
-mod stamp;
+pub(crate) mod stamp;
 mod verify;
 
 use clap::Subcommand;

@@ -1,0 +1,84 @@
+//! Pruning of what is left: a share of the kept positions of all carriers together, by magnitude or at random.
+//!
+//! "prune-mag" and "prune-rand" of Chen et al. 2021 (arXiv 2111.00162, section 4.3, table 6), who do not train afterwards.
+
+use counterfoil_ticket::Mask;
+use counterfoil_train::data::shuffle;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::Sparse;
+
+/// Which positions go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Victims {
+    /// Those of the smallest |w|.
+    Smallest,
+    /// Any, by this seed.
+    Random(u64),
+}
+
+/// Prunes `share` (0 to 1) of the kept positions; ties and order are by carrier name, then position.
+pub fn prune(mut victim: Sparse, share: f64, victims: Victims) -> Sparse {
+    let mut kept: Vec<(u32, usize, usize)> = Vec::with_capacity(victim.kept());
+    for (carrier, (name, mask)) in victim.masks.iter().enumerate() {
+        let weights = victim.network.parameter(name).expect("masks are those of the network's parameters");
+        // The bits of non-negative floats sort as the floats do.
+        kept.extend(mask.positions().map(|position| (weights[position].abs().to_bits(), carrier, position)));
+    }
+    let drop = (kept.len() as f64 * share.clamp(0.0, 1.0)).round() as usize;
+    match victims {
+        Victims::Smallest => kept.sort_unstable(),
+        Victims::Random(seed) => shuffle(&mut kept, &mut ChaCha8Rng::seed_from_u64(seed)),
+    }
+    let mut masks: Vec<&mut Mask> = victim.masks.values_mut().collect();
+    for &(_, carrier, position) in &kept[..drop] {
+        masks[carrier].set(position, false);
+    }
+    victim.hold();
+    victim
+}
+
+impl Sparse {
+    /// Sets the weights outside the masks to 0.
+    pub(crate) fn hold(&mut self) {
+        counterfoil_train::Hold::new(&self.network, &self.masks, Default::default()).apply(&mut self.network);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use counterfoil_ticket::{Architecture, ImageShape, Normalisation};
+    use counterfoil_train::{DeviceChoice, Network};
+
+    use super::*;
+
+    fn victim() -> Sparse {
+        let input = ImageShape { channels: 1, height: 2, width: 5 };
+        let architecture = Architecture::Mlp { input, hidden: vec![10], classes: 3 };
+        let normalisation = Normalisation { mean: vec![0.5], std: vec![0.5] };
+        let network = Network::initialise(architecture, normalisation, 1, &DeviceChoice::Cpu.open().unwrap());
+        Sparse { network, masks: BTreeMap::from([("fc1.weight".to_owned(), Mask::full(100))]) }
+    }
+
+    #[test]
+    fn the_smallest_weights_go_first_and_become_zero() {
+        let before = victim().network.parameter("fc1.weight").unwrap();
+        let after = prune(victim(), 0.4, Victims::Smallest);
+        let weights = after.network.parameter("fc1.weight").unwrap();
+        assert_eq!(after.kept(), 60);
+        let largest_gone = (0..100).filter(|&p| weights[p] == 0.0).map(|p| before[p].abs()).fold(0.0, f32::max);
+        let least_kept = weights.iter().filter(|w| **w != 0.0).map(|w| w.abs()).fold(f32::MAX, f32::min);
+        assert!(largest_gone <= least_kept, "{largest_gone} {least_kept}");
+    }
+
+    #[test]
+    fn random_pruning_follows_its_seed() {
+        let masks = [1, 1, 2].map(|seed| prune(victim(), 0.5, Victims::Random(seed)).masks);
+        assert_eq!(masks[0], masks[1]);
+        assert_ne!(masks[0], masks[2]);
+        assert_eq!(masks[0]["fc1.weight"].kept(), 50);
+    }
+}

@@ -1,0 +1,51 @@
+//! `man`: manual pages, made from the same definitions as `--help`.
+
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+use clap_mangen::Man;
+use counterfoil_ticket::{Overwrite, Secrecy, WriteError, write_atomically};
+
+use crate::output::{print, print_bytes};
+use crate::{Cli, Error, Exit};
+
+/// Print the manual page, or write those of all commands
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  counterfoil man --dir man1
+  man ./man1/counterfoil-verify.1")]
+pub(crate) struct Args {
+    /// Write a page for each command to this folder; it is made if it is not there
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> Result<Exit, Error> {
+        let mut cli = Cli::command();
+        cli.build();
+        let Some(folder) = self.dir else {
+            print_bytes(&page(cli))?;
+            return Ok(Exit::Success);
+        };
+        std::fs::create_dir_all(&folder).map_err(|source| WriteError::Io { file: folder.clone(), source })?;
+        let commands = cli.get_subcommands().filter(|command| command.get_name() != "help").cloned();
+        let commands: Vec<clap::Command> = commands.chain([cli.clone()]).collect();
+        for command in commands {
+            let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
+            let path = folder.join(format!("{name}.1"));
+            let page = page(command.name(name));
+            write_atomically(&path, Overwrite::Replace, Secrecy::Public, |out| out.write_all(&page))?;
+            print(&format!("wrote {}\n", path.display()))?;
+        }
+        Ok(Exit::Success)
+    }
+}
+
+/// A page in roff. No date is in it: the same version gives the same bytes.
+fn page(command: clap::Command) -> Vec<u8> {
+    let mut page = Vec::new();
+    Man::new(command).date("").render(&mut page).expect("writing to memory does not fail");
+    page
+}

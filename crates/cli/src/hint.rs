@@ -1,0 +1,155 @@
+//! Hints: what to do about an error, depending on what was given. One phrase, or nothing where the error says it all.
+
+use std::path::Path;
+
+use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, Part, ProtectionError};
+use counterfoil_mark::{StampError, StampingError};
+use counterfoil_ticket::{ReadError, WriteError};
+use counterfoil_verify::VerifyError;
+
+use crate::Error;
+use crate::file_kind::FileKind;
+use crate::secret::Passphrases;
+
+const PASSPHRASE: &str = "in a passphrase file everything counts except one line end after it: spaces and capitals too";
+
+pub(crate) fn hint(error: &Error) -> Option<String> {
+    match error {
+        Error::Key { file, source } => key(file, source),
+        Error::Claim { file, source } => claim(file, source),
+        Error::Disclosure { file, source } => disclosure(file, source),
+        Error::Counterfoil { file, source } => counterfoil(file, source),
+        Error::Identity { source: ProtectionError::IdentityLocked, .. } => {
+            Some("name a file with its passphrase: --passphrase-file FILE".to_owned())
+        }
+        Error::Identity { .. } => Some("an identity is an age identity file or an SSH private key".to_owned()),
+        Error::Recipient(ProtectionError::Recipient { found }) if Path::new(found).is_file() => {
+            Some(format!("to encrypt to the key in that file, give its content: --recipient \"$(cat {found})\""))
+        }
+        Error::Recipient(_) => Some("a recipient is 'age1…' or the line of an SSH public key".to_owned()),
+        Error::Read(error) => read(error),
+        Error::Write(WriteError::Exists { .. }) => Some("--force replaces it, or choose another name".to_owned()),
+        Error::Write(WriteError::NoFolder { folder, .. }) => Some(format!("make it: mkdir -p {}", folder.display())),
+        Error::Stamping { source, .. } => stamping(source),
+        Error::Unreadable { file, .. } => missing(file),
+        Error::NotText { file, expected } => mistaken(file, expected),
+        Error::SameFile { .. } => Some("name another file with -o; inputs are never overwritten".to_owned()),
+        Error::NoPassphrase { whose, .. } => {
+            let option = match whose {
+                Passphrases::Key => "--key-passphrase-file",
+                Passphrases::Counterfoil => "--passphrase-file",
+            };
+            Some(format!("name a file with the passphrase: {option} FILE, or the variable {}", whose.variable()))
+        }
+        Error::EmptyPassphrase { .. } => Some("without a passphrase: --unencrypted, or a key without --passphrase".into()),
+        Error::NoClaim { .. } => {
+            Some("give the claim that was made with the stamp too: --claim stamped.claim.json".to_owned())
+        }
+        Error::NotAskable { .. } => Some("leave --tests out to test what can be tested".to_owned()),
+        Error::Verify(VerifyError::Read(error)) => read(error),
+        Error::Verify(VerifyError::RepeatedDisclosure { .. }) => Some("give each panel's disclosure once".to_owned()),
+        _ => None,
+    }
+}
+
+fn key(file: &Path, error: &KeyError) -> Option<String> {
+    match error {
+        KeyError::ExpectedPrivate => Some(match sibling(file, "key") {
+            Some(private) => format!("give the private half: {private}"),
+            None => "give the private half, the .key file that 'counterfoil keygen' wrote".to_owned(),
+        }),
+        KeyError::ExpectedPublic => Some(match sibling(file, "pub") {
+            Some(public) => format!("give the public half: {public}; the private one is for nobody else's eyes"),
+            None => "give the public half, the .pub file that 'counterfoil keygen' wrote".to_owned(),
+        }),
+        KeyError::NotPem => mistaken(file, "a key"),
+        KeyError::WrongPassphrase => Some(PASSPHRASE.to_owned()),
+        KeyError::OtherAlgorithm { .. } | KeyError::OtherLabel { .. } | KeyError::UnsupportedEncryption(_) => {
+            Some("'counterfoil keygen NAME' makes keys, and 'openssl genpkey -algorithm ed25519' does too".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn claim(file: &Path, error: &ClaimError) -> Option<String> {
+    match error {
+        ClaimError::Malformed { part: Part::Envelope, .. } => mistaken(file, "a claim"),
+        ClaimError::OtherKey { .. } => {
+            Some("this is another owner's claim: give that owner's public key, or this key's claim".to_owned())
+        }
+        ClaimError::BadSignature { .. } => {
+            Some("the claim was changed after it was signed: ask for the original".to_owned())
+        }
+        ClaimError::NewerVersion { .. } => Some("a newer counterfoil made this claim: update to read it".to_owned()),
+        _ => None,
+    }
+}
+
+fn disclosure(file: &Path, error: &DisclosureError) -> Option<String> {
+    match error {
+        DisclosureError::OtherClaim { .. } => {
+            Some("give the claim that was made with the same stamp as this disclosure's counterfoil".to_owned())
+        }
+        DisclosureError::UnknownVersion { .. } => Some("another counterfoil version made it: update to read it".into()),
+        DisclosureError::Malformed(_) => mistaken(file, "a disclosure"),
+        _ => None,
+    }
+}
+
+fn counterfoil(file: &Path, error: &CounterfoilError) -> Option<String> {
+    match error {
+        CounterfoilError::Protection(ProtectionError::NeedsIdentity) => {
+            Some("name the private key of one of its recipients: --identity FILE".to_owned())
+        }
+        CounterfoilError::Protection(ProtectionError::NoMatchingIdentity) => {
+            Some("it was encrypted to other recipients: name one of their private keys with --identity".to_owned())
+        }
+        CounterfoilError::Protection(ProtectionError::WrongPassphrase) => Some(PASSPHRASE.to_owned()),
+        CounterfoilError::Malformed(_) => mistaken(file, "a counterfoil"),
+        CounterfoilError::UnknownVersion { .. } => Some("another counterfoil version made it: update to read it".into()),
+        _ => None,
+    }
+}
+
+fn read(error: &ReadError) -> Option<String> {
+    match error {
+        ReadError::UnknownContainer { file, .. } => mistaken(file, "a model").or_else(|| {
+            Some("models are safetensors or PyTorch files; others have to be converted first".to_owned())
+        }),
+        ReadError::Io { file, .. } => missing(file),
+        ReadError::Truncated { .. } => Some("was the file copied or downloaded to its end?".to_owned()),
+        _ => None,
+    }
+}
+
+fn stamping(error: &StampingError) -> Option<String> {
+    match error {
+        StampingError::Swaps(StampError::TooSmall { could, target, .. }) => {
+            let enough = could.bits() <= -80.0 && could > target;
+            let weaker = format!(", or ask for less: --target {:.0} can be had", could.bits().ceil());
+            let weaker = if enough { weaker.as_str() } else { "" };
+            Some(format!("find a ticket that keeps more weights (a lower --sparsity){weaker}"))
+        }
+        StampingError::NoMask => Some("'counterfoil find' makes a ticket; 'counterfoil inspect' shows masks".to_owned()),
+        StampingError::AlreadyStamped => Some("stamp the ticket as it was found, before its first stamp".to_owned()),
+        _ => None,
+    }
+}
+
+/// What the file is instead.
+fn mistaken(file: &Path, expected: &str) -> Option<String> {
+    let kind = FileKind::of(file).filter(|kind| *kind != FileKind::Other)?;
+    Some(format!("{} is {kind}, and {expected} is needed here", file.display()))
+}
+
+/// Files that are looked for where `find`, `stamp` and `train` were told to put them.
+fn missing(file: &Path) -> Option<String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    (!folder.exists()).then(|| format!("there is no folder {}", folder.display()))
+}
+
+/// The file of the same name with another extension, if it is there.
+fn sibling(file: &Path, extension: &str) -> Option<String> {
+    let sibling = file.with_extension(extension);
+    (sibling != file && sibling.is_file()).then(|| sibling.display().to_string())
+}

@@ -1,0 +1,117 @@
+//! The files that commands take, opened and checked. Errors name the file.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use counterfoil_claim::{
+    Counterfoil, CounterfoilError, Identity, KeyError, MAX_COUNTERFOIL, MAX_DISCLOSURE, MAX_ENVELOPE, OpenedPanel,
+    OwnerKey, ProtectionError, PublicKey, Unlock, VerifiedClaim,
+};
+use zeroize::Zeroizing;
+
+use crate::Error;
+use crate::secret::Passphrases;
+
+/// Most bytes of a key or an identity file.
+const MAX_KEY: usize = 1 << 16;
+
+/// What opens a counterfoil. Flattened into every command that takes one.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct UnlockArgs {
+    /// File with the counterfoil's passphrase (or of the identity, if that has one); else COUNTERFOIL_PASSPHRASE_FILE
+    /// names it, else it is asked for
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Private key of one of the counterfoil's recipients: an age identity file or an SSH private key
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) identity: Vec<PathBuf>,
+}
+
+/// A public key.
+pub(crate) fn public_key(path: &Path) -> Result<PublicKey, Error> {
+    let text = text(path, "a public key")?;
+    PublicKey::from_pem(&text).map_err(|source| Error::Key { file: path.to_owned(), source })
+}
+
+/// A private key, with its passphrase if it has one.
+pub(crate) fn owner_key(path: &Path, passphrase_file: Option<&Path>) -> Result<OwnerKey, Error> {
+    let text = text(path, "a private key")?;
+    let refused = |source| Error::Key { file: path.to_owned(), source };
+    match OwnerKey::from_pem(&text, None) {
+        Err(KeyError::MissingPassphrase) => {
+            let passphrase = Passphrases::Key.existing(&path.display().to_string(), passphrase_file)?;
+            OwnerKey::from_pem(&text, Some(&passphrase)).map_err(refused)
+        }
+        other => other.map_err(refused),
+    }
+}
+
+/// A claim that this key has signed.
+pub(crate) fn claim(path: &Path, key: &PublicKey) -> Result<VerifiedClaim, Error> {
+    let bytes = bytes(path, MAX_ENVELOPE, "a claim")?;
+    VerifiedClaim::verify(&bytes, key).map_err(|source| Error::Claim { file: path.to_owned(), source })
+}
+
+/// A panel that this claim had committed to.
+pub(crate) fn disclosure(path: &Path, claim: &VerifiedClaim) -> Result<OpenedPanel, Error> {
+    let bytes = bytes(path, MAX_DISCLOSURE, "a disclosure")?;
+    claim.open(&bytes).map_err(|source| Error::Disclosure { file: path.to_owned(), source })
+}
+
+/// A counterfoil, with whatever it takes to open it.
+pub(crate) fn counterfoil(path: &Path, unlock: &UnlockArgs) -> Result<Counterfoil, Error> {
+    let bytes = bytes(path, MAX_COUNTERFOIL, "a counterfoil")?;
+    let refused = |source| Error::Counterfoil { file: path.to_owned(), source };
+    let passphrase_file = unlock.passphrase_file.as_deref();
+    let unlock = match Counterfoil::open(&bytes, &Unlock::None) {
+        Err(CounterfoilError::Protection(ProtectionError::NeedsPassphrase)) => {
+            Unlock::Passphrase(Passphrases::Counterfoil.existing(&path.display().to_string(), passphrase_file)?)
+        }
+        Err(CounterfoilError::Protection(ProtectionError::NeedsIdentity)) if !unlock.identity.is_empty() => {
+            let identities = unlock.identity.iter().map(|file| identity(file, passphrase_file));
+            Unlock::Identities(identities.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        }
+        other => return other.map_err(refused),
+    };
+    Counterfoil::open(&bytes, &unlock).map_err(refused)
+}
+
+fn identity(path: &Path, passphrase_file: Option<&Path>) -> Result<Vec<Identity>, Error> {
+    let text = text(path, "an identity")?;
+    let refused = |source| Error::Identity { file: path.to_owned(), source };
+    match Identity::parse(&text, None) {
+        Err(ProtectionError::IdentityLocked) => {
+            let passphrase = Passphrases::Counterfoil.existing(&path.display().to_string(), passphrase_file)?;
+            Identity::parse(&text, Some(&passphrase)).map_err(refused)
+        }
+        other => other.map_err(refused),
+    }
+}
+
+/// A small file as text.
+fn text(path: &Path, expected: &'static str) -> Result<Zeroizing<String>, Error> {
+    let bytes = match bytes(path, MAX_KEY, expected) {
+        // A file of another kind, most likely: what it is says more than how long it is.
+        Err(Error::TooLarge { file, .. }) => return Err(Error::NotText { file, expected }),
+        other => other?,
+    };
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(Error::NotText { file: path.to_owned(), expected }),
+    }
+}
+
+/// A file of at most this many bytes. Wiped when dropped: it may be secret.
+pub(crate) fn bytes(path: &Path, limit: usize, expected: &'static str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let unreadable = |source| Error::Unreadable { file: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    // Large enough from the start, so that the buffer never moves and leaves no copy behind.
+    let room = usize::try_from(size).unwrap_or(limit).min(limit) + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > limit {
+        return Err(Error::TooLarge { file: path.to_owned(), limit, expected });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,179 @@
+//! A verifier's report in words: the verdict first, what it means and what it does not, then what it rests on.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use counterfoil_claim::VerifiedClaim;
+use counterfoil_verify::{CarrierState, Level, Report, TestKind, TestReport, Verdict};
+
+use crate::output::{Align, Table, count, percent};
+
+/// Fewer carriers than this without a counted position are named one by one.
+const FEW: usize = 4;
+
+/// The report for people.
+pub(crate) fn in_words(model: &Path, report: &Report, claim: Option<&VerifiedClaim>) -> String {
+    let mut text = format!("{}: {}\n\n", model.display(), headline(report));
+    let (means, means_not) = meaning(report);
+    text += &format!("  It means: {means}\n  It does not mean: {means_not}\n\n");
+    if let Some(claim) = claim {
+        let body = claim.body();
+        let (subject, created) = (&body.subject.name, &body.created);
+        text += &format!("Claim: '{subject}', stamped {created} by the owner's account; signature checked.\n\n");
+    }
+    if !report.tests.is_empty() {
+        text += &format!("{}\n", table(report));
+    }
+    if let Some(tolerance) = report.turnover_tolerance.filter(|tolerance| *tolerance > 0.0) {
+        let more = percent(tolerance);
+        text += &format!("The mark would survive another {more} of the kept positions being moved at random.\n");
+    }
+    text += &damage(report);
+    for skipped in &report.skipped {
+        let level = skipped.level.map_or(String::new(), |level| format!(" ({})", level_name(level)));
+        text += &format!("Not tested: {}{level}, since {}.\n", kind_name(skipped.kind), skipped.reason);
+    }
+    if let Some(overlap) = &report.reference {
+        text += &format!(
+            "Overlap with the reference mask: {} of {} kept positions, {} expected of unrelated masks (no evidence by \
+             itself).\n",
+            count(overlap.overlap),
+            count(overlap.suspect_kept),
+            count(overlap.expected.round() as u64)
+        );
+    }
+    text += &list("Assumed", &report.assumptions);
+    text += &list("Would make it stronger", &report.stronger);
+    text
+}
+
+fn headline(report: &Report) -> String {
+    let (p, threshold) = (report.log2_p, report.threshold);
+    let verdict = match report.verdict {
+        Verdict::Proven => "PROVEN",
+        Verdict::Marked => "MARKED",
+        Verdict::Inconclusive => "INCONCLUSIVE",
+        Verdict::NoMatch => "NO MATCH",
+    };
+    let key = report.key.get(..16).unwrap_or(&report.key);
+    format!("{verdict} for key {key}… (log2 p = {p}, threshold {threshold})")
+}
+
+/// What the verdict means, and what it does not.
+fn meaning(report: &Report) -> (String, &'static str) {
+    let chance = format!("a model that has nothing to do with it agrees this well with a chance of 2^{}", report.log2_p);
+    match report.verdict {
+        Verdict::Proven => (
+            format!("the model carries a mark that the owner of this key had sealed under a signed claim; {chance}."),
+            "that its holder has no licence, or that nobody else had a part in it.",
+        ),
+        Verdict::Marked => (
+            format!("the model carries the public mark of this key; {chance}."),
+            "that the key's owner put it there: whoever knows the public key could have. A claim and a disclosure tell.",
+        ),
+        Verdict::Inconclusive => (
+            "too little is left to look at: even the whole mark would not have reached the threshold.".to_owned(),
+            "that the model is unrelated to the key, nor that it is not.",
+        ),
+        Verdict::NoMatch => (
+            "the mark of this key would have shown, and it does not.".to_owned(),
+            "that the model was never related to the key: enough retraining, or shuffled channels, remove the mark.",
+        ),
+    }
+}
+
+/// The best test of each level and kind, with its panels one by one below it.
+fn table(report: &Report) -> Table {
+    let mut table = Table::new([
+        ("", Align::Left),
+        ("test", Align::Left),
+        ("panel", Align::Left),
+        ("read by", Align::Left),
+        ("n", Align::Right),
+        ("hits", Align::Right),
+        ("by chance", Align::Right),
+        ("log2 p", Align::Right),
+        ("charged", Align::Right),
+        ("result", Align::Right),
+    ]);
+    for level in [Level::Sealed, Level::Public] {
+        for kind in [TestKind::Mask, TestKind::Trigger] {
+            let same = |test: &&TestReport| test.level == level && test.kind == kind;
+            let best = report.tests.iter().filter(same).filter(|test| test.decisive);
+            let Some(best) = best.min_by(|a, b| bits(a).total_cmp(&bits(b))) else { continue };
+            let decided = report.decided_by.and_then(|i| report.tests.get(i)) == Some(best);
+            table.row(cells(best, if decided { "*" } else { "" }));
+            let parts = report.tests.iter().filter(same).filter(|test| !test.decisive);
+            for part in parts.filter(|part| (&part.reading, part.dilution) == (&best.reading, best.dilution)) {
+                table.row(cells(part, ""));
+            }
+        }
+    }
+    table
+}
+
+fn bits(test: &TestReport) -> f64 {
+    test.after_charges.bits()
+}
+
+fn cells(test: &TestReport, mark: &str) -> Vec<String> {
+    let level = level_name(test.level);
+    let share = test.n as f64 * test.q;
+    let whole = |text: String| if test.decisive { text } else { String::new() };
+    vec![
+        mark.to_owned(),
+        whole(format!("{} {}", level, kind_name(test.kind))),
+        if test.decisive { test.panel.clone() } else { format!("  {}", test.panel) },
+        whole(match (&test.reading, test.dilution) {
+            (Some(reading), Some(1) | None) => reading.clone(),
+            (Some(reading), Some(dilution)) => format!("{reading}, 1 in {dilution}"),
+            (None, _) => "answers".to_owned(),
+        }),
+        count(test.n),
+        count(test.hits),
+        format!("{share:.1}"),
+        test.log2_p.to_string(),
+        whole(format!("+{}", test.charge)),
+        whole(test.after_charges.to_string()),
+    ]
+}
+
+/// Carriers that could not be counted.
+fn damage(report: &Report) -> String {
+    let mut text = String::new();
+    for (state, what) in [
+        (CarrierState::Missing, "have no tensor in this model"),
+        (CarrierState::LeftOut, "have no zeros, and were left out"),
+    ] {
+        let names: Vec<&str> =
+            report.carriers.iter().filter(|c| c.state == state).map(|carrier| carrier.carrier.as_str()).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let listed = if names.len() < FEW { format!(": {}", names.join(", ")) } else { String::new() };
+        let _ = writeln!(text, "{} of {} layers {what}{listed}.", names.len(), report.carriers.len());
+    }
+    text
+}
+
+fn list(title: &str, items: &[String]) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
+    let items: Vec<String> = items.iter().map(|item| format!("  - {item}\n")).collect();
+    format!("\n{title}:\n{}", items.concat())
+}
+
+fn kind_name(kind: TestKind) -> &'static str {
+    match kind {
+        TestKind::Mask => "mask",
+        TestKind::Trigger => "triggers",
+    }
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Sealed => "sealed",
+        Level::Public => "public",
+    }
+}
