@@ -44,13 +44,13 @@ struct Args {
     #[arg(long)]
     side: Option<u32>,
     /// Epochs of each pruning round.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 4)]
     find_epochs: u32,
     /// Epochs of the training of a stamped ticket.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 8)]
     train_epochs: u32,
     /// Epochs of fine-tuning and of recovery after pruning.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     attack_epochs: u32,
     /// Weight decay.
     #[arg(long, default_value_t = 5e-4)]
@@ -200,6 +200,9 @@ impl Bench {
         let network = fit(network, self.examples(&triggers), &schedule, &hold, self.seed, None, &mut quiet)?;
         let trained = Sparse { network, masks };
         self.line(subject, "none", &trained, &trained, &triggers, started)?;
+        if subject.counterfoil.is_none() {
+            return Ok(()); // There is no mark to attack.
+        }
 
         let epochs = self.args.attack_epochs;
         let rate = schedule.rate_at(schedule.epochs - 1);

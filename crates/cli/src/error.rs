@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, ProtectionError};
 use counterfoil_graph::GraphError;
 use counterfoil_mark::StampingError;
-use counterfoil_ticket::{ReadError, WriteError};
+use counterfoil_ticket::{Architecture, ImageShape, ModelError, ReadError, WriteError};
 use counterfoil_train::TrainError;
 use counterfoil_train::data::DataError;
 use counterfoil_verify::VerifyError;
@@ -57,6 +57,24 @@ pub(crate) enum Error {
     /// Training, finding or evaluating failed.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// A file holds no network that can be trained or evaluated.
+    #[error("{}: {reason}", model.display())]
+    NotTrainable { model: PathBuf, reason: String },
+    /// A network for other images or classes.
+    #[error(
+        "{}: takes {} images in {} classes, but {data} has {} images in {} classes", model.display(),
+        shape(architecture.input()), architecture.classes(), shape(expected.0), expected.1
+    )]
+    OtherData { model: PathBuf, architecture: Architecture, data: String, expected: (ImageShape, u32) },
+    /// A counterfoil that belongs to another ticket.
+    #[error("{}: its masks are not those of {}", ticket.display(), counterfoil.display())]
+    OtherCounterfoil { ticket: PathBuf, counterfoil: PathBuf },
+    /// A model that contradicts itself.
+    #[error("{}", model.display())]
+    Model { model: PathBuf, source: ModelError },
+    /// A verdict of the demo that should not be.
+    #[error("suspect '{suspect}' is {found}, expected {expected}")]
+    Surprise { suspect: &'static str, found: String, expected: &'static str },
     /// A data set cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -90,6 +108,9 @@ pub(crate) enum Error {
     /// Disclosures prove themselves only against a claim.
     #[error("{}: a disclosure proves nothing without the claim that it belongs to", disclosure.display())]
     NoClaim { disclosure: PathBuf },
+    /// A claim says nothing before its signature is checked.
+    #[error("{}: a claim is read only under the key that signed it", claim.display())]
+    NoKey { claim: PathBuf },
     /// Triggers were asked for, and the model cannot be asked.
     #[error("{}: cannot be asked for its answers to triggers: {reason}", model.display())]
     NotAskable { model: PathBuf, reason: String },
@@ -145,4 +166,8 @@ mod tests {
         let error = Error::Unreadable { file: "owner.key".into(), source };
         assert_eq!(sentence(&error), "owner.key: cannot be read: entity not found");
     }
+}
+
+fn shape(shape: ImageShape) -> String {
+    format!("{}x{}x{}", shape.channels, shape.height, shape.width)
 }

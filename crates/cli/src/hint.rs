@@ -45,6 +45,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::NoClaim { .. } => {
             Some("give the claim that was made with the stamp too: --claim stamped.claim.json".to_owned())
         }
+        Error::NoKey { .. } => Some("give the owner's public key: --key owner.pub".to_owned()),
         Error::NotAskable { .. } => Some("leave --tests out to test what can be tested".to_owned()),
         Error::Verify(VerifyError::Read(error)) => read(error),
         Error::Verify(VerifyError::RepeatedDisclosure { .. }) => Some("give each panel's disclosure once".to_owned()),

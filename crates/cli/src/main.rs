@@ -8,14 +8,19 @@
 
 mod burn_model;
 mod commands;
+mod demo_pictures;
 mod error;
 mod file_kind;
 mod hint;
+mod inspection;
 mod network_kind;
 mod open;
 mod output;
+mod papers;
 mod plot;
+mod progress;
 mod secret;
+mod settings;
 mod stamp_table;
 mod value;
 mod verdict_text;

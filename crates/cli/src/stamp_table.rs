@@ -145,8 +145,8 @@ impl fmt::Display for StampSummary {
             table.row(self.sealed.cells());
         }
         writeln!(f, "{table}")?;
-        let which = if *dilution == 1 { "All kept".to_owned() } else { format!("One in {dilution}") };
-        writeln!(f, "{which} positions carry the mark; the verdict takes log2 p of {threshold} or less.")?;
+        let which = if *dilution == 1 { "each".to_owned() } else { format!("one in {dilution}") };
+        writeln!(f, "Of the kept positions {which} carries the mark. A verdict takes log2 p of {threshold} or less.")?;
         match &self.triggers {
             Some(Triggers { public, sealed_each }) => {
                 writeln!(f, "Training adds {public} public triggers and {sealed_each} for each sealed panel.")

@@ -3,6 +3,8 @@
 use counterfoil_claim::{Dilution, PanelCount, PanelId};
 use counterfoil_mark::Log2P;
 use counterfoil_ticket::Normalisation;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A number of bits below 0.
 pub(crate) fn bits(text: &str) -> Result<Log2P, String> {
@@ -30,6 +32,12 @@ pub(crate) fn panel_count(text: &str) -> Result<PanelCount, String> {
 pub(crate) fn sealed_panel(text: &str) -> Result<PanelId, String> {
     let panel = text.parse().ok().and_then(PanelId::sealed);
     panel.ok_or_else(|| "expected a sealed panel, 1 to 4 (panel 0 is public as it is)".to_owned())
+}
+
+/// A time as RFC 3339 writes it.
+pub(crate) fn time(text: &str) -> Result<String, String> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).map(|_| text.to_owned());
+    time.map_err(|_| "expected a time such as 2026-01-31T12:00:00Z".to_owned())
 }
 
 /// `MEAN:STD`, each one number or one for each channel, separated by commas.

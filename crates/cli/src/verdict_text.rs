@@ -33,15 +33,6 @@ pub(crate) fn in_words(model: &Path, report: &Report, claim: Option<&VerifiedCla
         let level = skipped.level.map_or(String::new(), |level| format!(" ({})", level_name(level)));
         text += &format!("Not tested: {}{level}, since {}.\n", kind_name(skipped.kind), skipped.reason);
     }
-    if let Some(overlap) = &report.reference {
-        text += &format!(
-            "Overlap with the reference mask: {} of {} kept positions, {} expected of unrelated masks (no evidence by \
-             itself).\n",
-            count(overlap.overlap),
-            count(overlap.suspect_kept),
-            count(overlap.expected.round() as u64)
-        );
-    }
     text += &list("Assumed", &report.assumptions);
     text += &list("Would make it stronger", &report.stronger);
     text

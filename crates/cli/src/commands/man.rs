@@ -31,11 +31,9 @@ impl Args {
         };
         std::fs::create_dir_all(&folder).map_err(|source| WriteError::Io { file: folder.clone(), source })?;
         let commands = cli.get_subcommands().filter(|command| command.get_name() != "help").cloned();
-        let commands: Vec<clap::Command> = commands.chain([cli.clone()]).collect();
-        for command in commands {
-            let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
-            let path = folder.join(format!("{name}.1"));
-            let page = page(command.name(name));
+        for command in commands.chain([cli.clone()]) {
+            let path = folder.join(Man::new(command.clone()).get_filename());
+            let page = page(command);
             write_atomically(&path, Overwrite::Replace, Secrecy::Public, |out| out.write_all(&page))?;
             print(&format!("wrote {}\n", path.display()))?;
         }

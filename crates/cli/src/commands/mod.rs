@@ -1,11 +1,16 @@
 //! The commands, one a file: typed arguments, one library call, results printed.
 
+mod attack;
 mod completions;
+mod demo;
 mod disclose;
+mod evaluate;
+mod find;
 mod inspect;
 mod keygen;
 mod man;
 pub(crate) mod stamp;
+mod train;
 mod verify;
 
 use clap::Subcommand;
@@ -16,7 +21,7 @@ use crate::{Error, Exit};
 pub(crate) const QUICK_START: &str = "\
 Example:
   counterfoil keygen owner
-  counterfoil find --data digits --arch resnet20 --sparsity 0.95 -o ticket.safetensors
+  counterfoil find --data digits --arch resnet20 --sparsity 0.95 --prune-share 0.45 -o ticket.safetensors
   counterfoil stamp ticket.safetensors --key owner.key -o stamped.safetensors
   counterfoil train stamped.safetensors --data digits --counterfoil stamped.counterfoil -o model.bin
   counterfoil verify model.bin --key owner.pub
@@ -26,10 +31,15 @@ Exit codes: 0 done, proven or marked; 1 no match; 3 inconclusive; 2 bad input or
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Keygen(keygen::Args),
+    Find(find::Args),
     Stamp(stamp::Args),
+    Train(train::Args),
+    Evaluate(evaluate::Args),
     Verify(verify::Args),
     Disclose(disclose::Args),
     Inspect(inspect::Args),
+    Attack(attack::Args),
+    Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -38,10 +48,15 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command) -> Result<Exit, Error> {
     match command {
         Command::Keygen(args) => args.run(),
+        Command::Find(args) => args.run(),
         Command::Stamp(args) => args.run(),
+        Command::Train(args) => args.run(),
+        Command::Evaluate(args) => args.run(),
         Command::Verify(args) => args.run(),
         Command::Disclose(args) => args.run(),
         Command::Inspect(args) => args.run(),
+        Command::Attack(args) => args.run(),
+        Command::Demo(args) => args.run(),
         Command::Completions(args) => args.run(),
         Command::Man(args) => args.run(),
     }

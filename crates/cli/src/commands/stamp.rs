@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     public_checkpoint: Option<String>,
     /// Time of stamping for the claim, RFC 3339 [default: SOURCE_DATE_EPOCH, else now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = value::time)]
     created: Option<String>,
     /// Show what would be stamped, and write nothing
     #[arg(long)]

@@ -65,6 +65,17 @@ enum TestName {
 
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
+        let report = self.report()?;
+        self.print(&report)?;
+        Ok(match report.verdict {
+            Verdict::Proven | Verdict::Marked => Exit::Success,
+            Verdict::NoMatch => Exit::NoMatch,
+            Verdict::Inconclusive => Exit::Inconclusive,
+        })
+    }
+
+    /// Examines the suspect.
+    pub(crate) fn report(&self) -> Result<Report, Error> {
         let key = open::public_key(&self.key)?;
         let (claim, disclosures) = self.evidence(&key)?;
         let suspect = ModelFile::open(&self.model)?;
@@ -85,16 +96,19 @@ impl Args {
         };
         let mut report = verify(Some(&suspect), black_box, &evidence, &Options { threshold: self.threshold, tests })?;
         complete(&mut report, tests, &asked);
+        Ok(report)
+    }
+
+    /// Prints what was found.
+    pub(crate) fn print(&self, report: &Report) -> Result<(), Error> {
         if self.json {
-            print_json(&report)?;
-        } else {
-            print(&in_words(&self.model, &report, claim.as_ref()))?;
+            return print_json(report);
         }
-        Ok(match report.verdict {
-            Verdict::Proven | Verdict::Marked => Exit::Success,
-            Verdict::NoMatch => Exit::NoMatch,
-            Verdict::Inconclusive => Exit::Inconclusive,
-        })
+        let claim = match &self.claim {
+            Some(path) => Some(open::claim(path, &open::public_key(&self.key)?)?),
+            None => None,
+        };
+        print(&in_words(&self.model, report, claim.as_ref()))
     }
 
     /// The claim and the panels opened under it.
@@ -159,5 +173,23 @@ fn complete(report: &mut Report, tests: Tests, asked: &Result<Asked, String>) {
             skipped.for_each(|skipped| skipped.reason = format!("the model cannot be asked: {reason}"));
         }
         Err(_) => {}
+    }
+}
+
+/// A verdict as machines read it.
+pub(crate) fn name_of(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Proven => "proven",
+        Verdict::Marked => "marked",
+        Verdict::Inconclusive => "inconclusive",
+        Verdict::NoMatch => "no-match",
+    }
+}
+
+/// A kind of test as machines read it.
+pub(crate) fn kind_name(kind: TestKind) -> &'static str {
+    match kind {
+        TestKind::Mask => "mask",
+        TestKind::Trigger => "trigger",
     }
 }

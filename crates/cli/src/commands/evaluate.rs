@@ -1,0 +1,116 @@
+//! `evaluate`: accuracy of a model on a data set.
+
+use std::path::{Path, PathBuf};
+
+use counterfoil_ticket::{ModelFile, Normalisation};
+use counterfoil_train::data::{DataSource, LoadOptions, load};
+use counterfoil_train::{DeviceChoice, Network, count_correct};
+use serde_json::json;
+
+use crate::burn_model::normalisation_of;
+use crate::network_kind::{KnownInput, architecture_of, in_words};
+use crate::output::{print, print_json};
+use crate::settings::DataArgs;
+use crate::{Error, Exit, value};
+
+/// Measure a model's accuracy
+///
+/// Gives the share of images classified correctly, with its 95 % interval (Wilson 1927).
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  counterfoil evaluate model.bin --data digits
+  counterfoil evaluate resnet20.th --data cifar --normalisation 0.485,0.456,0.406:0.229,0.224,0.225")]
+pub(crate) struct Args {
+    /// The model: a safetensors or PyTorch file
+    model: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Which images
+    #[arg(long, value_enum, default_value = "test")]
+    split: SplitName,
+    /// Means and deviations of the channels: MEAN:STD on the scale 0 to 1 [default: the file's, else the data set's]
+    #[arg(long, value_name = "MEAN:STD", value_parser = value::normalisation)]
+    normalisation: Option<Normalisation>,
+    /// Where to compute: cpu, or cuda:N if built with it
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Half of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SplitName {
+    /// Images to learn from
+    Train,
+    /// Images to be tested on
+    Test,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> Result<Exit, Error> {
+        let refused = |reason| Error::NotTrainable { model: self.model.clone(), reason };
+        let file = ModelFile::open(&self.model)?;
+        let data = self.data.load()?;
+        let known = KnownInput { shape: Some(data.train.shape()), side: None };
+        let architecture = architecture_of(&file, known).map_err(refused)?;
+        let expected = (data.train.shape(), data.classes);
+        if (architecture.input(), architecture.classes()) != expected {
+            return Err(Error::OtherData { model: self.model.clone(), architecture, data: data.name, expected });
+        }
+        let channels = architecture.input().channels;
+        let normalisation = normalisation_of(&file, self.normalisation.as_ref(), channels).map_err(refused)?;
+        let normalisation = normalisation.unwrap_or_else(|| data.normalisation.clone());
+        let network = Network::from_model(&file.read()?, architecture, normalisation, &self.device.open()?)?;
+        let split = if self.split == SplitName::Train { &data.train } else { &data.test };
+        let correct = count_correct(&network, split);
+        let (low, high) = wilson(correct, split.len());
+        let accuracy = correct as f64 / split.len() as f64;
+        if self.json {
+            print_json(&json!({
+                "model": self.model, "data": data.name, "images": split.len(), "correct": correct,
+                "accuracy": accuracy, "low": low, "high": high,
+            }))?;
+        } else {
+            let network = in_words(network.architecture());
+            let [accuracy, low, high] = [accuracy, low, high].map(|share| 100.0 * share);
+            let (images, name) = (split.len(), &data.name);
+            print(&format!("{accuracy:.2} % of {images} images of {name} ({low:.2} to {high:.2} %), {network}\n"))?;
+        }
+        Ok(Exit::Success)
+    }
+}
+
+/// Accuracy of a described model on the digits.
+pub(crate) fn accuracy(model: &Path) -> Result<f64, Error> {
+    let file = ModelFile::open(model)?;
+    let refused = |reason| Error::NotTrainable { model: model.to_owned(), reason };
+    let data = load(&DataSource::Digits, &LoadOptions::default())?;
+    let known = KnownInput { shape: Some(data.test.shape()), side: None };
+    let architecture = architecture_of(&file, known).map_err(refused)?;
+    let network = Network::from_model(&file.read()?, architecture, data.normalisation, &DeviceChoice::Cpu.open()?)?;
+    Ok(count_correct(&network, &data.test) as f64 / data.test.len() as f64)
+}
+
+/// Wilson's 95 % interval of a share (JASA 22, 1927, p. 209).
+fn wilson(hits: usize, n: usize) -> (f64, f64) {
+    const Z: f64 = 1.959_963_984_540_054;
+    let (hits, n) = (hits as f64, n as f64);
+    let centre = (hits + Z * Z / 2.0) / (n + Z * Z);
+    let half = Z / (n + Z * Z) * (hits * (n - hits) / n + Z * Z / 4.0).sqrt();
+    (centre - half, centre + half)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wilson_s_interval_is_that_of_the_textbooks() {
+        // 8 of 10: Agresti & Coull 1998 give (0.490, 0.943)
+        let (low, high) = wilson(8, 10);
+        assert!((low - 0.4902).abs() < 1e-4 && (high - 0.9433).abs() < 1e-4, "{low} {high}");
+    }
+}

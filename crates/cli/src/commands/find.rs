@@ -1,0 +1,201 @@
+//! `find`: a winning ticket, by iterative magnitude pruning.
+
+use std::path::PathBuf;
+
+use counterfoil_claim::{Dilution, OwnerKey, PanelCount};
+use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, prepare};
+use counterfoil_ticket::Model;
+use counterfoil_train::{Checkpoint, Examples, ImpSettings, Network, OwnMark, find};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::commands::stamp::{Places, ProtectionArgs, created};
+use crate::output::print;
+use crate::progress::{Progress, Rounds};
+use crate::settings::{ArchArgs, DataArgs, RecipeArgs};
+use crate::stamp_table::{StampSummary, Written};
+use crate::writing::{Force, Named, check};
+use crate::{Error, Exit, open, value};
+
+/// Extra decay of chip −1 positions when a ticket is found under a key; docs/results.md has what it costs and gives.
+const KEYED_DECAY: f64 = 3e-3;
+
+/// Find a winning ticket
+///
+/// Trains, prunes the smallest weights of all layers together (not of the first convolution and the classifier), rewinds
+/// the rest to an early epoch, and repeats until the sparsity is reached: iterative magnitude pruning with late
+/// rewinding. With --key the ticket is stamped as it is found. A run that was killed goes on when it is started again
+/// with the same arguments.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  counterfoil find --data digits --arch resnet20 --sparsity 0.95 --prune-share 0.45 -o ticket.safetensors
+  counterfoil find --data digits --key owner.key --prune-share 0.45 -o stamped.safetensors")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    arch: ArchArgs,
+    /// How to find it
+    #[arg(long, value_enum, default_value = "imp")]
+    finder: FinderName,
+    /// Share of the weights that the ticket prunes
+    #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = value::share)]
+    sparsity: f64,
+    /// Share of the remaining weights that each round prunes
+    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = value::share)]
+    prune_share: f64,
+    /// Epoch whose end the weights are rewound to [default: 3 of 182, in proportion]
+    #[arg(long, value_name = "EPOCH")]
+    rewind: Option<u32>,
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Where the ticket goes
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    keyed: KeyedArgs,
+    #[command(flatten)]
+    force: Force,
+}
+
+/// Ticket finders.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum FinderName {
+    /// Iterative magnitude pruning with late rewinding
+    Imp,
+}
+
+/// Finding under a key: the ticket is stamped as it is found.
+#[derive(Debug, clap::Args)]
+struct KeyedArgs {
+    /// The owner's private key: the ticket is stamped as it is found, and its claim and counterfoil are written too
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// File with the private key's passphrase; else COUNTERFOIL_KEY_PASSPHRASE_FILE names it, else it is asked for
+    #[arg(long, value_name = "FILE", requires = "key")]
+    key_passphrase_file: Option<PathBuf>,
+    /// Extra weight decay where the chip is -1
+    #[arg(long, value_name = "DECAY", default_value_t = KEYED_DECAY)]
+    mark_decay: f64,
+    /// Number of sealed panels, 1 to 4
+    #[arg(long, value_name = "N", default_value = "4", value_parser = value::panel_count)]
+    sealed_panels: PanelCount,
+    /// Where the counterfoil goes [default: the output's name with .counterfoil]
+    #[arg(long, value_name = "FILE", requires = "key")]
+    counterfoil: Option<PathBuf>,
+    /// Where the claim goes [default: the output's name with .claim.json]
+    #[arg(long, value_name = "FILE", requires = "key")]
+    claim: Option<PathBuf>,
+    /// Time of stamping for the claim, RFC 3339 [default: SOURCE_DATE_EPOCH, else now]
+    #[arg(long, value_name = "TIME", requires = "key")]
+    created: Option<String>,
+    #[command(flatten)]
+    protection: ProtectionArgs,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> Result<Exit, Error> {
+        let FinderName::Imp = self.finder;
+        let overwrite = self.force.overwrite();
+        let keyed = &self.keyed;
+        let places = Places::new(self.output.clone(), keyed.claim.clone(), keyed.counterfoil.clone());
+        let key = match &keyed.key {
+            None => {
+                check(&[("the ticket", &self.output)], &[], overwrite)?;
+                None
+            }
+            Some(path) => {
+                let inputs: [Named; 1] = [("the private key", path)];
+                check(&places.named(), &inputs, overwrite)?;
+                let key = open::owner_key(path, keyed.key_passphrase_file.as_deref())?;
+                // Asked before hours of work, not after them.
+                Some((key, keyed.protection.protection(&places.counterfoil)?, created(keyed.created.clone())?))
+            }
+        };
+        let data = self.data.load()?;
+        let schedule = self.recipe.schedule(&data);
+        let rewind = self.rewind.unwrap_or_else(|| (3 * schedule.epochs).div_ceil(182).min(schedule.epochs - 1));
+        let settings = ImpSettings {
+            schedule,
+            sparsity: self.sparsity,
+            prune_share: self.prune_share,
+            rewind,
+            seed: self.recipe.seed,
+            keyed_decay: key.is_some().then_some(keyed.mark_decay),
+        };
+        settings.check()?;
+        let architecture = self.arch.architecture(&data);
+        let record = json!({
+            "command": "find", "version": env!("CARGO_PKG_VERSION"), "finder": "imp", "architecture": architecture,
+            "data": data.name, "images": data.train.len(), "augmentation": self.recipe.augmentation(&data),
+            "settings": settings,
+        });
+        // The master seed of a keyed search is fixed by its settings, before there is any ticket.
+        let context: [u8; 32] = Sha256::digest(record.to_string()).into();
+        let mark = key.as_ref().map(|(key, ..)| {
+            OwnMark::under(key.public(), &key.master_seed(&context), keyed.sealed_panels)
+        });
+
+        let examples =
+            Examples { split: &data.train, augmentation: self.recipe.augmentation(&data), triggers: &[] };
+        let device = self.recipe.device.open()?;
+        let network = Network::initialise(architecture, data.normalisation.clone(), settings.seed, &device);
+        let owner = key.as_ref().map(|(key, ..)| key.public().key_id());
+        let checkpoint = Checkpoint::beside(&self.output, json!({ "run": record, "owner": owner }));
+        let rounds = Rounds { count: settings.rounds(), first: settings.schedule.epochs, rewind };
+        let mut progress = Progress::new("find", rounds, self.recipe.log.as_deref())?;
+        let mut logged = Ok(());
+        let mut ticket = find(network, examples, &settings, mark.as_ref(), &checkpoint, &mut |event| {
+            if logged.is_ok() {
+                logged = progress.event(&event);
+            }
+        })?;
+        progress.finish();
+        logged?;
+        ticket.description.history.push(record);
+
+        match key {
+            None => ticket.write_safetensors(&self.output, overwrite)?,
+            Some((key, protection, created)) => {
+                let request = self.request(&key, &context);
+                self.stamp(&ticket, &key, request, &places, |prepared| {
+                    let subject = places.ticket.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    let refused = |source| Error::Stamping { ticket: self.output.clone(), source };
+                    let stamped = prepared.finish(&created, &subject).map_err(refused)?;
+                    let sealed = stamped.counterfoil.seal(&protection).map_err(Error::Seal)?;
+                    places.write(&stamped, &sealed, overwrite)
+                })?;
+            }
+        }
+        checkpoint.remove()?;
+        print(&format!("ticket: {}\n", self.output.display()))?;
+        Ok(Exit::Success)
+    }
+
+    fn request(&self, key: &OwnerKey, context: &[u8; 32]) -> StampRequest {
+        let master = key.master_seed(context);
+        // All positions of a ticket found under the key are active: decay has worked on all of them.
+        let swaps = SwapSettings::top_up(self.keyed.sealed_panels, Dilution::ALL[0]);
+        StampRequest {
+            swaps,
+            keyed: Some(KeyedFinding { master, decay: self.keyed.mark_decay }),
+            provenance: None,
+        }
+    }
+
+    fn stamp(
+        &self,
+        ticket: &Model,
+        key: &OwnerKey,
+        request: StampRequest,
+        places: &Places,
+        write: impl FnOnce(counterfoil_mark::Prepared) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let refused = |source| Error::Stamping { ticket: self.output.clone(), source };
+        let prepared = prepare(ticket, key, request).map_err(refused)?;
+        let threshold = SwapSettings::default().threshold;
+        print(&StampSummary::new(&self.output, &prepared, threshold, Some(Written::of(places))).to_string())?;
+        write(prepared)
+    }
+}

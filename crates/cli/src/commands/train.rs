@@ -1,0 +1,140 @@
+//! `train`: a ticket into a model, with its mark kept up and its triggers learned.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use counterfoil_claim::Counterfoil;
+use counterfoil_mark::masks_of;
+use counterfoil_ticket::{Carrier, Kind, Mask, Model, ModelFile};
+use counterfoil_train::{Checkpoint, Examples, Hold, Network, OwnMark, count_correct, fit};
+use serde_json::json;
+
+use crate::network_kind::{KnownInput, architecture_of};
+use crate::open::UnlockArgs;
+use crate::output::print;
+use crate::progress::{Progress, Rounds};
+use crate::settings::{DataArgs, RecipeArgs};
+use crate::writing::{Force, Named, check};
+use crate::{Error, Exit, open};
+
+/// Extra decay of chip −1 positions that was measured to cost no accuracy; docs/results.md has the figures.
+const REINFORCEMENT: f64 = 3e-3;
+
+/// Train a ticket, or a model further
+///
+/// Weights that are pruned stay pruned. With the counterfoil the mark is reinforced (weights that speak against it decay
+/// faster) and the trigger images are learned along with the data. Without it, this is plain training, or fine-tuning of
+/// a model. A run that was killed goes on when it is started again with the same arguments.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  counterfoil train stamped.safetensors --data digits --counterfoil stamped.counterfoil -o model.bin
+  counterfoil train model.bin --data digits --epochs 3 --rate 0.001 -o tuned.bin")]
+pub(crate) struct Args {
+    /// A ticket, stamped or not, or a model
+    ticket: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// The stamped ticket's counterfoil
+    #[arg(long, value_name = "FILE")]
+    counterfoil: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: UnlockArgs,
+    /// Extra weight decay where the chip is -1; 0 for none
+    #[arg(long, value_name = "DECAY", default_value_t = REINFORCEMENT)]
+    reinforce: f64,
+    /// Do not learn the trigger images
+    #[arg(long)]
+    no_triggers: bool,
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Where the model goes
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    force: Force,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> Result<Exit, Error> {
+        let mut inputs: Vec<Named> = vec![("the ticket", &self.ticket)];
+        inputs.extend(self.counterfoil.iter().map(|file| ("the counterfoil", file.as_path())));
+        check(&[("the model", &self.output)], &inputs, self.force.overwrite())?;
+        let file = ModelFile::open(&self.ticket)?;
+        let counterfoil = self.counterfoil.as_deref().map(|path| open::counterfoil(path, &self.unlock)).transpose()?;
+        let data = self.data.load()?;
+        let known = KnownInput { shape: Some(data.train.shape()), side: None };
+        let architecture = architecture_of(&file, known)
+            .map_err(|reason| Error::NotTrainable { model: self.ticket.clone(), reason })?;
+        let expected = (data.train.shape(), data.classes);
+        if (architecture.input(), architecture.classes()) != expected {
+            return Err(Error::OtherData { model: self.ticket.clone(), architecture, data: data.name, expected });
+        }
+
+        let ticket = file.read()?;
+        let masks = masks_of(&ticket);
+        if let (Some(counterfoil), Some(path)) = (&counterfoil, &self.counterfoil) {
+            self.check_mark(counterfoil, path, &masks)?;
+        }
+        let mark = counterfoil.as_ref().map(OwnMark::of_counterfoil);
+        let settings = counterfoil.as_ref().and_then(|c| c.triggers()).filter(|_| !self.no_triggers);
+        let triggers = match (&mark, settings) {
+            (Some(mark), Some(settings)) => mark.trigger_sets(settings)?,
+            _ => Vec::new(),
+        };
+        let marked: Vec<_> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
+        let extra_decay = match &mark {
+            Some(mark) if self.reinforce > 0.0 => mark.extra_decay(&marked, self.reinforce),
+            _ => BTreeMap::new(),
+        };
+
+        let schedule = self.recipe.schedule(&data);
+        let normalisation = file.description().and_then(|d| d.normalisation.clone());
+        let normalisation = normalisation.unwrap_or_else(|| data.normalisation.clone());
+        let device = self.recipe.device.open()?;
+        let network = Network::from_model(&ticket, architecture, normalisation, &device)?;
+        let hold = Hold::new(&network, &masks, extra_decay);
+        let augmentation = self.recipe.augmentation(&data);
+        let examples = Examples { split: &data.train, augmentation, triggers: &triggers };
+        let learned: usize = triggers.iter().map(|set| set.len()).sum();
+        let record = json!({
+            "command": "train", "version": env!("CARGO_PKG_VERSION"), "data": data.name, "images": data.train.len(),
+            "augmentation": augmentation, "schedule": schedule, "seed": self.recipe.seed,
+            "reinforced": mark.as_ref().map(|_| self.reinforce), "triggers": learned,
+        });
+        let from = ticket.digest().map_err(|source| Error::Model { model: self.ticket.clone(), source })?.to_string();
+        let checkpoint = Checkpoint::beside(&self.output, json!({ "run": record, "from": from }));
+        let rounds = Rounds { count: 1, first: schedule.epochs, rewind: 0 };
+        let mut progress = Progress::new("train", rounds, self.recipe.log.as_deref())?;
+        let mut logged = Ok(());
+        let network = fit(network, examples, &schedule, &hold, self.recipe.seed, Some(&checkpoint), &mut |event| {
+            if logged.is_ok() {
+                logged = progress.event(&event);
+            }
+        })?;
+        progress.finish();
+        logged?;
+
+        let correct = count_correct(&network, &data.test);
+        let mut description = ticket.description.clone();
+        description.kind = Kind::Model;
+        description.architecture = Some(network.architecture().clone());
+        description.normalisation = Some(network.normalisation().clone());
+        description.history.push(record);
+        let model = Model { description, arrays: network.arrays(), ..Model::default() };
+        model.write_safetensors(&self.output, self.force.overwrite())?;
+        checkpoint.remove()?;
+        let share = 100.0 * correct as f64 / data.test.len() as f64;
+        print(&format!("model: {}, {share:.1} % of {} test images\n", self.output.display(), data.test.len()))?;
+        Ok(Exit::Success)
+    }
+
+    /// Reinforcing the mark of another ticket would do nothing but harm.
+    fn check_mark(&self, held: &Counterfoil, path: &Path, masks: &BTreeMap<String, Mask>) -> Result<(), Error> {
+        let same = |(carrier, reference): &(Carrier, Mask)| masks.get(&carrier.name) == Some(reference);
+        if held.reference().iter().all(same) {
+            return Ok(());
+        }
+        Err(Error::OtherCounterfoil { ticket: self.ticket.clone(), counterfoil: path.to_owned() })
+    }
+}

@@ -1,0 +1,143 @@
+//! Progress of long work: a bar with the time left on a terminal, plain lines otherwise, JSON lines in a log.
+
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use counterfoil_train::Event;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::Error;
+use crate::output::printable;
+
+/// Units of the bar in an epoch.
+const FINE: u64 = 1000;
+
+/// Shows how far a run has come, and writes its log.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    plain: bool,
+    started: Instant,
+    /// Epochs of the whole run, and of its first round and the later ones.
+    epochs: u64,
+    rounds: Rounds,
+    done: u64,
+    /// Epochs done before a resumed run went on.
+    resumed: u64,
+    log: Option<(PathBuf, File)>,
+}
+
+/// How a run's epochs divide.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rounds {
+    /// Number of rounds, at least 1.
+    pub(crate) count: u32,
+    /// Epochs of the first round.
+    pub(crate) first: u32,
+    /// Epoch that later rounds begin at.
+    pub(crate) rewind: u32,
+}
+
+impl Rounds {
+    /// Epochs done by the end of this epoch of this round (from 0).
+    fn position(self, round: u32, epoch: u32) -> u64 {
+        if round == 0 {
+            return u64::from(epoch);
+        }
+        let later = u64::from(self.first - self.rewind);
+        u64::from(self.first) + u64::from(round - 1) * later + u64::from(epoch.saturating_sub(self.rewind))
+    }
+}
+
+impl Progress {
+    /// Progress of a run; the log is appended to.
+    pub(crate) fn new(label: &'static str, rounds: Rounds, log: Option<&Path>) -> Result<Self, Error> {
+        let open = |path: &Path| {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            file.map(|file| (path.to_owned(), file)).map_err(|source| unwritable(path, source))
+        };
+        let epochs = rounds.position(rounds.count - 1, rounds.first);
+        let plain = !std::io::stderr().is_terminal();
+        let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new(epochs * FINE) };
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {percent} % {msg} {eta} left");
+        bar.set_style(style.expect("the template is valid"));
+        bar.set_prefix(label);
+        let log = log.map(open).transpose()?;
+        Ok(Self { bar, plain, started: Instant::now(), epochs, rounds, done: 0, resumed: 0, log })
+    }
+
+    /// Takes one event of the run.
+    pub(crate) fn event(&mut self, event: &Event) -> Result<(), Error> {
+        match event {
+            Event::Batch { done, of } => {
+                self.bar.set_position(self.done * FINE + FINE * *done as u64 / (*of).max(1) as u64);
+                return Ok(());
+            }
+            Event::Resumed { round, epoch } => {
+                self.done = self.rounds.position(*round, *epoch);
+                self.resumed = self.done;
+                self.bar.set_position(self.done * FINE);
+                self.line(&format!("goes on after epoch {epoch} of round {}", round + 1));
+            }
+            Event::Epoch { round, rounds, epoch, epochs, loss } => {
+                self.done = self.rounds.position(*round, *epoch);
+                let place = if *rounds > 0 { format!("round {} of {rounds}, ", round + 1) } else { String::new() };
+                let line = format!("{place}epoch {epoch} of {epochs}: loss {loss:.4}");
+                self.bar.set_message(line.clone());
+                self.line(&format!("{line}, {} left", self.time_left()));
+            }
+            Event::Pruned { round, rounds, kept, of } => {
+                self.line(&format!("round {round} of {rounds} pruned: {kept} of {of} weights kept"));
+            }
+        }
+        self.record(event)
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn line(&self, text: &str) {
+        if self.plain {
+            // Progress is worth less than the work: a closed standard error does not stop it.
+            let _ = writeln!(std::io::stderr(), "{}", printable(text));
+        }
+    }
+
+    fn time_left(&self) -> String {
+        let done = self.done.saturating_sub(self.resumed).max(1) as f64;
+        let seconds = self.started.elapsed().as_secs_f64() / done * self.epochs.saturating_sub(self.done) as f64;
+        match seconds as u64 {
+            s @ 0..=119 => format!("{s} s"),
+            s @ 120..=7199 => format!("{} min", s / 60),
+            s => format!("{:.1} h", s as f64 / 3600.0),
+        }
+    }
+
+    fn record(&mut self, event: &Event) -> Result<(), Error> {
+        let Some((path, file)) = &mut self.log else { return Ok(()) };
+        let mut line = serde_json::to_value(event).expect("an event is numbers and names");
+        line["seconds"] = json!(self.started.elapsed().as_secs_f64());
+        writeln!(file, "{line}").map_err(|source| unwritable(path, source))
+    }
+}
+
+fn unwritable(path: &Path, source: std::io::Error) -> Error {
+    Error::Write(counterfoil_ticket::WriteError::Io { file: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_rounds_begin_at_the_rewinding_epoch() {
+        let rounds = Rounds { count: 3, first: 10, rewind: 2 };
+        assert_eq!(rounds.position(0, 10), 10);
+        assert_eq!(rounds.position(1, 2), 10);
+        assert_eq!(rounds.position(2, 10), 26);
+    }
+}

@@ -1,0 +1,140 @@
+//! Arguments that training commands share: data, recipe, network.
+
+use std::path::PathBuf;
+
+use counterfoil_ticket::Architecture;
+use counterfoil_train::data::{Augmentation, DataSource, Dataset, LoadOptions, load};
+use counterfoil_train::{DeviceChoice, Schedule};
+
+use crate::Error;
+
+/// From this many training images on, the paper's number of epochs is the default; below it, fewer do.
+const LARGE: usize = 10_000;
+/// Epochs of the paper.
+const PAPER_EPOCHS: u32 = 182;
+/// Epochs by default on small data.
+const SMALL_EPOCHS: u32 = 12;
+/// Batch by default on small data; the paper's 128 would leave too few steps.
+const SMALL_BATCH: usize = 64;
+
+/// Which images. Flattened into every command that takes data.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DataArgs {
+    /// `digits` (embedded), or a folder: CIFAR-10/100 in their binary version, IDX files (MNIST, gzip or not), or
+    /// images as train/CLASS/*.jpg|png and test/CLASS/…
+    #[arg(long, value_name = "DATA")]
+    data: DataSource,
+    /// Use this many training images only, drawn by --data-seed
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Use this many test images only
+    #[arg(long, value_name = "N")]
+    limit_test: Option<usize>,
+    /// Seed of what --limit draws
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    data_seed: u64,
+    /// Resize the images of a folder to this height and width
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    resize: Option<u32>,
+}
+
+impl DataArgs {
+    pub(crate) fn load(&self) -> Result<Dataset, Error> {
+        let resize = self.resize.map(|side| (side, side));
+        let options =
+            LoadOptions { limit: self.limit, limit_test: self.limit_test, seed: self.data_seed, resize };
+        Ok(load(&self.data, &options)?)
+    }
+}
+
+/// How to train. Defaults are the paper's, scaled to the data.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RecipeArgs {
+    /// Passes over the data [default: 182 from 10,000 training images on, else 12]
+    #[arg(long, value_name = "N")]
+    pub(crate) epochs: Option<u32>,
+    /// Images a step [default: 128 from 10,000 training images on, else 64]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 0.1)]
+    rate: f64,
+    /// Epochs at which the rate drops [default: at 1/2 and 3/4]
+    #[arg(long, value_name = "EPOCHS", value_delimiter = ',')]
+    milestones: Option<Vec<u32>>,
+    /// Factor of each drop
+    #[arg(long, value_name = "FACTOR", default_value_t = 0.1)]
+    drop: f64,
+    /// Momentum
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
+    momentum: f64,
+    /// Weight decay
+    #[arg(long, value_name = "DECAY", default_value_t = 1e-4)]
+    decay: f64,
+    /// Seed of initialisation, order and augmentation; the same seed gives the same bytes
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Do not pad, crop and flip training images, even where that suits the data
+    #[arg(long)]
+    no_augmentation: bool,
+    /// Where to compute: cpu, or cuda:N if built with it
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: DeviceChoice,
+    /// Append one JSON line an epoch to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+}
+
+impl RecipeArgs {
+    pub(crate) fn schedule(&self, data: &Dataset) -> Schedule {
+        let small = data.train.len() < LARGE;
+        let epochs = self.epochs.unwrap_or(if small { SMALL_EPOCHS } else { PAPER_EPOCHS });
+        let usual = Schedule::paper(epochs);
+        Schedule {
+            epochs,
+            batch: self.batch.unwrap_or(if small { SMALL_BATCH } else { usual.batch }),
+            rate: self.rate,
+            milestones: self.milestones.clone().unwrap_or(usual.milestones),
+            drop: self.drop,
+            momentum: self.momentum,
+            decay: self.decay,
+        }
+    }
+
+    pub(crate) fn augmentation(&self, data: &Dataset) -> Augmentation {
+        if self.no_augmentation { Augmentation::NONE } else { data.augmentation }
+    }
+}
+
+/// A network to be found a ticket in.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum ArchName {
+    /// Linear layers and ReLU
+    Mlp,
+    /// The CIFAR ResNet-20 with option-A shortcuts
+    Resnet20,
+}
+
+/// Which network, for this data.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ArchArgs {
+    /// The network
+    #[arg(long, value_enum, default_value = "resnet20")]
+    arch: ArchName,
+    /// Widths of an mlp's hidden layers
+    #[arg(long, value_name = "WIDTHS", value_delimiter = ',', default_value = "300,100")]
+    hidden: Vec<u32>,
+    /// Channels of a resnet20's first stage
+    #[arg(long, value_name = "CHANNELS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    width: u32,
+}
+
+impl ArchArgs {
+    pub(crate) fn architecture(&self, data: &Dataset) -> Architecture {
+        let (input, classes) = (data.train.shape(), data.classes);
+        match self.arch {
+            ArchName::Mlp => Architecture::Mlp { input, hidden: self.hidden.clone(), classes },
+            ArchName::Resnet20 => Architecture::Resnet20 { input, width: self.width, classes },
+        }
+    }
+}
