@@ -64,6 +64,9 @@ struct Args {
     /// Dilution of swaps; the planner's choice by default.
     #[arg(long)]
     dilution: Option<u8>,
+    /// Attacks to make, by the beginning of their names; all by default.
+    #[arg(long, value_delimiter = ',')]
+    attacks: Option<Vec<String>>,
     /// Where the lines go; the file is appended to.
     #[arg(short, long)]
     output: PathBuf,
@@ -207,7 +210,7 @@ impl Bench {
         let epochs = self.args.attack_epochs;
         let rate = schedule.rate_at(schedule.epochs - 1);
         let tuning = |rate: f64| FineTuning { epochs, rate, seed: self.seed + 1000 };
-        let attacks: [(&str, &dyn Fn(Sparse) -> Result<Sparse, counterfoil_train::TrainError>); 6] = [
+        let attacks: [(&str, &dyn Fn(Sparse) -> Result<Sparse, counterfoil_train::TrainError>); 5] = [
             ("ft-all", &|v| fine_tune(v, self.examples(&[]), &tuning(rate), &mut |_| ())),
             ("prune-mag 50 % + ft", &|v| {
                 fine_tune(prune(v, 0.5, Victims::Smallest), self.examples(&[]), &tuning(0.01), &mut |_| ())
@@ -218,16 +221,13 @@ impl Bench {
             ("prune-rand 50 % + ft", &|v| {
                 fine_tune(prune(v, 0.5, Victims::Random(7)), self.examples(&[]), &tuning(0.01), &mut |_| ())
             }),
-            ("rigl weak", &|v| {
-                let rewiring = Rewiring { share: 0.12, training: FineTuning { epochs: 6, ..tuning(0.01) } };
-                rewire(v, self.examples(&[]), &rewiring, &mut |_| ())
-            }),
-            ("rigl strong", &|v| {
+            ("rigl", &|v| {
                 let rewiring = Rewiring { share: 0.3, training: FineTuning { epochs: 8, ..tuning(0.05) } };
                 rewire(v, self.examples(&[]), &rewiring, &mut |_| ())
             }),
         ];
-        for (name, attack) in attacks {
+        let asked = |name: &str| self.args.attacks.as_ref().is_none_or(|list| list.iter().any(|a| name.starts_with(a)));
+        for (name, attack) in attacks.into_iter().filter(|(name, _)| asked(name)) {
             let started = Instant::now();
             let attacked = attack(trained.clone())?;
             self.line(subject, name, &trained, &attacked, &triggers, started)?;
@@ -254,9 +254,8 @@ impl Bench {
         if let Some(counterfoil) = subject.counterfoil {
             let (public, sealed) = halves(counterfoil, &after.masks);
             line["mask"] = json!({ "public": evidence(public, 2), "sealed": evidence(sealed, 2) });
-            let answers = |sets: &[TriggerSet]| -> Tally {
-                sets.iter().map(|set| trigger_tally(&after.network, set)).sum()
-            };
+            let answers =
+                |sets: &[TriggerSet]| -> Tally { sets.iter().map(|set| trigger_tally(&after.network, set)).sum() };
             let (public, sealed) = (answers(&triggers[..1]), answers(&triggers[1..]));
             let classes = self.data.classes;
             line["triggers"] = json!({ "public": evidence(public, classes), "sealed": evidence(sealed, classes) });

@@ -45,13 +45,12 @@ impl BlackBox for BurnModel {
     }
 }
 
-/// What is done to pixels before they enter: as the user says, else as the file does. `Err` if that is for images of
-/// another number of channels; `Ok(None)` if nobody says.
+/// What is done to pixels before they enter: as the user says, else as the file does; `None` if neither says.
 pub(crate) fn normalisation_of(
     file: &ModelFile,
     given: Option<&Normalisation>,
     channels: u32,
-) -> Result<Option<Normalisation>, String> {
+) -> Result<Option<Normalisation>, Error> {
     let channels = channels as usize;
     let Some(given) = given else {
         let described = file.description().and_then(|description| description.normalisation.clone());
@@ -60,7 +59,7 @@ pub(crate) fn normalisation_of(
     match given.mean.len() {
         1 => Ok(Some(Normalisation { mean: vec![given.mean[0]; channels], std: vec![given.std[0]; channels] })),
         n if n == channels => Ok(Some(given.clone())),
-        n => Err(format!("--normalisation has {n} channels, its images have {channels}")),
+        found => Err(Error::Channels { found, expected: channels }),
     }
 }
 

@@ -88,7 +88,8 @@ pub(crate) fn draw_evidence(suspects: &[(&str, f64, &str)], threshold: f64) -> S
         let left = font.pos(Pos::new(HPos::Left, VPos::Center));
         let draw = || -> Drawn {
             root.fill(&WHITE)?;
-            let title = format!("evidence in bits (-log2 p, after charges); the line is the threshold, {:.0}", -threshold);
+            let title =
+                format!("evidence in bits (-log2 p, after charges); the line is the threshold, {:.0}", -threshold);
             root.draw(&Text::new(title, (10, MARGIN / 2), left.clone()))?;
             for (&(name, bits, verdict), top) in suspects.iter().zip((MARGIN..).step_by(LINE as usize)) {
                 let colour = if bits <= threshold { PASSED } else { KEPT };

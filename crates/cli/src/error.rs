@@ -114,6 +114,9 @@ pub(crate) enum Error {
     /// Triggers were asked for, and the model cannot be asked.
     #[error("{}: cannot be asked for its answers to triggers: {reason}", model.display())]
     NotAskable { model: PathBuf, reason: String },
+    /// A normalisation of other images than the model's.
+    #[error("--normalisation is for {found} channels, expected {expected}, as the model's images have")]
+    Channels { found: usize, expected: usize },
     /// An environment variable that makes no sense.
     #[error("{name} is '{found}', expected {expected}")]
     Variable { name: &'static str, found: String, expected: &'static str },

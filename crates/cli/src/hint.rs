@@ -13,6 +13,8 @@ use crate::secret::Passphrases;
 
 const PASSPHRASE: &str = "in a passphrase file everything counts except one line end after it: spaces and capitals too";
 
+const CUT_OFF: &str = "was the file copied or downloaded to its end?";
+
 pub(crate) fn hint(error: &Error) -> Option<String> {
     match error {
         Error::Key { file, source } => key(file, source),
@@ -32,7 +34,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Write(WriteError::NoFolder { folder, .. }) => Some(format!("make it: mkdir -p {}", folder.display())),
         Error::Stamping { source, .. } => stamping(source),
         Error::Unreadable { file, .. } => missing(file),
-        Error::NotText { file, expected } => mistaken(file, expected),
+        Error::NotText { file, expected } | Error::TooLarge { file, expected, .. } => mistaken(file, expected),
         Error::SameFile { .. } => Some("name another file with -o; inputs are never overwritten".to_owned()),
         Error::NoPassphrase { whose, .. } => {
             let option = match whose {
@@ -41,7 +43,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             };
             Some(format!("name a file with the passphrase: {option} FILE, or the variable {}", whose.variable()))
         }
-        Error::EmptyPassphrase { .. } => Some("without a passphrase: --unencrypted, or a key without --passphrase".into()),
+        Error::EmptyPassphrase { .. } => {
+            Some("without a passphrase: --unencrypted, or a key without --passphrase".into())
+        }
         Error::NoClaim { .. } => {
             Some("give the claim that was made with the stamp too: --claim stamped.claim.json".to_owned())
         }
@@ -107,18 +111,19 @@ fn counterfoil(file: &Path, error: &CounterfoilError) -> Option<String> {
         }
         CounterfoilError::Protection(ProtectionError::WrongPassphrase) => Some(PASSPHRASE.to_owned()),
         CounterfoilError::Malformed(_) => mistaken(file, "a counterfoil"),
-        CounterfoilError::UnknownVersion { .. } => Some("another counterfoil version made it: update to read it".into()),
+        CounterfoilError::UnknownVersion { .. } => {
+            Some("another counterfoil version made it: update to read it".into())
+        }
         _ => None,
     }
 }
 
 fn read(error: &ReadError) -> Option<String> {
     match error {
-        ReadError::UnknownContainer { file, .. } => mistaken(file, "a model").or_else(|| {
-            Some("models are safetensors or PyTorch files; others have to be converted first".to_owned())
-        }),
+        ReadError::UnknownContainer { file, .. } => mistaken(file, "a model")
+            .or_else(|| Some("models are safetensors or PyTorch files; others have to be converted first".to_owned())),
         ReadError::Io { file, .. } => missing(file),
-        ReadError::Truncated { .. } => Some("was the file copied or downloaded to its end?".to_owned()),
+        ReadError::Truncated { .. } => Some(CUT_OFF.to_owned()),
         _ => None,
     }
 }
@@ -131,7 +136,9 @@ fn stamping(error: &StampingError) -> Option<String> {
             let weaker = if enough { weaker.as_str() } else { "" };
             Some(format!("find a ticket that keeps more weights (a lower --sparsity){weaker}"))
         }
-        StampingError::NoMask => Some("'counterfoil find' makes a ticket; 'counterfoil inspect' shows masks".to_owned()),
+        StampingError::NoMask => {
+            Some("'counterfoil find' makes a ticket; 'counterfoil inspect' shows masks".to_owned())
+        }
         StampingError::AlreadyStamped => Some("stamp the ticket as it was found, before its first stamp".to_owned()),
         _ => None,
     }
@@ -140,10 +147,13 @@ fn stamping(error: &StampingError) -> Option<String> {
 /// What the file is instead.
 fn mistaken(file: &Path, expected: &str) -> Option<String> {
     let kind = FileKind::of(file).filter(|kind| *kind != FileKind::Other)?;
+    if kind.to_string() == expected {
+        return Some(CUT_OFF.to_owned());
+    }
     Some(format!("{} is {kind}, and {expected} is needed here", file.display()))
 }
 
-/// Files that are looked for where `find`, `stamp` and `train` were told to put them.
+/// The folder that a missing file would be in, if that is missing too.
 fn missing(file: &Path) -> Option<String> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty())?;
     (!folder.exists()).then(|| format!("there is no folder {}", folder.display()))

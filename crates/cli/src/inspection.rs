@@ -141,7 +141,14 @@ impl fmt::Display for Inspection {
                 count(layer.positions),
                 percent(layer.density()),
                 format!("{} of {}", count(*kept_kernels), count(*kernels)),
-                if layer.masked { "mask" } else if kept < &layer.positions { "zeros" } else { "" }.to_owned(),
+                if layer.masked {
+                    "mask"
+                } else if kept < &layer.positions {
+                    "zeros"
+                } else {
+                    ""
+                }
+                .to_owned(),
             ]);
         }
         let kept: u64 = self.layers.iter().map(|layer| layer.statistics.kept).sum();
@@ -159,7 +166,13 @@ impl fmt::Display for Inspection {
 
 fn write_graph(f: &mut fmt::Formatter<'_>, graph: &Summary) -> fmt::Result {
     let n = |n: usize| count(n as u64);
-    writeln!(f, "Channels   {} joined by {} kernels and {} shortcuts", n(graph.channels), n(graph.kernels), n(graph.shortcuts))?;
+    writeln!(
+        f,
+        "Channels   {} joined by {} kernels and {} shortcuts",
+        n(graph.channels),
+        n(graph.kernels),
+        n(graph.shortcuts)
+    )?;
     let components = graph.components;
     writeln!(f, "Components {} and {} channels without an edge", n(components.connected), n(components.isolated))?;
     let hidden: usize = graph.groups.iter().map(|group| group.channels).sum();
@@ -169,7 +182,7 @@ fn write_graph(f: &mut fmt::Formatter<'_>, graph: &Summary) -> fmt::Result {
     let sparsity: Sparsity = graph.sparsity.iter().map(|layer| layer.weights).sum();
     if let (Some(direct), Some(effective)) = (sparsity.direct(), sparsity.effective()) {
         let (direct, effective) = (percent(direct), percent(effective));
-        writeln!(f, "Sparsity   {direct}; {effective} with kept weights that lie on no path")?;
+        writeln!(f, "Sparsity   {direct} direct, {effective} effective (kept weights on no path count as pruned)")?;
     }
     Ok(())
 }

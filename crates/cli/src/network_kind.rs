@@ -34,7 +34,9 @@ pub(crate) fn architecture_of(file: &ModelFile, known: KnownInput) -> Result<Arc
             Err(format!("its images have {} values, expected at most {MAX_INPUT}", found.input().size()))
         }
         (Some(found), _) => Ok(found),
-        (None, Some(described)) => Err(format!("it calls itself a {}, but its tensors are not one's", described.name())),
+        (None, Some(described)) => {
+            Err(format!("it calls itself a {}, but its tensors are not one's", described.name()))
+        }
         (None, None) => Err("it is no network that counterfoil knows (mlp, resnet20)".to_owned()),
     }
 }

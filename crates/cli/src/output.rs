@@ -79,6 +79,22 @@ impl fmt::Display for Table {
     }
 }
 
+/// A paragraph behind a label, its lines at most 96 characters where its words allow, and a line end.
+pub(crate) fn wrapped(label: &str, text: &str) -> String {
+    const WIDTH: usize = 96;
+    let (mut lines, mut line) = (String::new(), label.to_owned());
+    for word in text.split(' ') {
+        if line.chars().count() + word.chars().count() > WIDTH {
+            lines += line.trim_end();
+            lines.push('\n');
+            line = "    ".to_owned();
+        }
+        line += word;
+        line.push(' ');
+    }
+    format!("{lines}{}\n", line.trim_end())
+}
+
 /// A count with its thousands apart.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -108,6 +124,14 @@ mod tests {
         table.row(["0".into(), "1,024".into()]);
         table.row(["1".into()]);
         assert_eq!(table.to_string(), "panel      n\n0      1,024\n1\n");
+    }
+
+    #[test]
+    fn long_paragraphs_are_broken_between_words() {
+        let text = wrapped("It means: ", &"word ".repeat(30));
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.lines().all(|line| line.len() <= 96 && line.ends_with("word")), "{text}");
+        assert_eq!(wrapped("", &"x".repeat(200)).trim(), "x".repeat(200));
     }
 
     #[test]

@@ -115,7 +115,13 @@ impl fmt::Display for ClaimSummary {
         writeln!(f, "Claim id  {claim}")?;
         writeln!(f, "Stamped   {created} by {tool}, by {} with {} moved", self.method, count(self.moved))?;
         writeln!(f, "Weights   initially {}", self.initial_weights)?;
-        writeln!(f, "Ticket    {} kept in {} layers, one in {} marked", count(self.kept), self.carriers, self.dilution)?;
+        writeln!(
+            f,
+            "Ticket    {} kept in {} layers, one in {} marked",
+            count(self.kept),
+            self.carriers,
+            self.dilution
+        )?;
         if let Some([public, sealed]) = self.triggers {
             writeln!(f, "Triggers  {public} public, {sealed} for each sealed panel")?;
         }

@@ -41,8 +41,7 @@ pub(crate) struct DataArgs {
 impl DataArgs {
     pub(crate) fn load(&self) -> Result<Dataset, Error> {
         let resize = self.resize.map(|side| (side, side));
-        let options =
-            LoadOptions { limit: self.limit, limit_test: self.limit_test, seed: self.data_seed, resize };
+        let options = LoadOptions { limit: self.limit, limit_test: self.limit_test, seed: self.data_seed, resize };
         Ok(load(&self.data, &options)?)
     }
 }

@@ -161,7 +161,8 @@ impl fmt::Display for Written {
         let mut table = Table::new([("wrote", Align::Left), ("", Align::Left)]);
         table.row([self.ticket.clone(), "the stamped ticket, to be trained".to_owned()]);
         table.row([self.claim.clone(), "signed and public: verifiers need it".to_owned()]);
-        table.row([self.counterfoil.clone(), "private: opens the sealed panels, keep it as safe as the key".to_owned()]);
+        table
+            .row([self.counterfoil.clone(), "private: opens the sealed panels, keep it as safe as the key".to_owned()]);
         write!(f, "\n{table}")
     }
 }

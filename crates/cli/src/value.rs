@@ -18,6 +18,12 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "expected a share above 0 and at most 1, such as 0.05".to_owned())
 }
 
+/// An extra weight decay.
+pub(crate) fn decay(text: &str) -> Result<f64, String> {
+    let decay = text.parse().ok().filter(|decay| (0.0..1.0).contains(decay));
+    decay.ok_or_else(|| "expected a weight decay, at least 0 and below 1".to_owned())
+}
+
 /// A dilution of the chips.
 pub(crate) fn dilution(text: &str) -> Result<Dilution, String> {
     text.parse().ok().and_then(Dilution::new).ok_or_else(|| "expected 1, 2, 4 or 8".to_owned())
@@ -52,7 +58,10 @@ pub(crate) fn normalisation(text: &str) -> Result<Normalisation, String> {
         {
             Ok(Normalisation { mean, std })
         }
-        _ => Err("expected MEAN:STD on the scale 0 to 1, as many of each, such as 0.5:0.25 or 0.49,0.48,0.45:0.2,0.2,0.2".to_owned()),
+        _ => Err(
+            "expected MEAN:STD on the scale 0 to 1, as many of each, such as 0.5:0.25 or 0.49,0.48,0.45:0.2,0.2,0.2"
+                .to_owned(),
+        ),
     }
 }
 

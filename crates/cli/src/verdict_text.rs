@@ -6,35 +6,41 @@ use std::path::Path;
 use counterfoil_claim::VerifiedClaim;
 use counterfoil_verify::{CarrierState, Level, Report, TestKind, TestReport, Verdict};
 
-use crate::output::{Align, Table, count, percent};
+use crate::output::{Align, Table, count, percent, wrapped};
 
 /// Fewer carriers than this without a counted position are named one by one.
 const FEW: usize = 4;
 
 /// The report for people.
 pub(crate) fn in_words(model: &Path, report: &Report, claim: Option<&VerifiedClaim>) -> String {
-    let mut text = format!("{}: {}\n\n", model.display(), headline(report));
     let (means, means_not) = meaning(report);
-    text += &format!("  It means: {means}\n  It does not mean: {means_not}\n\n");
-    if let Some(claim) = claim {
-        let body = claim.body();
-        let (subject, created) = (&body.subject.name, &body.created);
-        text += &format!("Claim: '{subject}', stamped {created} by the owner's account; signature checked.\n\n");
-    }
-    if !report.tests.is_empty() {
-        text += &format!("{}\n", table(report));
-    }
+    let parts = [
+        format!("{}: {}\n", model.display(), headline(report)),
+        wrapped("  It means: ", &means) + &wrapped("  It does not mean: ", means_not),
+        claim.map_or(String::new(), |claim| {
+            let (subject, created) = (&claim.body().subject.name, &claim.body().created);
+            format!("Claim: '{subject}', stamped {created} by the owner's account; its signature fits.\n")
+        }),
+        if report.tests.is_empty() { String::new() } else { table(report) },
+        remarks(report),
+        list("Assumed", &report.assumptions),
+        list("Would make it stronger", &report.stronger),
+    ];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// What is left of the mark, where it is damaged, and what was not tested.
+fn remarks(report: &Report) -> String {
+    let mut text = String::new();
     if let Some(tolerance) = report.turnover_tolerance.filter(|tolerance| *tolerance > 0.0) {
         let more = percent(tolerance);
         text += &format!("The mark would survive another {more} of the kept positions being moved at random.\n");
     }
     text += &damage(report);
     for skipped in &report.skipped {
-        let level = skipped.level.map_or(String::new(), |level| format!(" ({})", level_name(level)));
-        text += &format!("Not tested: {}{level}, since {}.\n", kind_name(skipped.kind), skipped.reason);
+        let level = skipped.level.map_or(String::new(), |level| format!("{} ", level_name(level)));
+        text += &format!("Not tested: {level}{}, since {}.\n", kind_name(skipped.kind), skipped.reason);
     }
-    text += &list("Assumed", &report.assumptions);
-    text += &list("Would make it stronger", &report.stronger);
     text
 }
 
@@ -52,14 +58,17 @@ fn headline(report: &Report) -> String {
 
 /// What the verdict means, and what it does not.
 fn meaning(report: &Report) -> (String, &'static str) {
-    let chance = format!("a model that has nothing to do with it agrees this well with a chance of 2^{}", report.log2_p);
+    let chance = format!(
+        "A model that has nothing to do with the key agrees this well with a chance of at most 2^{}.",
+        report.log2_p
+    );
     match report.verdict {
         Verdict::Proven => (
-            format!("the model carries a mark that the owner of this key had sealed under a signed claim; {chance}."),
+            format!("the model carries a mark that the owner of this key had sealed under a signed claim. {chance}"),
             "that its holder has no licence, or that nobody else had a part in it.",
         ),
         Verdict::Marked => (
-            format!("the model carries the public mark of this key; {chance}."),
+            format!("the model carries the public mark of this key. {chance}"),
             "that the key's owner put it there: whoever knows the public key could have. A claim and a disclosure tell.",
         ),
         Verdict::Inconclusive => (
@@ -74,7 +83,7 @@ fn meaning(report: &Report) -> (String, &'static str) {
 }
 
 /// The best test of each level and kind, with its panels one by one below it.
-fn table(report: &Report) -> Table {
+fn table(report: &Report) -> String {
     let mut table = Table::new([
         ("", Align::Left),
         ("test", Align::Left),
@@ -91,7 +100,9 @@ fn table(report: &Report) -> Table {
         for kind in [TestKind::Mask, TestKind::Trigger] {
             let same = |test: &&TestReport| test.level == level && test.kind == kind;
             let best = report.tests.iter().filter(same).filter(|test| test.decisive);
-            let Some(best) = best.min_by(|a, b| bits(a).total_cmp(&bits(b))) else { continue };
+            let Some(best) = best.min_by(|a, b| bits(a).partial_cmp(&bits(b)).expect("log2 p is finite")) else {
+                continue;
+            };
             let decided = report.decided_by.and_then(|i| report.tests.get(i)) == Some(best);
             table.row(cells(best, if decided { "*" } else { "" }));
             let parts = report.tests.iter().filter(same).filter(|test| !test.decisive);
@@ -100,11 +111,18 @@ fn table(report: &Report) -> Table {
             }
         }
     }
-    table
+    format!(
+        "{table}* {}; charged: bits paid for every way of looking\n",
+        match report.verdict {
+            Verdict::Proven | Verdict::Marked => "decides",
+            Verdict::NoMatch | Verdict::Inconclusive => "comes closest",
+        }
+    )
 }
 
-fn bits(test: &TestReport) -> f64 {
-    test.after_charges.bits()
+/// After charges, then before them, as the report's own choice.
+fn bits(test: &TestReport) -> (f64, f64) {
+    (test.after_charges.bits(), test.log2_p.bits())
 }
 
 fn cells(test: &TestReport, mark: &str) -> Vec<String> {
@@ -152,7 +170,7 @@ fn list(title: &str, items: &[String]) -> String {
         return String::new();
     }
     let items: Vec<String> = items.iter().map(|item| format!("  - {item}\n")).collect();
-    format!("\n{title}:\n{}", items.concat())
+    format!("{title}:\n{}", items.concat())
 }
 
 fn kind_name(kind: TestKind) -> &'static str {

@@ -43,9 +43,7 @@ pub use chip::{ChipMap, chip_map, chips};
 pub use panel::panels;
 pub use plan::{CarrierPlan, PanelPlan, Plan, plan};
 pub use reading::{BLIND_DENSITIES, BLIND_DILUTION_BITS, EITHER_BITS, RankDensity, Reading, charge, ranks, zeros};
-pub use stamp::{
-    KeyedFinding, PUBLIC_TRIGGERS, Prepared, StampRequest, Stamped, StampingError, masks_of, prepare,
-};
+pub use stamp::{KeyedFinding, PUBLIC_TRIGGERS, Prepared, StampRequest, Stamped, StampingError, masks_of, prepare};
 pub use stamp_settings::{StampError, SwapSettings};
 pub use swap::{Candidate, Moves, Ranking};
 pub use tally::{Tally, tally};

@@ -107,11 +107,7 @@ pub fn masks_of(model: &Model) -> BTreeMap<String, Mask> {
 /// # Errors
 ///
 /// The ticket has no mask, is stamped already, or is too small for the target: then what it could carry is told.
-pub fn prepare<'a>(
-    ticket: &'a Model,
-    key: &'a OwnerKey,
-    request: StampRequest,
-) -> Result<Prepared<'a>, StampingError> {
+pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) -> Result<Prepared<'a>, StampingError> {
     if ticket.description.kind == Kind::Stamped {
         return Err(StampingError::AlreadyStamped);
     }

@@ -91,9 +91,7 @@ pub(crate) fn insert_group(state: &mut State, group: &str, values: impl IntoIter
 
 /// Takes a group out of a state, by name without prefix.
 pub(crate) fn group<'a>(state: &'a State, group: &'a str) -> impl Iterator<Item = (&'a str, &'a Vec<f32>)> {
-    state.iter().filter_map(move |(name, values)| {
-        Some((name.strip_prefix(group)?.strip_prefix('/')?, values))
-    })
+    state.iter().filter_map(move |(name, values)| Some((name.strip_prefix(group)?.strip_prefix('/')?, values)))
 }
 
 /// A network's values: parameters and running statistics.

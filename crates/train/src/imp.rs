@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use counterfoil_ticket::{Description, Kind, Mask, Model, Provenance};
 use serde::{Deserialize, Serialize};
 
+use crate::TrainError;
 use crate::checkpoint::{
     Checkpoint, Snapshot, State, group, insert_group, learner_state, mask_values, network_values, restore_learner,
     restore_network,
@@ -17,7 +18,6 @@ use crate::checkpoint::{
 use crate::marked::OwnMark;
 use crate::network::Network;
 use crate::sgd::{Hold, Schedule};
-use crate::TrainError;
 use crate::training::{EpochSeed, Event, Examples, Learner};
 
 /// How to find a ticket.

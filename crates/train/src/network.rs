@@ -85,8 +85,7 @@ impl Network {
         let template = Self::initialise(architecture.clone(), normalisation.clone(), 0, device);
         let mut network = Self::empty(architecture, normalisation, device);
         let find = |name: &str, expected: usize| -> Result<Vec<f32>, TrainError> {
-            let array =
-                model.arrays.get(name).ok_or_else(|| TrainError::MissingTensor { tensor: name.to_owned() })?;
+            let array = model.arrays.get(name).ok_or_else(|| TrainError::MissingTensor { tensor: name.to_owned() })?;
             if array.values().len() != expected {
                 let (tensor, found) = (name.to_owned(), array.values().len());
                 return Err(TrainError::TensorSize { tensor, found, expected });

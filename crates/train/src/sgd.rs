@@ -13,6 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::TrainError;
 use crate::network::{Leaves, Network};
 
+/// Least extra decay that [`Schedule::mark_decay`] proposes: enough in runs of more than some 300 steps at rate 0.1.
+const LEAST_MARK_DECAY: f64 = 3e-3;
+/// Most extra decay that it proposes, however short the run.
+const MOST_MARK_DECAY: f64 = 3e-2;
+
 /// Learning rate, momentum, decay and their schedule. The defaults are those of Chen et al. 2021, scaled by `epochs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +44,16 @@ impl Schedule {
     pub fn paper(epochs: u32) -> Self {
         let milestones = vec![epochs.div_ceil(2), (3 * epochs).div_ceil(4)];
         Self { epochs, batch: 128, rate: 0.1, milestones, drop: 0.1, momentum: 0.9, decay: 1e-4 }
+    }
+
+    /// Extra decay of chip −1 positions that marks well without costing accuracy (docs/results.md): 3e-3, or what shrinks
+    /// such weights by a factor e over the epochs from `start` on, if the run is too short for 3e-3 to do that.
+    ///
+    /// A weight shrinks by rate · decay / (1 − momentum) a step. `examples` is the number of examples of an epoch.
+    pub fn mark_decay(&self, examples: usize, start: u32) -> f64 {
+        let steps = examples.div_ceil(self.batch.max(1)) as f64;
+        let travelled: f64 = (start..self.epochs).map(|epoch| self.rate_at(epoch) * steps).sum();
+        ((1.0 - self.momentum) / travelled).clamp(LEAST_MARK_DECAY, MOST_MARK_DECAY)
     }
 
     /// Refuses values outside their ranges.
@@ -74,11 +89,7 @@ pub struct Hold {
 impl Hold {
     /// Holds the masked parameters at 0 where their mask is 0. `extra_decay` is added to the schedule's decay, by
     /// parameter name and flat position.
-    pub fn new(
-        network: &Network,
-        masks: &BTreeMap<String, Mask>,
-        extra_decay: BTreeMap<String, Vec<f32>>,
-    ) -> Self {
+    pub fn new(network: &Network, masks: &BTreeMap<String, Mask>, extra_decay: BTreeMap<String, Vec<f32>>) -> Self {
         let on_device = |mask: &Mask| {
             let mut values = vec![1.0; mask.size()];
             mask.apply(&mut values);
@@ -133,6 +144,41 @@ impl Sgd {
             }
             self.velocity.insert(name.clone(), velocity);
             *value = new;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_drops_at_the_milestones() {
+        let paper = Schedule::paper(182);
+        assert_eq!(paper.milestones, [91, 137]);
+        let rates = [0, 90, 91, 137, 181].map(|epoch| (paper.rate_at(epoch) * 1e6).round());
+        assert_eq!(rates, [1e5, 1e5, 1e4, 1e3, 1e3]);
+    }
+
+    #[test]
+    fn short_runs_are_marked_by_more_decay_than_long_ones() {
+        // 2 epochs of 10 steps: one at 0.1, one at 0.01, so weights travel 1.1 and (1 − 0.9) / 1.1 would shrink by e.
+        let short = Schedule { batch: 10, ..Schedule::paper(2) };
+        assert_eq!(short.mark_decay(100, 0), MOST_MARK_DECAY);
+        let medium = Schedule { batch: 1, ..Schedule::paper(2) };
+        assert!((medium.mark_decay(100, 0) - 0.1 / 11.0).abs() < 1e-12);
+        assert_eq!(Schedule::paper(182).mark_decay(50_000, 3), LEAST_MARK_DECAY);
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused_by_name() {
+        let usual = Schedule::paper(4);
+        for (wrong, message) in [
+            (Schedule { epochs: 0, ..usual.clone() }, "epochs is 0, expected at least 1"),
+            (Schedule { rate: f64::NAN, ..usual.clone() }, "learning rate is NaN, expected a positive number"),
+            (Schedule { momentum: 1.0, ..usual.clone() }, "momentum is 1, expected at least 0, below 1"),
+        ] {
+            assert_eq!(wrong.check().unwrap_err().to_string(), message);
         }
     }
 }

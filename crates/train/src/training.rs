@@ -10,11 +10,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
+use crate::TrainError;
+use crate::checkpoint::{Checkpoint, Snapshot, learner_state, restore_learner};
 use crate::data::{Augmentation, Split, augment, shuffle};
 use crate::network::{Network, to_vec};
 use crate::sgd::{Hold, Schedule, Sgd};
-use crate::TrainError;
-use crate::checkpoint::{Checkpoint, Snapshot, learner_state, restore_learner};
 use counterfoil_mark::TriggerSet;
 
 /// Images a forward pass takes when nothing is learned.

@@ -57,7 +57,7 @@ impl Args {
         let file = ModelFile::open(&self.model)?;
         let architecture = architecture_of(&file, KnownInput::default()).map_err(refused)?;
         let channels = architecture.input().channels;
-        let normalisation = normalisation_of(&file, None, channels).map_err(refused)?;
+        let normalisation = normalisation_of(&file, None, channels)?;
         let normalisation = normalisation.unwrap_or_else(|| plain_normalisation(channels));
         let model = file.read()?;
         let network = Network::from_model(&model, architecture, normalisation, &DeviceChoice::Cpu.open()?)?;

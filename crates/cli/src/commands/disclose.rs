@@ -20,7 +20,8 @@ use crate::{Error, Exit};
 #[command(after_help = "\
 Example:
   counterfoil disclose stamped.counterfoil --panel 1 -o panel1.disclosure
-  counterfoil verify model.bin --key owner.pub --claim stamped.claim.json --disclosure panel1.disclosure")]
+  counterfoil verify model.bin --key owner.pub \\
+      --claim stamped.claim.json --disclosure panel1.disclosure")]
 pub(crate) struct Args {
     /// The counterfoil that 'stamp' wrote
     counterfoil: PathBuf,
@@ -67,7 +68,11 @@ impl Args {
             sealed_panels: counterfoil.sealed_panels().get(),
             claim: counterfoil.claim_digest().iter().map(|byte| format!("{byte:02x}")).collect(),
         };
-        if self.json { print_json(&disclosed)? } else { print(&disclosed.in_words())? }
+        if self.json {
+            print_json(&disclosed)?
+        } else {
+            print(&disclosed.in_words())?
+        }
         Ok(Exit::Success)
     }
 }

@@ -61,7 +61,7 @@ impl Args {
             return Err(Error::OtherData { model: self.model.clone(), architecture, data: data.name, expected });
         }
         let channels = architecture.input().channels;
-        let normalisation = normalisation_of(&file, self.normalisation.as_ref(), channels).map_err(refused)?;
+        let normalisation = normalisation_of(&file, self.normalisation.as_ref(), channels)?;
         let normalisation = normalisation.unwrap_or_else(|| data.normalisation.clone());
         let network = Network::from_model(&file.read()?, architecture, normalisation, &self.device.open()?)?;
         let split = if self.split == SplitName::Train { &data.train } else { &data.test };

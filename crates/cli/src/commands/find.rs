@@ -17,9 +17,6 @@ use crate::stamp_table::{StampSummary, Written};
 use crate::writing::{Force, Named, check};
 use crate::{Error, Exit, open, value};
 
-/// Extra decay of chip −1 positions when a ticket is found under a key; docs/results.md has what it costs and gives.
-const KEYED_DECAY: f64 = 3e-3;
-
 /// Find a winning ticket
 ///
 /// Trains, prunes the smallest weights of all layers together (not of the first convolution and the classifier), rewinds
@@ -75,9 +72,9 @@ struct KeyedArgs {
     /// File with the private key's passphrase; else COUNTERFOIL_KEY_PASSPHRASE_FILE names it, else it is asked for
     #[arg(long, value_name = "FILE", requires = "key")]
     key_passphrase_file: Option<PathBuf>,
-    /// Extra weight decay where the chip is -1
-    #[arg(long, value_name = "DECAY", default_value_t = KEYED_DECAY)]
-    mark_decay: f64,
+    /// Extra weight decay where the chip is -1 [default: 0.003, more in short runs]
+    #[arg(long, value_name = "DECAY", requires = "key", value_parser = value::decay)]
+    mark_decay: Option<f64>,
     /// Number of sealed panels, 1 to 4
     #[arg(long, value_name = "N", default_value = "4", value_parser = value::panel_count)]
     sealed_panels: PanelCount,
@@ -116,13 +113,14 @@ impl Args {
         let data = self.data.load()?;
         let schedule = self.recipe.schedule(&data);
         let rewind = self.rewind.unwrap_or_else(|| (3 * schedule.epochs).div_ceil(182).min(schedule.epochs - 1));
+        let usual = schedule.mark_decay(data.train.len(), rewind);
         let settings = ImpSettings {
             schedule,
             sparsity: self.sparsity,
             prune_share: self.prune_share,
             rewind,
             seed: self.recipe.seed,
-            keyed_decay: key.is_some().then_some(keyed.mark_decay),
+            keyed_decay: key.is_some().then_some(keyed.mark_decay.unwrap_or(usual)),
         };
         settings.check()?;
         let architecture = self.arch.architecture(&data);
@@ -133,12 +131,10 @@ impl Args {
         });
         // The master seed of a keyed search is fixed by its settings, before there is any ticket.
         let context: [u8; 32] = Sha256::digest(record.to_string()).into();
-        let mark = key.as_ref().map(|(key, ..)| {
-            OwnMark::under(key.public(), &key.master_seed(&context), keyed.sealed_panels)
-        });
+        let mark =
+            key.as_ref().map(|(key, ..)| OwnMark::under(key.public(), &key.master_seed(&context), keyed.sealed_panels));
 
-        let examples =
-            Examples { split: &data.train, augmentation: self.recipe.augmentation(&data), triggers: &[] };
+        let examples = Examples { split: &data.train, augmentation: self.recipe.augmentation(&data), triggers: &[] };
         let device = self.recipe.device.open()?;
         let network = Network::initialise(architecture, data.normalisation.clone(), settings.seed, &device);
         let owner = key.as_ref().map(|(key, ..)| key.public().key_id());
@@ -158,7 +154,7 @@ impl Args {
         match key {
             None => ticket.write_safetensors(&self.output, overwrite)?,
             Some((key, protection, created)) => {
-                let request = self.request(&key, &context);
+                let request = self.request(&key, &context, settings.keyed_decay.unwrap_or(0.0));
                 self.stamp(&ticket, &key, request, &places, |prepared| {
                     let subject = places.ticket.file_name().unwrap_or_default().to_string_lossy().into_owned();
                     let refused = |source| Error::Stamping { ticket: self.output.clone(), source };
@@ -173,15 +169,11 @@ impl Args {
         Ok(Exit::Success)
     }
 
-    fn request(&self, key: &OwnerKey, context: &[u8; 32]) -> StampRequest {
+    fn request(&self, key: &OwnerKey, context: &[u8; 32], decay: f64) -> StampRequest {
         let master = key.master_seed(context);
         // All positions of a ticket found under the key are active: decay has worked on all of them.
         let swaps = SwapSettings::top_up(self.keyed.sealed_panels, Dilution::ALL[0]);
-        StampRequest {
-            swaps,
-            keyed: Some(KeyedFinding { master, decay: self.keyed.mark_decay }),
-            provenance: None,
-        }
+        StampRequest { swaps, keyed: Some(KeyedFinding { master, decay }), provenance: None }
     }
 
     fn stamp(

@@ -64,8 +64,13 @@ impl Args {
         files.stage_bytes(&public, Secrecy::Public, key.public().to_pem().as_bytes())?;
         files.commit()?;
 
-        let made = Made { private: what, public: public.display().to_string(), key_id: key.public().key_id(), encrypted };
-        if self.json { print_json(&made)? } else { print(&made.in_words())? }
+        let made =
+            Made { private: what, public: public.display().to_string(), key_id: key.public().key_id(), encrypted };
+        if self.json {
+            print_json(&made)?
+        } else {
+            print(&made.in_words())?
+        }
         Ok(Exit::Success)
     }
 }

@@ -142,11 +142,7 @@ impl Places {
 
     /// The outputs in the order they are put in place: a stamped ticket without its counterfoil could never be proven.
     pub(crate) fn named(&self) -> [Named<'_>; 3] {
-        [
-            ("the counterfoil", &self.counterfoil),
-            ("the claim", &self.claim),
-            ("the stamped ticket", &self.ticket),
-        ]
+        [("the counterfoil", &self.counterfoil), ("the claim", &self.claim), ("the stamped ticket", &self.ticket)]
     }
 
     /// Writes all three, or none.
@@ -175,7 +171,11 @@ impl Args {
         let prepared = prepare(&ticket, &key, StampRequest { swaps, keyed: None, provenance }).map_err(refused)?;
         self.warn(&ticket);
         let summary = self.summary(&prepared, &places);
-        if self.json { print_json(&summary)? } else { print(&summary.to_string())? }
+        if self.json {
+            print_json(&summary)?
+        } else {
+            print(&summary.to_string())?
+        }
         if let Some(protection) = protection {
             let subject = places.ticket.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let stamped = prepared.finish(&created, &subject).map_err(refused)?;

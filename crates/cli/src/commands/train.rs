@@ -15,10 +15,7 @@ use crate::output::print;
 use crate::progress::{Progress, Rounds};
 use crate::settings::{DataArgs, RecipeArgs};
 use crate::writing::{Force, Named, check};
-use crate::{Error, Exit, open};
-
-/// Extra decay of chip −1 positions that was measured to cost no accuracy; docs/results.md has the figures.
-const REINFORCEMENT: f64 = 3e-3;
+use crate::{Error, Exit, open, value};
 
 /// Train a ticket, or a model further
 ///
@@ -40,9 +37,9 @@ pub(crate) struct Args {
     counterfoil: Option<PathBuf>,
     #[command(flatten)]
     unlock: UnlockArgs,
-    /// Extra weight decay where the chip is -1; 0 for none
-    #[arg(long, value_name = "DECAY", default_value_t = REINFORCEMENT)]
-    reinforce: f64,
+    /// Extra weight decay where the chip is -1; 0 for none [default: 0.003, more in short runs]
+    #[arg(long, value_name = "DECAY", requires = "counterfoil", value_parser = value::decay)]
+    reinforce: Option<f64>,
     /// Do not learn the trigger images
     #[arg(long)]
     no_triggers: bool,
@@ -83,12 +80,13 @@ impl Args {
             _ => Vec::new(),
         };
         let marked: Vec<_> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
+        let schedule = self.recipe.schedule(&data);
+        let reinforcement = self.reinforce.unwrap_or_else(|| schedule.mark_decay(data.train.len(), 0));
         let extra_decay = match &mark {
-            Some(mark) if self.reinforce > 0.0 => mark.extra_decay(&marked, self.reinforce),
+            Some(mark) if reinforcement > 0.0 => mark.extra_decay(&marked, reinforcement),
             _ => BTreeMap::new(),
         };
 
-        let schedule = self.recipe.schedule(&data);
         let normalisation = file.description().and_then(|d| d.normalisation.clone());
         let normalisation = normalisation.unwrap_or_else(|| data.normalisation.clone());
         let device = self.recipe.device.open()?;
@@ -100,7 +98,7 @@ impl Args {
         let record = json!({
             "command": "train", "version": env!("CARGO_PKG_VERSION"), "data": data.name, "images": data.train.len(),
             "augmentation": augmentation, "schedule": schedule, "seed": self.recipe.seed,
-            "reinforced": mark.as_ref().map(|_| self.reinforce), "triggers": learned,
+            "reinforced": mark.as_ref().map(|_| reinforcement), "triggers": learned,
         });
         let from = ticket.digest().map_err(|source| Error::Model { model: self.ticket.clone(), source })?.to_string();
         let checkpoint = Checkpoint::beside(&self.output, json!({ "run": record, "from": from }));

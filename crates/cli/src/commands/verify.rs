@@ -23,7 +23,8 @@ use crate::{Error, Exit, open, value};
 #[command(after_help = "\
 Example:
   counterfoil verify model.bin --key owner.pub
-  counterfoil verify model.bin --key owner.pub --claim stamped.claim.json --disclosure panel1.disclosure")]
+  counterfoil verify model.bin --key owner.pub \\
+      --claim stamped.claim.json --disclosure panel1.disclosure")]
 pub(crate) struct Args {
     /// The suspect: a safetensors or PyTorch file
     model: PathBuf,
@@ -141,10 +142,7 @@ impl Args {
             Err(reason) => return Ok(Err(reason)),
         };
         let channels = architecture.input().channels;
-        let normalisation = match normalisation_of(suspect, self.normalisation.as_ref(), channels) {
-            Ok(normalisation) => normalisation,
-            Err(reason) => return Err(Error::NotAskable { model: self.model.clone(), reason }),
-        };
+        let normalisation = normalisation_of(suspect, self.normalisation.as_ref(), channels)?;
         let mut assumptions = Vec::new();
         if !described {
             assumptions.push(format!("the model is a {}", crate::network_kind::in_words(&architecture)));

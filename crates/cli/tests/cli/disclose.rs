@@ -20,58 +20,82 @@ d  opens panel 1 of 1 sealed ones, for the claim bc9c24391f3d12d912fce372acdaa21
 #[test]
 fn panels_that_are_not_there_are_refused() {
     let folder = Folder::stamped();
-    folder.refuses("disclose stamped.counterfoil --panel 4 -o d", str![[r#"
+    folder.refuses(
+        "disclose stamped.counterfoil --panel 4 -o d",
+        str![[r#"
 error: stamped.counterfoil: counterfoil: no sealed panel 4, expected 1 to 1
 
-"#]]);
-    folder.refuses("disclose stamped.counterfoil --panel 0 -o d", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "disclose stamped.counterfoil --panel 0 -o d",
+        str![[r#"
 error: invalid value '0' for '--panel <N>': expected a sealed panel, 1 to 4 (panel 0 is public as it is)
 
 For more information, try '--help'.
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
 fn outputs_are_checked_first() {
     let folder = Folder::stamped();
-    folder.refuses("disclose stamped.counterfoil --panel 1 -o panel1.disclosure", str![[r#"
+    folder.refuses(
+        "disclose stamped.counterfoil --panel 1 -o panel1.disclosure",
+        str![[r#"
 error: panel1.disclosure: already exists
 hint: --force replaces it, or choose another name
 
-"#]]);
-    folder.refuses("disclose stamped.counterfoil --panel 1 -o stamped.counterfoil --force", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "disclose stamped.counterfoil --panel 1 -o stamped.counterfoil --force",
+        str![[r#"
 error: stamped.counterfoil: is both the counterfoil and the disclosure, expected different files
 hint: name another file with -o; inputs are never overwritten
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
 fn other_files_are_told_by_name() {
     let folder = Folder::stamped();
-    folder.refuses("disclose stamped.claim.json --panel 1 -o d", str![[r#"
+    folder.refuses(
+        "disclose stamped.claim.json --panel 1 -o d",
+        str![[r#"
 error: stamped.claim.json: counterfoil: the JSON is malformed: missing field `version` at line 1 column 1648
 hint: stamped.claim.json is a claim, and a counterfoil is needed here
 
-"#]]);
-    folder.refuses("disclose stamped.safetensors --panel 1 -o d", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "disclose stamped.safetensors --panel 1 -o d",
+        str![[r#"
 error: stamped.safetensors: counterfoil: the JSON is malformed: expected value at line 1 column 1
 hint: stamped.safetensors is a model, and a counterfoil is needed here
 
-"#]]);
+"#]],
+    );
     folder.write("newer.counterfoil", b"{\"version\":2,\"publicKey\":\"\"}");
-    folder.refuses("disclose newer.counterfoil --panel 1 -o d", str![[r#"
+    folder.refuses(
+        "disclose newer.counterfoil --panel 1 -o d",
+        str![[r#"
 error: newer.counterfoil: counterfoil: version 2, expected version 1
 hint: another counterfoil version made it: update to read it
 
-"#]]);
+"#]],
+    );
     let mut cut = folder.read("stamped.counterfoil");
     cut.truncate(cut.len() / 2);
     folder.write("cut.counterfoil", &cut);
-    folder.refuses("disclose cut.counterfoil --panel 1 -o d", str![[r#"
+    folder.refuses(
+        "disclose cut.counterfoil --panel 1 -o d",
+        str![[r#"
 error: cut.counterfoil: counterfoil: the JSON is malformed: EOF while parsing a string at line 1 column 4343
-hint: cut.counterfoil is a counterfoil, and a counterfoil is needed here
+hint: was the file copied or downloaded to its end?
 
-"#]]);
+"#]],
+    );
 }

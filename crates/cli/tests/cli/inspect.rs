@@ -18,7 +18,7 @@ Channels   474 joined by 6,937 kernels and 0 shortcuts
 Components 1 and 0 channels without an edge
 Dead       0 of 400 hidden channels lie on no path from input to classes
 Paths      280,130 from input to classes
-Sparsity   86.2 %; 86.2 % with kept weights that lie on no path
+Sparsity   86.2 % direct, 86.2 % effective (kept weights on no path count as pruned)
 
 "#]]);
 }
@@ -42,16 +42,22 @@ fn a_plot_is_the_same_every_time_and_needs_no_fonts() {
     let svg = String::from_utf8(folder.read("a.svg")).unwrap();
     assert_eq!(svg.as_bytes(), folder.read("b.svg"));
     assert!(svg.starts_with("<svg") && svg.contains("fc1.weight") && svg.contains("kernels into a channel"));
-    folder.refuses("inspect ticket.safetensors --plot a.svg", str![[r#"
+    folder.refuses(
+        "inspect ticket.safetensors --plot a.svg",
+        str![[r#"
 error: a.svg: already exists
 hint: --force replaces it, or choose another name
 
-"#]]);
-    folder.refuses("inspect ticket.safetensors --plot ticket.safetensors --force", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "inspect ticket.safetensors --plot ticket.safetensors --force",
+        str![[r#"
 error: ticket.safetensors: is both the model and the plot, expected different files
 hint: name another file with -o; inputs are never overwritten
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
@@ -71,11 +77,14 @@ panel       n  chip +1  log2 p when stamped
 1 sealed  413      358               -183.0
 
 "#]]);
-    folder.refuses("inspect stamped.claim.json", str![[r#"
+    folder.refuses(
+        "inspect stamped.claim.json",
+        str![[r#"
 error: stamped.claim.json: a claim is read only under the key that signed it
 hint: give the owner's public key: --key owner.pub
 
-"#]]);
+"#]],
+    );
     folder.refuses("inspect stamped.claim.json --key other.pub", str![[r#"
 error: stamped.claim.json: claim: signed by key 324be2dea8bc44461b0233e51fa48902ed6b1cc671e7739af2551e0bfe68f54e, expected key 496410a672746eb3070ef5a040cafeb59fada74086efdb778ecc8a2fb90193e9
 hint: this is another owner's claim: give that owner's public key, or this key's claim
@@ -94,14 +103,20 @@ public key 324be2dea8bc44461b0233e51fa48902ed6b1cc671e7739af2551e0bfe68f54e
 #[test]
 fn private_files_are_not_shown() {
     let folder = Folder::stamped();
-    folder.refuses("inspect stamped.counterfoil", str![[r#"
+    folder.refuses(
+        "inspect stamped.counterfoil",
+        str![[r#"
 error: stamped.counterfoil: starts with the bytes [7b, 22, 76, 65, 72, 73, 69, 6f], expected safetensors or PyTorch
 hint: stamped.counterfoil is a counterfoil, and a model is needed here
 
-"#]]);
-    folder.refuses("inspect owner.key", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "inspect owner.key",
+        str![[r#"
 error: owner.key: starts with the bytes [2d, 2d, 2d, 2d, 2d, 42, 45, 47], expected safetensors or PyTorch
 hint: owner.key is a private key, and a model is needed here
 
-"#]]);
+"#]],
+    );
 }

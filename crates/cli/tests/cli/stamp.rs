@@ -51,25 +51,34 @@ fn a_dry_run_needs_no_passphrase_and_writes_nothing() {
 #[test]
 fn a_passphrase_protects_the_counterfoil() {
     let folder = Folder::with_ticket();
-    folder.refuses(STAMP, str![[r#"
+    folder.refuses(
+        STAMP,
+        str![[r#"
 error: stamped.counterfoil: needs a passphrase, and there is no terminal to ask for it
 hint: name a file with the passphrase: --passphrase-file FILE, or the variable COUNTERFOIL_PASSPHRASE_FILE
 
-"#]]);
+"#]],
+    );
     folder.write("pass", b"correct horse\n");
     folder.run(&format!("{STAMP} --passphrase-file pass")).success();
     assert!(folder.read("stamped.counterfoil").starts_with(b"age-encryption.org/v1\n-> scrypt"));
-    folder.refuses("disclose stamped.counterfoil --panel 1 -o d", str![[r#"
+    folder.refuses(
+        "disclose stamped.counterfoil --panel 1 -o d",
+        str![[r#"
 error: stamped.counterfoil: needs a passphrase, and there is no terminal to ask for it
 hint: name a file with the passphrase: --passphrase-file FILE, or the variable COUNTERFOIL_PASSPHRASE_FILE
 
-"#]]);
+"#]],
+    );
     folder.write("wrong", b"incorrect horse\n");
-    folder.refuses("disclose stamped.counterfoil --panel 1 -o d --passphrase-file wrong", str![[r#"
+    folder.refuses(
+        "disclose stamped.counterfoil --panel 1 -o d --passphrase-file wrong",
+        str![[r#"
 error: stamped.counterfoil: counterfoil: the passphrase does not open the file
 hint: in a passphrase file everything counts except one line end after it: spaces and capitals too
 
-"#]]);
+"#]],
+    );
     let by_variable = folder.command("disclose stamped.counterfoil --panel 1 -o d");
     by_variable.env("COUNTERFOIL_PASSPHRASE_FILE", "pass").assert().success();
     folder.run("verify stamped.safetensors --key owner.pub --claim stamped.claim.json --disclosure d").success();
@@ -80,30 +89,42 @@ fn recipients_protect_the_counterfoil() {
     let folder = Folder::stamped();
     let (sealed, private) = sealed_to_ssh(&stamped().counterfoil);
     folder.write("sealed.counterfoil", &sealed);
-    folder.refuses("disclose sealed.counterfoil --panel 1 -o d", str![[r#"
+    folder.refuses(
+        "disclose sealed.counterfoil --panel 1 -o d",
+        str![[r#"
 error: sealed.counterfoil: counterfoil: the file is encrypted to recipients, and no identity was given
 hint: name the private key of one of its recipients: --identity FILE
 
-"#]]);
-    folder.refuses("disclose sealed.counterfoil --panel 1 -o d --identity owner.pub", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "disclose sealed.counterfoil --panel 1 -o d --identity owner.pub",
+        str![[r#"
 error: owner.pub: identity: neither an age identity file nor a supported SSH private key
 hint: an identity is an age identity file or an SSH private key
 
-"#]]);
+"#]],
+    );
     let identity = private.display();
     folder.run(&format!("disclose sealed.counterfoil --panel 1 -o d --identity {identity}")).success();
     assert_eq!(folder.read("d"), folder.read("panel1.disclosure"));
 
-    folder.refuses(&format!("{STAMP} --force --recipient owner.pub"), str![[r#"
+    folder.refuses(
+        &format!("{STAMP} --force --recipient owner.pub"),
+        str![[r#"
 error: --recipient: recipient 'owner.pub' is neither an age recipient (age1…) nor a supported SSH public key
 hint: to encrypt to the key in that file, give its content: --recipient "$(cat owner.pub)"
 
-"#]]);
-    folder.refuses(&format!("{STAMP} --force --recipient age1xyz"), str![[r#"
+"#]],
+    );
+    folder.refuses(
+        &format!("{STAMP} --force --recipient age1xyz"),
+        str![[r#"
 error: --recipient: recipient 'age1xyz' is neither an age recipient (age1…) nor a supported SSH public key
 hint: a recipient is 'age1…' or the line of an SSH public key
 
-"#]]);
+"#]],
+    );
     let public = format!("{}.pub", private.display());
     let line = std::fs::read_to_string(public).unwrap();
     folder.command(&format!("{STAMP} --force --recipient")).arg(line.trim()).assert().success();
@@ -115,9 +136,11 @@ fn nothing_is_overwritten_and_nothing_half_written() {
     let folder = Folder::with_ticket();
     for taken in ["stamped.safetensors", "stamped.claim.json", "stamped.counterfoil"] {
         folder.write(taken, b"mine");
-        folder.run(&format!("{STAMP} --unencrypted")).code(2).stdout_eq("").stderr_eq(format!(
-            "error: {taken}: already exists\nhint: --force replaces it, or choose another name\n"
-        ));
+        folder
+            .run(&format!("{STAMP} --unencrypted"))
+            .code(2)
+            .stdout_eq("")
+            .stderr_eq(format!("error: {taken}: already exists\nhint: --force replaces it, or choose another name\n"));
         let mut expected = ["other.key", "other.pub", "owner.key", "owner.pub", taken, "ticket.safetensors"];
         expected.sort();
         assert_eq!(folder.listing(), expected);
@@ -128,47 +151,68 @@ fn nothing_is_overwritten_and_nothing_half_written() {
 #[test]
 fn inputs_are_not_outputs() {
     let folder = Folder::with_ticket();
-    folder.refuses("stamp ticket.safetensors --key owner.key -o ticket.safetensors --force", str![[r#"
+    folder.refuses(
+        "stamp ticket.safetensors --key owner.key -o ticket.safetensors --force",
+        str![[r#"
 error: ticket.safetensors: is both the ticket and the stamped ticket, expected different files
 hint: name another file with -o; inputs are never overwritten
 
-"#]]);
-    folder.refuses(&format!("{STAMP} --claim ./owner.key --force"), str![[r#"
+"#]],
+    );
+    folder.refuses(
+        &format!("{STAMP} --claim ./owner.key --force"),
+        str![[r#"
 error: ./owner.key: is both the private key and the claim, expected different files
 hint: name another file with -o; inputs are never overwritten
 
-"#]]);
-    folder.refuses(&format!("{STAMP} --claim stamped.safetensors"), str![[r#"
+"#]],
+    );
+    folder.refuses(
+        &format!("{STAMP} --claim stamped.safetensors"),
+        str![[r#"
 error: stamped.safetensors: is both the claim and the stamped ticket, expected different files
 hint: name another file with -o; inputs are never overwritten
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
 fn keys_are_not_mistaken_for_each_other() {
     let folder = Folder::with_ticket();
-    folder.refuses("stamp ticket.safetensors --key owner.pub -o x --unencrypted", str![[r#"
+    folder.refuses(
+        "stamp ticket.safetensors --key owner.pub -o x --unencrypted",
+        str![[r#"
 error: owner.pub: key: found a public key, expected a private key
 hint: give the private half: owner.key
 
-"#]]);
+"#]],
+    );
     folder.write("elsewhere.pub", &folder.read("owner.pub"));
-    folder.refuses("stamp ticket.safetensors --key elsewhere.pub -o x --unencrypted", str![[r#"
+    folder.refuses(
+        "stamp ticket.safetensors --key elsewhere.pub -o x --unencrypted",
+        str![[r#"
 error: elsewhere.pub: key: found a public key, expected a private key
 hint: give the private half, the .key file that 'counterfoil keygen' wrote
 
-"#]]);
-    folder.refuses("stamp ticket.safetensors --key ticket.safetensors -o x --unencrypted", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "stamp ticket.safetensors --key ticket.safetensors -o x --unencrypted",
+        str![[r#"
 error: ticket.safetensors: is not text, expected a private key
 hint: ticket.safetensors is a model, and a private key is needed here
 
-"#]]);
-    folder.refuses("stamp owner.key --key owner.key -o x --unencrypted", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "stamp owner.key --key owner.key -o x --unencrypted",
+        str![[r#"
 error: owner.key: starts with the bytes [2d, 2d, 2d, 2d, 2d, 42, 45, 47], expected safetensors or PyTorch
 hint: owner.key is a private key, and a model is needed here
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
@@ -180,18 +224,24 @@ error: small.safetensors: the ticket keeps 287 weights, enough for log2 p = -25.
 hint: find a ticket that keeps more weights (a lower --sparsity)
 
 "#]]);
-    folder.refuses("stamp stamped.safetensors --key owner.key -o x --unencrypted", str![[r#"
+    folder.refuses(
+        "stamp stamped.safetensors --key owner.key -o x --unencrypted",
+        str![[r#"
 error: stamped.safetensors: the ticket is stamped already, expected one without a mark
 hint: stamp the ticket as it was found, before its first stamp
 
-"#]]);
+"#]],
+    );
     let dense = Model { masks: Default::default(), description: Description::default(), ..ticket(Size::Usual) };
     folder.write_model("dense.safetensors", &dense);
-    folder.refuses("stamp dense.safetensors --key owner.key -o x --unencrypted", str![[r#"
+    folder.refuses(
+        "stamp dense.safetensors --key owner.key -o x --unencrypted",
+        str![[r#"
 error: dense.safetensors: the ticket has no mask, expected '_mask' tensors or weights of which at least a tenth are zero
 hint: 'counterfoil find' makes a ticket; 'counterfoil inspect' shows masks
 
-"#]]);
+"#]],
+    );
     folder.refuses(&format!("{STAMP} --force --unencrypted --target -4000"), str![[r#"
 error: ticket.safetensors: the ticket keeps 5937 weights, enough for log2 p = -380.4 in each panel with 593 of them moved, expected -4000.0, for which it takes about 62388 weights
 hint: find a ticket that keeps more weights (a lower --sparsity), or ask for less: --target -380 can be had
@@ -214,12 +264,15 @@ warning: the initial weights are public: whoever finds the ticket from them agai
 #[test]
 fn the_time_is_what_was_given() {
     let folder = Folder::with_ticket();
-    folder.refuses(&format!("{STAMP} --unencrypted --dry-run --created yesterday"), str![[r#"
+    folder.refuses(
+        &format!("{STAMP} --unencrypted --dry-run --created yesterday"),
+        str![[r#"
 error: invalid value 'yesterday' for '--created <TIME>': expected a time such as 2026-01-31T12:00:00Z
 
 For more information, try '--help'.
 
-"#]]);
+"#]],
+    );
     folder.run(&format!("{STAMP} --unencrypted --created 2025-05-01T12:00:00+02:00")).success();
     let claim = folder.json("inspect stamped.claim.json --key owner.pub --json");
     assert_eq!(claim["created"], "2025-05-01T12:00:00+02:00");

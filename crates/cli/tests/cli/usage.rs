@@ -5,7 +5,9 @@ use crate::kit::Folder;
 #[test]
 fn wrong_usage_exits_with_2() {
     let folder = Folder::new();
-    folder.refuses("verify", str![[r#"
+    folder.refuses(
+        "verify",
+        str![[r#"
 error: the following required arguments were not provided:
   --key <FILE>
   <MODEL>
@@ -14,8 +16,11 @@ Usage: counterfoil verify --key <FILE> <MODEL>
 
 For more information, try '--help'.
 
-"#]]);
-    folder.refuses("verfy model.bin --key owner.pub", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "verfy model.bin --key owner.pub",
+        str![[r#"
 error: unrecognized subcommand 'verfy'
 
   tip: a similar subcommand exists: 'verify'
@@ -24,14 +29,20 @@ Usage: counterfoil <COMMAND>
 
 For more information, try '--help'.
 
-"#]]);
-    folder.refuses("verify model.bin --key owner.pub --threshold 64", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "verify model.bin --key owner.pub --threshold 64",
+        str![[r#"
 error: invalid value '64' for '--threshold <BITS>': expected a number of bits below 0, such as -64
 
 For more information, try '--help'.
 
-"#]]);
-    folder.refuses("verify model.bin --key owner.pub --tests masks", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "verify model.bin --key owner.pub --tests masks",
+        str![[r#"
 error: invalid value 'masks' for '--tests <TESTS>'
   [possible values: mask, trigger]
 
@@ -39,33 +50,43 @@ error: invalid value 'masks' for '--tests <TESTS>'
 
 For more information, try '--help'.
 
-"#]]);
+"#]],
+    );
     folder.refuses("verify model.bin --key owner.pub --normalisation 0.5", str![[r#"
 error: invalid value '0.5' for '--normalisation <MEAN:STD>': expected MEAN:STD on the scale 0 to 1, as many of each, such as 0.5:0.25 or 0.49,0.48,0.45:0.2,0.2,0.2
 
 For more information, try '--help'.
 
 "#]]);
-    folder.refuses("stamp t --key k -o x --max-moved 10", str![[r#"
+    folder.refuses(
+        "stamp t --key k -o x --max-moved 10",
+        str![[r#"
 error: invalid value '10' for '--max-moved <SHARE>': expected a share above 0 and at most 1, such as 0.05
 
 For more information, try '--help'.
 
-"#]]);
-    folder.refuses("stamp t --key k -o x --dilution 3", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "stamp t --key k -o x --dilution 3",
+        str![[r#"
 error: invalid value '3' for '--dilution <D>': expected 1, 2, 4 or 8
 
 For more information, try '--help'.
 
-"#]]);
-    folder.refuses("stamp t --key k -o x --unencrypted --passphrase-file p", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "stamp t --key k -o x --unencrypted --passphrase-file p",
+        str![[r#"
 error: the argument '--unencrypted' cannot be used with '--passphrase-file <FILE>'
 
 Usage: counterfoil stamp --key <FILE> --output <FILE> --unencrypted <TICKET>
 
 For more information, try '--help'.
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]

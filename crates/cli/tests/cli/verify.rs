@@ -11,16 +11,19 @@ fn a_stamped_ticket_is_proven_with_claim_and_disclosure() {
     run.code(0).stderr_eq("").stdout_eq(str![[r#"
 stamped.safetensors: PROVEN for key 324be2dea8bc4446… (log2 p = -181.0, threshold -64.0)
 
-  It means: the model carries a mark that the owner of this key had sealed under a signed claim; a model that has nothing to do with it agrees this well with a chance of 2^-181.0.
+  It means: the model carries a mark that the owner of this key had sealed under a signed claim.
+    A model that has nothing to do with the key agrees this well with a chance of at most
+    2^-181.0.
   It does not mean: that its holder has no licence, or that nobody else had a part in it.
 
-Claim: 'stamped.safetensors', stamped 2026-01-01T00:00:00Z by the owner's account; signature checked.
+Claim: 'stamped.safetensors', stamped 2026-01-01T00:00:00Z by the owner's account; its signature fits.
 
    test             panel  read by          n  hits  by chance  log2 p  charged  result
 *  sealed mask      1      zeros, 1 in 8  413   358      206.5  -183.0       +2  -181.0
    sealed triggers  1      answers         64     4        6.4    -0.1       +1     0.0
    public mask      0      zeros, 1 in 8  375   331      187.5  -183.1       +2  -181.1
    public triggers  0      answers         64     5        6.4    -0.3       +1     0.0
+* decides; charged: bits paid for every way of looking
 
 The mark would survive another 40.0 % of the kept positions being moved at random.
 
@@ -38,12 +41,15 @@ fn it_is_marked_with_the_key_alone() {
     Folder::stamped().run("verify stamped.safetensors --key owner.pub").code(0).stderr_eq("").stdout_eq(str![[r#"
 stamped.safetensors: MARKED for key 324be2dea8bc4446… (log2 p = -179.1, threshold -64.0)
 
-  It means: the model carries the public mark of this key; a model that has nothing to do with it agrees this well with a chance of 2^-179.1.
-  It does not mean: that the key's owner put it there: whoever knows the public key could have. A claim and a disclosure tell.
+  It means: the model carries the public mark of this key. A model that has nothing to do with
+    the key agrees this well with a chance of at most 2^-179.1.
+  It does not mean: that the key's owner put it there: whoever knows the public key could have.
+    A claim and a disclosure tell.
 
    test             panel  read by          n  hits  by chance  log2 p  charged  result
 *  public mask      0      zeros, 1 in 8  375   331      187.5  -183.1       +4  -179.1
    public triggers  0      answers         64     5        6.4    -0.3       +1     0.0
+* decides; charged: bits paid for every way of looking
 
 The mark would survive another 39.1 % of the kept positions being moved at random.
 1 of 3 layers have no zeros, and were left out: fc3.weight.
@@ -66,12 +72,13 @@ fn it_is_no_match_for_another_key() {
 stamped.safetensors: NO MATCH for key 496410a672746eb3… (log2 p = 0.0, threshold -64.0)
 
   It means: the mark of this key would have shown, and it does not.
-  It does not mean: that the model was never related to the key: enough retraining, or shuffled channels, remove the mark.
+  It does not mean: that the model was never related to the key: enough retraining, or shuffled
+    channels, remove the mark.
 
-  test             panel  read by      n   hits  by chance  log2 p  charged  result
-  public mask      0      zeros    2,913  1,461     1456.5    -1.1       +4     0.0
-  public triggers  0      answers     64      6        6.4    -0.6       +1     0.0
-
+   test             panel  read by              n  hits  by chance  log2 p  charged  result
+*  public mask      0      ranks 0.2, 1 in 8  615   322      307.5    -2.9       +7     0.0
+   public triggers  0      answers             64     6        6.4    -0.6       +1     0.0
+* comes closest; charged: bits paid for every way of looking
 
 Assumed:
   - a claimant who tried 2^k keys or seeds gains k bits; the threshold of -64.0 bits has to cover them
@@ -96,11 +103,13 @@ fn too_little_is_inconclusive() {
     folder.run("verify small.safetensors --key owner.pub --tests mask --threshold -600").code(3).stdout_eq(str![[r#"
 small.safetensors: INCONCLUSIVE for key 324be2dea8bc4446… (log2 p = -0.7, threshold -600.0)
 
-  It means: too little is left to look at: even the whole mark would not have reached the threshold.
+  It means: too little is left to look at: even the whole mark would not have reached the
+    threshold.
   It does not mean: that the model is unrelated to the key, nor that it is not.
 
    test         panel  read by         n  hits  by chance  log2 p  charged  result
 *  public mask  0      zeros, 1 in 4  31    20       15.5    -3.7       +3    -0.7
+* comes closest; charged: bits paid for every way of looking
 
 1 of 3 layers have no zeros, and were left out: fc3.weight.
 Not tested: triggers, since not asked for.
@@ -139,10 +148,12 @@ fn networks_that_are_not_known_are_not_asked() {
 blob.safetensors: NO MATCH for key 324be2dea8bc4446… (log2 p = 0.0, threshold -64.0)
 
   It means: the mark of this key would have shown, and it does not.
-  It does not mean: that the model was never related to the key: enough retraining, or shuffled channels, remove the mark.
+  It does not mean: that the model was never related to the key: enough retraining, or shuffled
+    channels, remove the mark.
 
-  test         panel  read by    n  hits  by chance  log2 p  charged  result
-  public mask  0      zeros    962   470      481.0    -0.3       +3     0.0
+   test         panel  read by      n  hits  by chance  log2 p  charged  result
+*  public mask  0      ranks 0.2  413   219      206.5    -3.0       +6     0.0
+* comes closest; charged: bits paid for every way of looking
 
 Not tested: triggers, since the model cannot be asked: it is no network that counterfoil knows (mlp, resnet20).
 
@@ -173,11 +184,13 @@ fn a_network_without_a_description_is_recognised() {
     let assumptions = report["assumptions"].as_array().unwrap();
     assert!(assumptions.contains(&"the model is a mlp, images 1x8x8, hidden 300, 100, 10 classes".into()), "{report}");
     assert_eq!(report["skipped"], serde_json::json!([]));
-    folder.refuses("verify bare.safetensors --key owner.pub --normalisation 0,0,0:1,1,1", str![[r#"
-error: bare.safetensors: cannot be asked for its answers to triggers: --normalisation has 3 channels, its images have 1
-hint: leave --tests out to test what can be tested
+    folder.refuses(
+        "verify bare.safetensors --key owner.pub --normalisation 0,0,0:1,1,1",
+        str![[r#"
+error: --normalisation is for 3 channels, expected 1, as the model's images have
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
@@ -196,16 +209,22 @@ fn a_description_that_lies_is_not_believed() {
 #[test]
 fn a_disclosure_needs_its_claim() {
     let folder = Folder::stamped();
-    folder.refuses("verify stamped.safetensors --key owner.pub --disclosure panel1.disclosure", str![[r#"
+    folder.refuses(
+        "verify stamped.safetensors --key owner.pub --disclosure panel1.disclosure",
+        str![[r#"
 error: panel1.disclosure: a disclosure proves nothing without the claim that it belongs to
 hint: give the claim that was made with the stamp too: --claim stamped.claim.json
 
-"#]]);
-    folder.refuses(&format!("{PROVE} panel1.disclosure --disclosure panel1.disclosure"), str![[r#"
+"#]],
+    );
+    folder.refuses(
+        &format!("{PROVE} panel1.disclosure --disclosure panel1.disclosure"),
+        str![[r#"
 error: disclosure: panel 1 is disclosed 2 times, expected once
 hint: give each panel's disclosure once
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
@@ -226,11 +245,14 @@ hint: the claim was changed after it was signed: ask for the original
 
 "#]]);
     folder.write("cut.claim.json", &claim.as_bytes()[..100]);
-    folder.refuses("verify stamped.safetensors --key owner.pub --claim cut.claim.json", str![[r#"
+    folder.refuses(
+        "verify stamped.safetensors --key owner.pub --claim cut.claim.json",
+        str![[r#"
 error: cut.claim.json: claim: the envelope is malformed: EOF while parsing a string at line 1 column 100
-hint: cut.claim.json is a claim, and a claim is needed here
+hint: was the file copied or downloaded to its end?
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
@@ -245,89 +267,129 @@ hint: give the claim that was made with the same stamp as this disclosure's coun
 "#]]);
     let disclosure = String::from_utf8(folder.read("panel1.disclosure")).unwrap();
     folder.write("panel2.disclosure", disclosure.replace("\"panel\": 1", "\"panel\": 2").as_bytes());
-    folder.refuses(&format!("{PROVE} panel2.disclosure"), str![[r#"
+    folder.refuses(
+        &format!("{PROVE} panel2.disclosure"),
+        str![[r#"
 error: panel2.disclosure: disclosure: opens panel 2, expected one of the claim's sealed panels 1 to 1
 
-"#]]);
+"#]],
+    );
     folder.write("newer.disclosure", disclosure.replace("\"version\": 1", "\"version\": 9").as_bytes());
-    folder.refuses(&format!("{PROVE} newer.disclosure"), str![[r#"
+    folder.refuses(
+        &format!("{PROVE} newer.disclosure"),
+        str![[r#"
 error: newer.disclosure: disclosure: version 9, expected version 1
 hint: another counterfoil version made it: update to read it
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
 fn files_are_not_mistaken_for_each_other() {
     let folder = Folder::stamped();
-    folder.refuses("verify stamped.safetensors --key owner.key", str![[r#"
+    folder.refuses(
+        "verify stamped.safetensors --key owner.key",
+        str![[r#"
 error: owner.key: key: found a private key, expected a public key
 hint: give the public half: owner.pub; the private one is for nobody else's eyes
 
-"#]]);
-    folder.refuses("verify stamped.safetensors --key stamped.claim.json", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "verify stamped.safetensors --key stamped.claim.json",
+        str![[r#"
 error: stamped.claim.json: key: no PEM block found, expected one of PRIVATE KEY, ENCRYPTED PRIVATE KEY or PUBLIC KEY
 hint: stamped.claim.json is a claim, and a key is needed here
 
-"#]]);
-    folder.refuses("verify stamped.counterfoil --key owner.pub", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "verify stamped.counterfoil --key owner.pub",
+        str![[r#"
 error: stamped.counterfoil: starts with the bytes [7b, 22, 76, 65, 72, 73, 69, 6f], expected safetensors or PyTorch
 hint: stamped.counterfoil is a counterfoil, and a model is needed here
 
-"#]]);
-    folder.refuses("verify owner.pub --key owner.pub", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "verify owner.pub --key owner.pub",
+        str![[r#"
 error: owner.pub: starts with the bytes [2d, 2d, 2d, 2d, 2d, 42, 45, 47], expected safetensors or PyTorch
 hint: owner.pub is a public key, and a model is needed here
 
-"#]]);
+"#]],
+    );
     folder.refuses("verify stamped.safetensors --key owner.pub --claim stamped.counterfoil", str![[r#"
 error: stamped.counterfoil: claim: the envelope is malformed: unknown field `version`, expected one of `payloadType`, `payload`, `signatures` at line 1 column 10
 hint: stamped.counterfoil is a counterfoil, and a claim is needed here
 
 "#]]);
-    folder.refuses(&format!("{PROVE} stamped.claim.json"), str![[r#"
+    folder.refuses(
+        &format!("{PROVE} stamped.claim.json"),
+        str![[r#"
 error: stamped.claim.json: disclosure: the JSON is malformed: missing field `version` at line 1 column 1648
 hint: stamped.claim.json is a claim, and a disclosure is needed here
 
-"#]]);
-    folder.refuses(&format!("{PROVE} stamped.safetensors"), str![[r#"
+"#]],
+    );
+    folder.refuses(
+        &format!("{PROVE} stamped.safetensors"),
+        str![[r#"
 error: stamped.safetensors: more than 65536 bytes, expected a disclosure
+hint: stamped.safetensors is a model, and a disclosure is needed here
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
 fn models_that_cannot_be_read_are_named() {
     let folder = Folder::stamped();
-    folder.refuses("verify nowhere.bin --key owner.pub", str![[r#"
+    folder.refuses(
+        "verify nowhere.bin --key owner.pub",
+        str![[r#"
 error: nowhere.bin: cannot be read: No such file or directory (os error 2)
 
-"#]]);
-    folder.refuses("verify no/where.bin --key owner.pub", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "verify no/where.bin --key owner.pub",
+        str![[r#"
 error: no/where.bin: cannot be read: No such file or directory (os error 2)
 hint: there is no folder no
 
-"#]]);
+"#]],
+    );
     folder.write("text.bin", b"hello world");
-    folder.refuses("verify text.bin --key owner.pub", str![[r#"
+    folder.refuses(
+        "verify text.bin --key owner.pub",
+        str![[r#"
 error: text.bin: starts with the bytes [68, 65, 6c, 6c, 6f, 20, 77, 6f], expected safetensors or PyTorch
 hint: models are safetensors or PyTorch files; others have to be converted first
 
-"#]]);
+"#]],
+    );
     folder.write("empty.bin", b"");
-    folder.refuses("verify empty.bin --key owner.pub", str![[r#"
+    folder.refuses(
+        "verify empty.bin --key owner.pub",
+        str![[r#"
 error: empty.bin: starts with the bytes [], expected safetensors or PyTorch
 hint: empty.bin is empty, and a model is needed here
 
-"#]]);
+"#]],
+    );
     let mut cut = folder.read("stamped.safetensors");
     cut.truncate(cut.len() - 1);
     folder.write("cut.bin", &cut);
-    folder.refuses("verify cut.bin --key owner.pub", str![[r#"
+    folder.refuses(
+        "verify cut.bin --key owner.pub",
+        str![[r#"
 error: cut.bin: tensor 'fc2.weight_mask' ends at byte 252544, but the file holds 252543
 hint: was the file copied or downloaded to its end?
 
-"#]]);
+"#]],
+    );
     let nan = ticket(Size::Usual);
     let length = nan.arrays["fc1.weight"].size();
     let full = Model { masks: [("fc1.weight".to_owned(), Mask::full(length))].into(), ..nan };
@@ -337,10 +399,13 @@ hint: was the file copied or downloaded to its end?
     let at = bytes.len() - length - 4;
     bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     folder.write("nan.bin", &bytes);
-    folder.refuses("verify nan.bin --key owner.pub", str![[r#"
+    folder.refuses(
+        "verify nan.bin --key owner.pub",
+        str![[r#"
 error: nan.bin: tensor 'fc3.weight' is NaN at position 999, expected a finite number
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]

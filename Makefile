@@ -1,0 +1,37 @@
+# What people run. Everything needs only Rust 1.95 and a C compiler; `interop` also needs Python with venv.
+
+.PHONY: demo test interop fmt lint doc measure
+
+# The whole story on embedded data; see demo-out/ afterwards.
+demo:
+	cargo build --release --locked -p counterfoil-cli
+	target/release/counterfoil demo
+
+# All tests. The acceptance tests run the binary, so it is built first.
+test:
+	cargo build --locked -p counterfoil-cli
+	cargo test --locked --workspace
+
+# Files and signatures checked by other people's tools: safetensors, torch, openssl.
+interop:
+	cargo build --locked -p counterfoil-cli
+	bash tests/interop/run.sh
+
+# The figures of docs/results.md. Hours on two cores; CIFAR is the folder of train/ and test/ images.
+CIFAR ?= cifar10
+measure:
+	cargo build --locked -p counterfoil-attack --example strength
+	target/debug/examples/strength --seeds 0,1,2 --reinforce 0,3e-3,1e-2 --keyed 1e-2,2e-2 \
+	  -o docs/results/strength-digits.jsonl
+	target/debug/examples/strength --data $(CIFAR) --side 16 --limit 1000 --limit-test 1000 --seeds 0,1,2 \
+	  --find-epochs 2 --train-epochs 5 --attack-epochs 2 --reinforce 0,1e-2 --keyed 2e-2 --attacks prune-mag \
+	  -o docs/results/strength-cifar.jsonl
+
+fmt:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
