@@ -72,6 +72,9 @@ struct Args {
     output: PathBuf,
 }
 
+/// An attack on a trained model.
+type Attack<'a> = dyn Fn(Sparse) -> Result<Sparse, counterfoil_train::TrainError> + 'a;
+
 /// One subject to be measured: a stamped (or unmarked) ticket and how to train it.
 struct Subject<'a> {
     name: String,
@@ -210,7 +213,7 @@ impl Bench {
         let epochs = self.args.attack_epochs;
         let rate = schedule.rate_at(schedule.epochs - 1);
         let tuning = |rate: f64| FineTuning { epochs, rate, seed: self.seed + 1000 };
-        let attacks: [(&str, &dyn Fn(Sparse) -> Result<Sparse, counterfoil_train::TrainError>); 5] = [
+        let attacks: [(&str, &Attack); 5] = [
             ("ft-all", &|v| fine_tune(v, self.examples(&[]), &tuning(rate), &mut |_| ())),
             ("prune-mag 50 % + ft", &|v| {
                 fine_tune(prune(v, 0.5, Victims::Smallest), self.examples(&[]), &tuning(0.01), &mut |_| ())

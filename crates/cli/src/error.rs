@@ -156,6 +156,10 @@ pub(crate) fn warn(text: &str) {
     let _ = io::stderr().write_all(printable(&format!("warning: {text}\n")).as_bytes());
 }
 
+fn shape(shape: ImageShape) -> String {
+    format!("{}x{}x{}", shape.channels, shape.height, shape.width)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,8 +173,4 @@ mod tests {
         let error = Error::Unreadable { file: "owner.key".into(), source };
         assert_eq!(sentence(&error), "owner.key: cannot be read: entity not found");
     }
-}
-
-fn shape(shape: ImageShape) -> String {
-    format!("{}x{}x{}", shape.channels, shape.height, shape.width)
 }

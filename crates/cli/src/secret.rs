@@ -43,7 +43,7 @@ impl Passphrases {
     }
 
     /// A passphrase for something that is being made: typed, it is asked for twice.
-    pub(crate) fn new(self, what: &str, file: Option<&Path>) -> Result<Passphrase, Error> {
+    pub(crate) fn fresh(self, what: &str, file: Option<&Path>) -> Result<Passphrase, Error> {
         if let Some(file) = self.file(file) {
             return read(&file);
         }

@@ -24,7 +24,7 @@ impl OwnMark {
     /// The mark that a counterfoil records.
     pub fn of_counterfoil(counterfoil: &Counterfoil) -> Self {
         Self {
-            public_key: counterfoil.public_key().clone(),
+            public_key: *counterfoil.public_key(),
             sealed: counterfoil.sealed_panels(),
             dilution: counterfoil.dilution(),
             seeds: counterfoil.seeds(),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, s};
-use counterfoil_ticket::{Architecture, Array, Layer, LayerKind, Model, Normalisation};
+use counterfoil_ticket::{Architecture, Array, Element, Layer, LayerKind, Model, Normalisation};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -131,17 +131,22 @@ impl Network {
         &self.device
     }
 
-    /// All tensors by PyTorch name, with PyTorch's shapes.
+    /// All tensors by PyTorch name, with PyTorch's shapes; also the counters that its batch norms have.
     pub fn arrays(&self) -> BTreeMap<String, Array> {
         let shapes: BTreeMap<String, Vec<usize>> = self.layers.iter().map(|l| (l.weight(), torch_shape(l))).collect();
-        self.parameters
-            .iter()
-            .chain(&self.statistics)
+        let counters = self.layers.iter().filter_map(|layer| {
+            let name = format!("{}.num_batches_tracked", layer.norm.as_ref()?);
+            // Nobody counts: PyTorch only uses it without a momentum, and strict loading wants it to be there.
+            Some((name, Array::with_element(Vec::new(), vec![0.0], Element::Integer).expect("a scalar has one value")))
+        });
+        let tensors = self.parameters.iter().chain(&self.statistics);
+        tensors
             .map(|(name, tensor)| {
                 let values = to_vec(tensor);
                 let shape = shapes.get(name).cloned().unwrap_or_else(|| vec![values.len()]);
                 (name.clone(), Array::new(shape, values).expect("a parameter has as many values as its shape says"))
             })
+            .chain(counters)
             .collect()
     }
 
@@ -307,4 +312,98 @@ fn torch_shape(layer: &Layer) -> Vec<usize> {
 /// A float tensor's values on the host.
 pub(crate) fn to_vec(tensor: &Tensor<1>) -> Vec<f32> {
     tensor.to_data().try_to_vec().expect("parameters are f32")
+}
+
+#[cfg(test)]
+mod tests {
+    use counterfoil_ticket::ImageShape;
+
+    use super::*;
+    use crate::DeviceChoice;
+
+    fn network(architecture: Architecture) -> Network {
+        let normalisation = Normalisation { mean: vec![0.5; 3], std: vec![0.25; 3] };
+        Network::initialise(architecture, normalisation, 7, &DeviceChoice::Cpu.open().unwrap())
+    }
+
+    fn resnet20() -> Network {
+        let input = ImageShape { channels: 3, height: 8, width: 8 };
+        network(Architecture::Resnet20 { input, width: 2, classes: 4 })
+    }
+
+    fn images(network: &Network, n: usize) -> Vec<u8> {
+        (0..n * network.architecture().input().size()).map(|i| (i * 7919 % 251) as u8).collect()
+    }
+
+    #[test]
+    fn an_mlp_computes_what_is_written_on_paper() {
+        let input = ImageShape { channels: 1, height: 1, width: 2 };
+        let mut net = network(Architecture::Mlp { input, hidden: vec![2], classes: 2 });
+        net.set_parameter("fc1.weight".into(), vec![1.0, 2.0, -1.0, 0.5]);
+        net.set_parameter("fc1.bias".into(), vec![0.5, 0.0]);
+        net.set_parameter("fc2.weight".into(), vec![1.0, 1.0, 2.0, -3.0]);
+        net.set_parameter("fc2.bias".into(), vec![0.0, 1.0]);
+        // Bytes 255 and 51 are 1 and 0.2, normalised 2 and -1.2; hidden 2 - 2.4 + 0.5 = 0.1 and relu(-2 - 0.6) = 0.
+        let logits: Vec<f32> = net.logits(&[255, 51]).into_data().try_to_vec().unwrap();
+        assert!((logits[0] - 0.1).abs() < 1e-5 && (logits[1] - 1.2).abs() < 1e-5, "{logits:?}");
+    }
+
+    #[test]
+    fn the_option_a_shortcut_takes_every_second_pixel_into_the_middle_channels() {
+        let device = DeviceChoice::Cpu.open().unwrap();
+        let values: Vec<f32> = (0..32).map(|v| v as f32).collect();
+        let x = Tensor::<1>::from_data(TensorData::new(values, [32]), &device).reshape([1, 2, 4, 4]);
+        let out = option_a(x);
+        assert_eq!(out.dims(), [1, 4, 2, 2]);
+        let expected = [0., 0., 0., 0., 0., 2., 8., 10., 16., 18., 24., 26., 0., 0., 0., 0.];
+        assert_eq!(out.into_data().try_to_vec::<f32>().unwrap(), expected);
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        let net = resnet20();
+        let (images, labels) = (images(&net, 6), [0, 1, 2, 3, 0, 1]);
+        let loss_of = |net: &Network| f64::from(to_vec(&net.clone().loss(&images, &labels).0.inner())[0]);
+        let (loss, leaves) = net.clone().loss(&images, &labels);
+        let gradients = loss.backward();
+        for name in ["conv1.weight", "layer2.0.conv1.weight", "layer3.2.bn2.weight", "linear.weight", "linear.bias"] {
+            let gradient = to_vec(&leaves[name].grad(&gradients).unwrap().inner());
+            let values = net.parameter(name).unwrap();
+            let position = (0..values.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
+            let moved = |by: f32| {
+                let (mut net, mut values) = (net.clone(), values.clone());
+                values[position] += by;
+                net.set_parameter(name.to_owned(), values);
+                loss_of(&net)
+            };
+            let step = 2e-4; // Small against ReLU kinks, large against f32 rounding (1e-7 / 4e-4).
+            let difference = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
+            let analytic = f64::from(gradient[position]);
+            assert!((difference - analytic).abs() < 0.05 * analytic.abs() + 1e-3, "{name}: {difference} {analytic}");
+        }
+    }
+
+    #[test]
+    fn arrays_have_pytorch_s_shapes_and_load_again() {
+        let net = resnet20();
+        let arrays = net.arrays();
+        assert_eq!(arrays["conv1.weight"].shape(), [2, 3, 3, 3]);
+        assert_eq!(arrays["linear.weight"].shape(), [4, 8]);
+        assert_eq!(arrays["layer1.0.bn1.running_var"].shape(), [2]);
+        let model = Model { arrays, ..Model::default() };
+        let load = |model: &Model| {
+            Network::from_model(model, net.architecture().clone(), net.normalisation().clone(), net.device())
+        };
+        let images = images(&net, 2);
+        let logits = |net: &Network| net.logits(&images).into_data().try_to_vec::<f32>().unwrap();
+        assert_eq!(logits(&load(&model).unwrap()), logits(&net));
+
+        let mut incomplete = model.clone();
+        incomplete.arrays.remove("linear.bias");
+        let message = load(&incomplete).unwrap_err().to_string();
+        assert_eq!(message, "tensor 'linear.bias' is missing, expected by the architecture");
+        let mut wrong = model;
+        wrong.arrays.insert("linear.bias".into(), Array::new(vec![3], vec![0.0; 3]).unwrap());
+        assert_eq!(load(&wrong).unwrap_err().to_string(), "tensor 'linear.bias' has 3 values, expected 4");
+    }
 }

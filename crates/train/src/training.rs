@@ -253,3 +253,70 @@ fn largest(logits: &[f32]) -> u32 {
 pub fn count_correct(network: &Network, split: &Split) -> usize {
     classify(network, split.images()).iter().zip(split.labels()).filter(|(a, b)| a == b).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use counterfoil_ticket::{Architecture, ImageShape, Mask, Normalisation};
+
+    use super::*;
+    use crate::DeviceChoice;
+
+    /// Bright images are class 1, dark ones class 0.
+    fn split() -> Split {
+        let images = (0..64).flat_map(|i| vec![if i % 2 == 0 { 20 } else { 220 }; 16]).collect();
+        let shape = ImageShape { channels: 1, height: 4, width: 4 };
+        Split::new(images, (0..64).map(|i| i % 2).collect(), shape).unwrap()
+    }
+
+    fn network() -> Network {
+        let input = ImageShape { channels: 1, height: 4, width: 4 };
+        let architecture = Architecture::Mlp { input, hidden: vec![8], classes: 2 };
+        let normalisation = Normalisation { mean: vec![0.5], std: vec![0.5] };
+        Network::initialise(architecture, normalisation, 3, &DeviceChoice::Cpu.open().unwrap())
+    }
+
+    fn run(checkpoint: Option<&Checkpoint>, epochs: u32, hold: &Hold) -> Network {
+        let split = split();
+        let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &[] };
+        let schedule = Schedule { batch: 16, milestones: vec![3], ..Schedule::paper(epochs) };
+        fit(network(), examples, &schedule, hold, 5, checkpoint, &mut |_| ()).unwrap()
+    }
+
+    #[test]
+    fn what_can_be_learned_is_learned_and_pruned_weights_stay_zero() {
+        let masks = BTreeMap::from([("fc1.weight".to_owned(), Mask::from_fn(128, |p| p % 3 == 0))]);
+        let trained = run(None, 5, &Hold::new(&network(), &masks, BTreeMap::new()));
+        assert_eq!(count_correct(&trained, &split()), 64);
+        let weights = trained.parameter("fc1.weight").unwrap();
+        assert_eq!(Mask::of_nonzero(&weights), masks["fc1.weight"]);
+    }
+
+    #[test]
+    fn more_decay_makes_smaller_weights() {
+        let decay = (0..128).map(|p| if p < 64 { 0.03 } else { 0.0 }).collect();
+        let extra = BTreeMap::from([("fc1.weight".to_owned(), decay)]);
+        let norm = |network: &Network, range: std::ops::Range<usize>| -> f32 {
+            network.parameter("fc1.weight").unwrap()[range].iter().map(|w| w * w).sum()
+        };
+        let plain = run(None, 5, &Hold::default());
+        let decayed = run(None, 5, &Hold::new(&network(), &BTreeMap::new(), extra));
+        let ratio = |range: std::ops::Range<usize>| norm(&decayed, range.clone()) / norm(&plain, range);
+        assert!(ratio(0..64) < 0.9 * ratio(64..128), "{} {}", ratio(0..64), ratio(64..128));
+    }
+
+    #[test]
+    fn a_run_that_goes_on_ends_as_one_that_never_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::beside(&folder.path().join("model"), serde_json::json!({"run": 1}));
+        let whole = run(None, 6, &Hold::default());
+        run(Some(&checkpoint), 4, &Hold::default());
+        let resumed = run(Some(&checkpoint), 6, &Hold::default());
+        assert_eq!(resumed.arrays(), whole.arrays());
+
+        let other = Checkpoint::beside(&folder.path().join("model"), serde_json::json!({"run": 2}));
+        let message = other.load().err().unwrap().to_string();
+        assert!(message.ends_with("model.progress: belongs to a run with other settings, expected those of this one"));
+        checkpoint.remove().unwrap();
+        assert!(checkpoint.load().unwrap().is_none());
+    }
+}

@@ -57,7 +57,8 @@ impl Args {
 
         let encrypted = self.passphrase || self.passphrase_file.is_some();
         let what = private.display().to_string();
-        let passphrase = encrypted.then(|| Passphrases::Key.new(&what, self.passphrase_file.as_deref())).transpose()?;
+        let passphrase =
+            encrypted.then(|| Passphrases::Key.fresh(&what, self.passphrase_file.as_deref())).transpose()?;
         let key = OwnerKey::generate();
         let mut files = Together::new(overwrite);
         files.stage_bytes(&private, Secrecy::Secret, key.to_pem(passphrase.as_ref()).as_bytes())?;

@@ -120,7 +120,7 @@ impl ProtectionArgs {
             return Ok(Protection::Recipients(recipients.collect::<Result<_, _>>().map_err(Error::Recipient)?));
         }
         let what = counterfoil.display().to_string();
-        Ok(Protection::Passphrase(Passphrases::Counterfoil.new(&what, self.passphrase_file.as_deref())?))
+        Ok(Protection::Passphrase(Passphrases::Counterfoil.fresh(&what, self.passphrase_file.as_deref())?))
     }
 }
 

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Turns the JSON lines of the example `strength` into the tables of docs/results.md. Standard library only.
+
+    cargo run --release -p counterfoil-attack --example strength -- --data digits --seeds 0,1,2 \\
+        --keyed 3e-3 --reinforce 0,3e-3 -o docs/results/strength-digits.jsonl
+    python3 docs/results/table.py docs/results/strength-digits.jsonl
+
+Strong: one row for each subject and attack, over the seeds: test accuracy (mean ± standard deviation of the sample),
+turnover (mean share of the kept positions that the attack moved elsewhere), and log2 p of mask and triggers, public and
+sealed, before charges: always the *worst* of the seeds. Harmless: accuracy of each subject, before any attack, less
+that of `unmarked` with the same seed, in points.
+
+A line that repeats seed, subject and attack of an earlier one is an error: which of them counts would be a choice.
+"""
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+UNMARKED = "unmarked"
+
+
+def read(path):
+    """(subject, attack) -> seed -> line, in the file's order."""
+    rows = defaultdict(dict)
+    for number, text in enumerate(Path(path).read_text().splitlines(), 1):
+        line = json.loads(text)
+        seeds = rows[line["subject"], line["attack"]]
+        if line["seed"] in seeds:
+            raise SystemExit(f"{path}:{number}: seed {line['seed']} of '{line['subject']}', '{line['attack']}' repeated")
+        seeds[line["seed"]] = line
+    return rows
+
+
+def points(line):
+    """Accuracy in per cent."""
+    return 100 * line["correct"] / line["of"]
+
+
+def mean_and_spread(values, digits):
+    """`mean ± standard deviation`; the mean alone for a single value."""
+    mean = f"{statistics.mean(values):.{digits}f}".replace("-", "−")
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def bits(value):
+    return f"{value:.1f}".replace("-", "−")
+
+
+def worst(lines, kind, level):
+    """log2 p that every seed reaches."""
+    if not all(kind in line for line in lines):
+        return "–"
+    return bits(max(line[kind][level]["log2_p"] for line in lines))
+
+
+def print_table(head, rows):
+    print(f"| {' | '.join(head)} |")
+    print(f"| {' | '.join('---' for _ in head)} |")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
+    print()
+
+
+def strong(rows):
+    for (subject, attack), seeds in rows.items():
+        lines = list(seeds.values())
+        yield [
+            subject,
+            attack,
+            str(len(lines)),
+            mean_and_spread([points(line) for line in lines], 1),
+            f"{100 * statistics.mean(line['turnover'] for line in lines):.0f} %",
+            worst(lines, "mask", "public"),
+            worst(lines, "mask", "sealed"),
+            worst(lines, "triggers", "public"),
+            worst(lines, "triggers", "sealed"),
+        ]
+
+
+def harmless(rows):
+    plain = rows.get((UNMARKED, "none"), {})
+    for (subject, attack), seeds in rows.items():
+        paired = sorted(set(seeds) & set(plain))
+        if subject == UNMARKED or attack != "none" or not paired:
+            continue
+        differences = [points(seeds[seed]) - points(plain[seed]) for seed in paired]
+        yield [
+            subject,
+            f"{100 * statistics.mean(seeds[seed]['moved'] for seed in paired):.1f} %",
+            ", ".join(f"{seed}: {d:+.2f}".replace("-", "−") for seed, d in zip(paired, differences)),
+            mean_and_spread(differences, 2),
+        ]
+
+
+def print_file(path):
+    rows = read(path)
+    lines = [line for seeds in rows.values() for line in seeds.values()]
+    first = lines[0]
+    seeds = sorted({line["seed"] for line in lines})
+    print(f"### {first['data']}: {first['images']} training images of {first['side']}×{first['side']}, ", end="")
+    print(f"{first['of']} test images, seeds {', '.join(map(str, seeds))}\n")
+    accuracy, worst_of = "accuracy, %", "log2 p, worst seed: "
+    head = ["subject", "attack", "seeds", accuracy, "turnover", f"{worst_of}mask public"]
+    print_table([*head, "mask sealed", "triggers public", "triggers sealed"], strong(rows))
+    print_table(["subject", "moved", f"accuracy − {UNMARKED}, points, by seed", "mean ± sd"], harmless(rows))
+
+
+def main():
+    paths = sys.argv[1:] or sorted(map(str, Path(__file__).parent.glob("strength-*.jsonl")))
+    if not paths:
+        raise SystemExit("no strength-*.jsonl beside this file, and none named")
+    for path in paths:
+        print_file(path)
+
+
+if __name__ == "__main__":
+    main()
