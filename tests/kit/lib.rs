@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
 mod report;
+mod safetensors_bytes;
 mod statistics;
 
 use std::fs;
@@ -14,6 +15,7 @@ use counterfoil_ticket::{Model, ModelFile, Overwrite};
 use tempfile::TempDir;
 
 pub use report::{Carrier, Needed, Overlap, Report, Skipped, Test};
+pub use safetensors_bytes::{safetensors, safetensors_of};
 pub use statistics::assert_calibrated;
 
 /// The root of the repository.
@@ -130,7 +132,8 @@ impl Folder {
     #[track_caller]
     pub fn verify(&self, arguments: &str) -> (i32, Report) {
         let (code, stdout, stderr) = self.run(&format!("verify {arguments} --json"));
-        let report = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{arguments}: {error}\n{stdout}{stderr}"));
+        let report =
+            serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{arguments}: {error}\n{stdout}{stderr}"));
         (code, report)
     }
 

@@ -18,13 +18,15 @@ pub fn assert_calibrated(what: &str, tallies: &[Tally], chance: Chance) {
     for alpha in LEVELS {
         let target = Log2P::new(alpha.log2()).expect("a level is at most 1");
         let count = tallies.iter().filter(|&&tally| log2_upper_tail(tally, chance) <= target).count();
-        let distribution = tallies.iter().fold(vec![1.0], |counts, tally| add_coin(counts, level(tally.n(), chance, target)));
+        let distribution =
+            tallies.iter().fold(vec![1.0], |counts, tally| add_coin(counts, level(tally.n(), chance, target)));
         let at_most: f64 = distribution[..=count].iter().sum();
         let at_least: f64 = distribution[count..].iter().sum();
         let mean: f64 = distribution.iter().enumerate().map(|(i, p)| i as f64 * p).sum();
         assert!(
             at_most > 0.0005 && at_least > 0.0005,
-            "{what}: {count} of {} have p at most {alpha}, {mean:.1} expected", tallies.len()
+            "{what}: {count} of {} have p at most {alpha}, {mean:.1} expected",
+            tallies.len()
         );
     }
 }

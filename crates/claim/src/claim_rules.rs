@@ -26,8 +26,8 @@ pub const MAX_TRIGGERS: u32 = 1 << 16;
 /// Most classes.
 pub const MAX_CLASSES: u32 = 1 << 24;
 
-/// Most pixel bytes of one panel's trigger images: 2 GiB.
-pub const MAX_TRIGGER_BYTES: u64 = 1 << 31;
+/// Most pixel bytes of one panel's trigger images: 1 GiB, as many as are ever derived.
+pub const MAX_TRIGGER_BYTES: u64 = 1 << 30;
 
 /// A field that says something impossible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

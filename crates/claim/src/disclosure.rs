@@ -82,6 +82,7 @@ struct DisclosureJson {
 /// A sealed panel whose seed the claim had committed to.
 #[derive(Clone)]
 pub struct OpenedPanel {
+    claim: [u8; 32],
     panel: PanelId,
     seed: Seed,
 }
@@ -110,7 +111,12 @@ impl OpenedPanel {
         if !is_under_root(&claim.body().merkle_root, sealed, panel, &seed, &path) {
             return Err(DisclosureError::NotUnderRoot { panel: json.panel });
         }
-        Ok(Self { panel, seed })
+        Ok(Self { claim: *claim.digest(), panel, seed })
+    }
+
+    /// Digest of the claim that committed to it.
+    pub fn claim_digest(&self) -> &[u8; 32] {
+        &self.claim
     }
 
     /// Which panel.

@@ -36,6 +36,12 @@ fn remarks(report: &Report) -> String {
         let more = percent(tolerance);
         text += &format!("The mark would survive another {more} of the kept positions being moved at random.\n");
     }
+    if let Some(overlap) = &report.reference {
+        let [kept, expected] = [overlap.overlap, overlap.expected.round() as u64].map(count);
+        text += &format!(
+            "Of the reference mask's positions it keeps {kept}, where chance would give {expected}: corroboration only.\n"
+        );
+    }
     text += &damage(report);
     for skipped in &report.skipped {
         let level = skipped.level.map_or(String::new(), |level| format!("{} ", level_name(level)));

@@ -35,14 +35,6 @@ pub enum VerifyError {
         /// The panel.
         panel: u8,
     },
-    /// The claim has no such panel, so the disclosure is another claim's.
-    #[error("disclosure: opens panel {found}, expected one of the claim's sealed panels 1 to {sealed}")]
-    DisclosureOutOfRange {
-        /// The panel.
-        found: u8,
-        /// Number of sealed panels.
-        sealed: u8,
-    },
     /// Counted twice, a panel would look stronger than it is.
     #[error("disclosure: panel {panel} is disclosed {times} times, expected once")]
     RepeatedDisclosure {
@@ -50,6 +42,12 @@ pub enum VerifyError {
         panel: u8,
         /// How often.
         times: usize,
+    },
+    /// A panel that another claim had committed to says nothing under this one.
+    #[error("disclosure: panel {panel} belongs to another claim, expected this one's")]
+    OtherClaim {
+        /// The panel.
+        panel: u8,
     },
     /// A reference mask that is none of the carrier it is given for.
     #[error("reference mask: {found} positions for '{carrier}', expected {expected}")]

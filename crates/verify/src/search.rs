@@ -47,12 +47,11 @@ impl<'a> Search<'a> {
         let mut seeds = vec![(PanelId::PUBLIC, key.public_seed())];
         for opened in evidence.disclosures {
             let panel = opened.panel();
-            let Some(claim) = claim else {
+            let Some(claim) = evidence.claim else {
                 return Err(VerifyError::DisclosureWithoutClaim { panel: panel.get() });
             };
-            if !claim.sealed_panels.contains(panel) {
-                let sealed = claim.sealed_panels.get();
-                return Err(VerifyError::DisclosureOutOfRange { found: panel.get(), sealed });
+            if opened.claim_digest() != claim.digest() {
+                return Err(VerifyError::OtherClaim { panel: panel.get() });
             }
             let times = evidence.disclosures.iter().filter(|other| other.panel() == panel).count();
             if times > 1 {

@@ -1,14 +1,15 @@
 //! `verify`: whose mark a suspect carries.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use counterfoil_claim::{OpenedPanel, PublicKey, VerifiedClaim};
+use counterfoil_claim::{Counterfoil, OpenedPanel, PublicKey, VerifiedClaim};
 use counterfoil_mark::Log2P;
 use counterfoil_ticket::{ModelFile, Normalisation};
 use counterfoil_verify::{BlackBox, Evidence, Options, Report, TestKind, Tests, Verdict, verify};
 
 use crate::burn_model::{BurnModel, normalisation_of, plain_normalisation};
 use crate::network_kind::{KnownInput, architecture_of};
+use crate::open::UnlockArgs;
 use crate::output::{print, print_json};
 use crate::verdict_text::in_words;
 use crate::{Error, Exit, open, value};
@@ -37,6 +38,11 @@ pub(crate) struct Args {
     /// A sealed panel, opened by the owner; may be repeated
     #[arg(long, value_name = "FILE")]
     disclosure: Vec<PathBuf>,
+    /// The owner's counterfoil, to show the overlap with the reference mask too: corroboration, never part of the verdict
+    #[arg(long, value_name = "FILE", requires = "claim")]
+    counterfoil: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: UnlockArgs,
     /// What log2 p has to reach, in bits, after paying for every way of looking
     #[arg(long, value_name = "BITS", default_value = "-64", value_parser = value::bits, allow_negative_numbers = true)]
     threshold: Log2P,
@@ -91,8 +97,15 @@ impl Args {
         }
 
         let black_box = asked.as_mut().ok().map(|asked| &mut asked.model as &mut dyn BlackBox);
+        let counterfoil = match (&self.counterfoil, &claim) {
+            (Some(path), Some(claim)) => Some(self.reference(path, claim)?),
+            _ => None,
+        };
         let evidence = match &claim {
-            Some(claim) => Evidence::claimed(claim, &disclosures),
+            Some(claim) => {
+                let reference = counterfoil.as_ref().map(Counterfoil::reference);
+                Evidence { reference, ..Evidence::claimed(claim, &disclosures) }
+            }
             None => Evidence::key_alone(&key),
         };
         let mut report = verify(Some(&suspect), black_box, &evidence, &Options { threshold: self.threshold, tests })?;
@@ -110,6 +123,13 @@ impl Args {
             None => None,
         };
         print(&in_words(&self.model, report, claim.as_ref()))
+    }
+
+    /// The counterfoil, whose reference mask is the one that the claim commits to.
+    fn reference(&self, path: &Path, claim: &VerifiedClaim) -> Result<Counterfoil, Error> {
+        let counterfoil = open::counterfoil(path, &self.unlock)?;
+        counterfoil.check(claim).map_err(|source| Error::Counterfoil { file: path.to_owned(), source })?;
+        Ok(counterfoil)
     }
 
     /// The claim and the panels opened under it.

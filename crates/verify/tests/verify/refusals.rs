@@ -37,7 +37,7 @@ fn disclosures_need_their_claim_and_count_once() {
     let single = Owner { sealed: PanelCount::new(1).unwrap(), ..Owner::new(63) };
     let small = single.claim(&single.stamp(&NETWORK, 0.1, 0.3));
     let error = refusal(&Evidence::claimed(&small, &twice[1..2]));
-    assert!(matches!(error, VerifyError::DisclosureOutOfRange { found: 2, sealed: 1 }));
+    assert!(matches!(error, VerifyError::OtherClaim { panel: 2 }));
 }
 
 #[test]
