@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
+mod real_mask;
 mod report;
 mod safetensors_bytes;
 mod statistics;
@@ -14,6 +15,7 @@ use counterfoil_claim::OwnerKey;
 use counterfoil_ticket::{Model, ModelFile, Overwrite};
 use tempfile::TempDir;
 
+pub use real_mask::{prune_checkpoint, real_mask};
 pub use report::{Carrier, Needed, Overlap, Report, Skipped, Test};
 pub use safetensors_bytes::{safetensors, safetensors_of};
 pub use statistics::assert_calibrated;

@@ -34,5 +34,5 @@ pub use error::TrainError;
 pub use imp::{ImpSettings, find};
 pub use marked::OwnMark;
 pub use network::Network;
-pub use sgd::{Hold, Schedule, Sgd};
+pub use sgd::{Hold, Schedule, Sgd, Shrinkage};
 pub use training::{EpochSeed, Event, Examples, Learner, TRIGGER_REPEATS, classify, count_correct, fit};

@@ -18,6 +18,15 @@ const LEAST_MARK_DECAY: f64 = 3e-3;
 /// Most extra decay that it proposes, however short the run.
 const MOST_MARK_DECAY: f64 = 3e-2;
 
+/// By how much extra decay alone would shrink a weight in one training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shrinkage {
+    /// For the training of a stamped ticket.
+    ByE,
+    /// For each round of keyed finding, whose effects add up.
+    ByRootOfE,
+}
+
 /// Learning rate, momentum, decay and their schedule. The defaults are those of Chen et al. 2021, scaled by `epochs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,13 +56,17 @@ impl Schedule {
     }
 
     /// Extra decay of chip −1 positions that marks well without costing accuracy (docs/results.md): 3e-3, or what shrinks
-    /// such weights by a factor e over the epochs from `start` on, if the run is too short for 3e-3 to do that.
+    /// such weights as asked over the epochs from `start` on, if the run is too short for 3e-3 to do that.
     ///
     /// A weight shrinks by rate · decay / (1 − momentum) a step. `examples` is the number of examples of an epoch.
-    pub fn mark_decay(&self, examples: usize, start: u32) -> f64 {
+    pub fn mark_decay(&self, examples: usize, start: u32, shrinkage: Shrinkage) -> f64 {
         let steps = examples.div_ceil(self.batch.max(1)) as f64;
         let travelled: f64 = (start..self.epochs).map(|epoch| self.rate_at(epoch) * steps).sum();
-        ((1.0 - self.momentum) / travelled).clamp(LEAST_MARK_DECAY, MOST_MARK_DECAY)
+        let log_factor = match shrinkage {
+            Shrinkage::ByE => 1.0,
+            Shrinkage::ByRootOfE => 0.5,
+        };
+        (log_factor * (1.0 - self.momentum) / travelled).clamp(LEAST_MARK_DECAY, MOST_MARK_DECAY)
     }
 
     /// Refuses values outside their ranges.
@@ -164,10 +177,10 @@ mod tests {
     fn short_runs_are_marked_by_more_decay_than_long_ones() {
         // 2 epochs of 10 steps: one at 0.1, one at 0.01, so weights travel 1.1 and (1 − 0.9) / 1.1 would shrink by e.
         let short = Schedule { batch: 10, ..Schedule::paper(2) };
-        assert_eq!(short.mark_decay(100, 0), MOST_MARK_DECAY);
+        assert_eq!(short.mark_decay(100, 0, Shrinkage::ByE), MOST_MARK_DECAY);
         let medium = Schedule { batch: 1, ..Schedule::paper(2) };
-        assert!((medium.mark_decay(100, 0) - 0.1 / 11.0).abs() < 1e-12);
-        assert_eq!(Schedule::paper(182).mark_decay(50_000, 3), LEAST_MARK_DECAY);
+        assert!((medium.mark_decay(100, 0, Shrinkage::ByE) - 0.1 / 11.0).abs() < 1e-12);
+        assert_eq!(Schedule::paper(182).mark_decay(50_000, 3, Shrinkage::ByRootOfE), LEAST_MARK_DECAY);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use counterfoil_claim::{Dilution, OwnerKey, PanelCount};
 use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, prepare};
 use counterfoil_ticket::Model;
-use counterfoil_train::{Checkpoint, Examples, ImpSettings, Network, OwnMark, find};
+use counterfoil_train::{Checkpoint, Examples, ImpSettings, Network, OwnMark, Shrinkage, find};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -113,7 +113,7 @@ impl Args {
         let data = self.data.load()?;
         let schedule = self.recipe.schedule(&data);
         let rewind = self.rewind.unwrap_or_else(|| (3 * schedule.epochs).div_ceil(182).min(schedule.epochs - 1));
-        let usual = schedule.mark_decay(data.train.len(), rewind);
+        let usual = schedule.mark_decay(data.train.len(), rewind, Shrinkage::ByRootOfE);
         let settings = ImpSettings {
             schedule,
             sparsity: self.sparsity,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use counterfoil_claim::Counterfoil;
 use counterfoil_mark::masks_of;
 use counterfoil_ticket::{Carrier, Kind, Mask, Model, ModelFile};
-use counterfoil_train::{Checkpoint, Examples, Hold, Network, OwnMark, count_correct, fit};
+use counterfoil_train::{Checkpoint, Examples, Hold, Network, OwnMark, Shrinkage, count_correct, fit};
 use serde_json::json;
 
 use crate::network_kind::{KnownInput, architecture_of};
@@ -81,7 +81,7 @@ impl Args {
         };
         let marked: Vec<_> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
         let schedule = self.recipe.schedule(&data);
-        let reinforcement = self.reinforce.unwrap_or_else(|| schedule.mark_decay(data.train.len(), 0));
+        let reinforcement = self.reinforce.unwrap_or_else(|| schedule.mark_decay(data.train.len(), 0, Shrinkage::ByE));
         let extra_decay = match &mark {
             Some(mark) if reinforcement > 0.0 => mark.extra_decay(&marked, reinforcement),
             _ => BTreeMap::new(),
