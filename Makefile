@@ -7,9 +7,8 @@ demo:
 	cargo build --release --locked -p counterfoil-cli
 	target/release/counterfoil demo
 
-# All tests. The acceptance tests run the binary, so it is built first.
+# All tests. The acceptance tests run the binary, which building the workspace's tests builds too.
 test:
-	cargo build --locked -p counterfoil-cli
 	cargo test --locked --workspace
 
 # Files and signatures checked by other people's tools: safetensors, torch, openssl.

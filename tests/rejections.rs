@@ -200,7 +200,7 @@ fn models() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "description_twice",
             described(r#"{"version":1,"version":1,"kind":"model","provenance":"random","history":[]}"#),
-            "duplicate field",
+            "the key 'version' is repeated",
         ),
         ("description_missing", described(r#"{"version":1,"kind":"model"}"#), "missing field"),
         ("other_container", b"GGUF\x03\0\0\0".to_vec(), "starts with the bytes"),

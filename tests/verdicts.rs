@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::OnceLock;
 
-use counterfoil_acceptance::{Folder, Random, Report, safetensors_of};
+use counterfoil_acceptance::{Folder, Random, Report, repository, safetensors_of};
 use counterfoil_ticket::{Array, Mask, Model};
 
 /// What an owner does, once: finds a ticket, stamps it, trains it with its triggers, discloses the sealed panels.
@@ -151,6 +152,26 @@ fn a_prefix_does_not_hurt() {
     assert_eq!(report.best().reading.as_deref(), Some("zeros"));
     assert!(report.carriers.iter().all(|carrier| carrier.tensor.as_ref() == Some(&carrier.carrier)));
     expect(&format!("prefixed.bin {KEY} --tests mask"), "marked");
+}
+
+/// Where torch is at hand, in the environment that `make interop` makes; tests/interop has more of this.
+#[test]
+fn files_of_torch_do_as_well() {
+    const SAVE: &str = "import sys, torch, safetensors.numpy as s\n\
+                        t = {n: torch.from_numpy(a) for n, a in s.load_file('model.bin').items()}\n\
+                        torch.save(t, 'model.pt')\n\
+                        torch.save({'state_dict': t}, 'model.th', _use_new_zipfile_serialization=False)";
+    let python = repository().join("target/interop-venv/bin/python");
+    if !python.exists() {
+        eprintln!("skipped: torch is not installed in target/interop-venv");
+        return;
+    }
+    let saved = Command::new(python).args(["-c", SAVE]).current_dir(owner().path("")).output().unwrap();
+    assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+    for file in ["model.pt", "model.th"] {
+        expect(&format!("{file} {PROOF} --tests mask"), "proven");
+        expect(&format!("{file} {KEY} --tests mask"), "marked");
+    }
 }
 
 #[test]

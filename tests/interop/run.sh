@@ -2,11 +2,11 @@
 # Models, keys and claims as other tools see them: safetensors and torch (Python), openssl. Makes its own virtual
 # environment in target/interop-venv, which takes 2 to 3 minutes and up to 6 GB the first time (torch brings its CUDA
 # libraries along where PyTorch's own index of CPU builds cannot be reached).
-# Usage: tests/interop/run.sh [BINARY], by default target/release/counterfoil
+# Usage: tests/interop/run.sh [BINARY], by default target/debug/counterfoil
 set -eu
 
 cd "$(dirname "$0")/../.."
-binary=$(realpath "${1:-target/release/counterfoil}")
+binary=$(realpath "${1:-target/debug/counterfoil}")
 venv=target/interop-venv
 
 if ! "$venv/bin/python" -c 'import numpy, safetensors, torch' 2>/dev/null; then

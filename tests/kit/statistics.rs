@@ -11,8 +11,7 @@ const LEVELS: [f64; 4] = [0.5, 0.1, 0.01, 0.001];
 /// at most α. n is fixed by the suspect and the public split alone; given it, the hits are Bin(n, q), independently from
 /// key to key. The count over the keys is then a sum of independent coins with the chances a(n), which is a binomial
 /// if all n are equal. Its distribution is computed exactly, coin by coin, and the count must leave more than 0.0005
-/// on both sides of it (the count itself included). Keys are fixed, so the outcome is too; it is 16 or so looks at
-/// 1 in 1,000 each for one suspect, and nothing was chosen by them.
+/// on both sides of it (the count itself included). Keys are fixed, so the outcome is too.
 #[track_caller]
 pub fn assert_calibrated(what: &str, tallies: &[Tally], chance: Chance) {
     for alpha in LEVELS {

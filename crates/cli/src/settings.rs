@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use counterfoil_ticket::Architecture;
-use counterfoil_train::data::{Augmentation, DataSource, Dataset, LoadOptions, load};
+use counterfoil_train::data::{Augmentation, DataSource, Dataset, LoadOptions, Split, load};
 use counterfoil_train::{DeviceChoice, Schedule};
+use sha2::{Digest, Sha256};
 
 use crate::Error;
 
@@ -44,6 +45,14 @@ impl DataArgs {
         let options = LoadOptions { limit: self.limit, limit_test: self.limit_test, seed: self.data_seed, resize };
         Ok(load(&self.data, &options)?)
     }
+}
+
+/// What tells a training set from others of the same name and size: SHA-256 of its labels and images.
+pub(crate) fn digest_of(split: &Split) -> String {
+    let mut hash = Sha256::new();
+    split.labels().iter().for_each(|label| hash.update(label.to_be_bytes()));
+    hash.update(split.images());
+    counterfoil_ticket::Digest::from(<[u8; 32]>::from(hash.finalize())).to_string()
 }
 
 /// How to train. Defaults are the paper's, scaled to the data.

@@ -43,7 +43,7 @@ pub(crate) fn stronger(search: &Search, available: Available, needed: &[Needed])
             let sealed: Vec<String> =
                 claim.sealed_panels.sealed().filter(|p| !disclosed.contains(p)).map(|p| p.to_string()).collect();
             if !sealed.is_empty() {
-                stronger.push(format!("disclosures of the sealed panels {}", sealed.join(", ")));
+                stronger.push(format!("a disclosure of each of these sealed panels: {}", sealed.join(", ")));
             }
         }
     }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::commands::stamp::{Places, ProtectionArgs, created};
 use crate::output::print;
 use crate::progress::{Progress, Rounds};
-use crate::settings::{ArchArgs, DataArgs, RecipeArgs};
+use crate::settings::{ArchArgs, DataArgs, RecipeArgs, digest_of};
 use crate::stamp_table::{StampSummary, Written};
 use crate::writing::{Force, Named, check};
 use crate::{Error, Exit, open, value};
@@ -138,7 +138,10 @@ impl Args {
         let device = self.recipe.device.open()?;
         let network = Network::initialise(architecture, data.normalisation.clone(), settings.seed, &device);
         let owner = key.as_ref().map(|(key, ..)| key.public().key_id());
-        let checkpoint = Checkpoint::beside(&self.output, json!({ "run": record, "owner": owner }));
+        let checkpoint = Checkpoint::beside(
+            &self.output,
+            json!({ "run": record, "owner": owner, "images": digest_of(&data.train) }),
+        );
         let rounds = Rounds { count: settings.rounds(), first: settings.schedule.epochs, rewind };
         let mut progress = Progress::new("find", rounds, self.recipe.log.as_deref())?;
         let mut logged = Ok(());

@@ -13,7 +13,7 @@ use crate::network_kind::{KnownInput, architecture_of};
 use crate::open::UnlockArgs;
 use crate::output::print;
 use crate::progress::{Progress, Rounds};
-use crate::settings::{DataArgs, RecipeArgs};
+use crate::settings::{DataArgs, RecipeArgs, digest_of};
 use crate::writing::{Force, Named, check};
 use crate::{Error, Exit, open, value};
 
@@ -101,7 +101,8 @@ impl Args {
             "reinforced": mark.as_ref().map(|_| reinforcement), "triggers": learned,
         });
         let from = ticket.digest().map_err(|source| Error::Model { model: self.ticket.clone(), source })?.to_string();
-        let checkpoint = Checkpoint::beside(&self.output, json!({ "run": record, "from": from }));
+        let checkpoint =
+            Checkpoint::beside(&self.output, json!({ "run": record, "from": from, "images": digest_of(&data.train) }));
         let rounds = Rounds { count: 1, first: schedule.epochs, rewind: 0 };
         let mut progress = Progress::new("train", rounds, self.recipe.log.as_deref())?;
         let mut logged = Ok(());

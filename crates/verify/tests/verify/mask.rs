@@ -40,7 +40,7 @@ fn one_disclosed_panel_proves_alone() {
     let claim = owner.claim(&ticket);
     let report = look(&ticket.model(), &Evidence::claimed(&claim, &owner.disclose(&ticket, &claim, &[2])));
     assert_eq!((report.verdict, decided(&report).panel.as_str()), (Verdict::Proven, "2"));
-    assert_eq!(report.stronger, ["disclosures of the sealed panels 1"]);
+    assert_eq!(report.stronger, ["a disclosure of each of these sealed panels: 1"]);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_claim_without_disclosures_marks() {
     let claim = owner.claim(&ticket);
     let report = look(&ticket.model(), &Evidence::claimed(&claim, &[]));
     assert_eq!((report.verdict, decided(&report).charge), (Verdict::Marked, 1));
-    assert_eq!(report.stronger, ["disclosures of the sealed panels 1, 2"]);
+    assert_eq!(report.stronger, ["a disclosure of each of these sealed panels: 1, 2"]);
 }
 
 #[test]
