@@ -36,15 +36,20 @@ pub fn rewire(
 ) -> Result<Sparse, TrainError> {
     let FineTuning { epochs, seed, .. } = settings.training;
     let schedule = settings.training.schedule();
+    schedule.check()?;
+    if !(0.0..=1.0).contains(&settings.share) {
+        return Err(TrainError::Setting { name: "share", found: settings.share, expected: "a share from 0 to 1" });
+    }
     let mut learner = Learner::new(victim.network);
     for epoch in 0..epochs {
         let hold = Hold::new(&learner.network, &victim.masks, BTreeMap::new());
         hold.apply(&mut learner.network);
         learner.train_epoch(examples, &schedule, &hold, EpochSeed { seed, round: 0 }, on_event)?;
         if epoch + 1 < epochs {
-            let progress = f64::from(epoch) / f64::from(epochs - 1);
+            let progress = f64::from(epoch) / f64::from(epochs);
             let share = settings.share / 2.0 * (1.0 + (std::f64::consts::PI * progress).cos());
-            let gradients = learner.gradients(examples, GRADIENT_EXAMPLES.min(examples.len()), epoch);
+            let gradients =
+                learner.gradients(examples, GRADIENT_EXAMPLES.min(examples.len()), EpochSeed { seed, round: 1 });
             for (name, mask) in &mut victim.masks {
                 let weights = learner.network.parameter(name).expect("masks are those of the network's parameters");
                 move_positions(mask, &weights, &gradients[name], share);

@@ -35,4 +35,4 @@ pub use imp::{ImpSettings, find};
 pub use marked::OwnMark;
 pub use network::Network;
 pub use sgd::{Hold, Schedule, Sgd, Shrinkage};
-pub use training::{EpochSeed, Event, Examples, Learner, TRIGGER_REPEATS, classify, count_correct, fit};
+pub use training::{EpochSeed, Event, Examples, Learner, classify, count_correct, fit};

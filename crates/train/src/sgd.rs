@@ -70,7 +70,7 @@ impl Schedule {
     }
 
     /// Refuses values outside their ranges.
-    pub(crate) fn check(&self) -> Result<(), TrainError> {
+    pub fn check(&self) -> Result<(), TrainError> {
         let settings = [
             ("epochs", f64::from(self.epochs), self.epochs > 0, "at least 1"),
             ("batch", self.batch as f64, self.batch > 1, "at least 2, for batch norms need a variance"),
@@ -147,16 +147,16 @@ impl Sgd {
             if let Some(extra) = hold.extra_decay.get(name) {
                 push = push + value.clone() * extra.clone();
             }
-            let velocity = match self.velocity.remove(name) {
+            let mut velocity = match self.velocity.remove(name) {
                 Some(velocity) => velocity.mul_scalar(schedule.momentum) + push,
                 None => push,
             };
-            let mut new = value.clone() - velocity.clone().mul_scalar(rate);
+            // A pruned position has no velocity either: should it be grown again, it starts from rest.
             if let Some(mask) = hold.masks.get(name) {
-                new = new * mask.clone();
+                velocity = velocity * mask.clone();
             }
+            *value = value.clone() - velocity.clone().mul_scalar(rate);
             self.velocity.insert(name.clone(), velocity);
-            *value = new;
         }
     }
 }

@@ -71,17 +71,14 @@ pub struct Examples<'a> {
     pub split: &'a Split,
     /// How its images are varied; triggers never are.
     pub augmentation: Augmentation,
-    /// Trigger sets, each image of which is seen `TRIGGER_REPEATS` times an epoch.
+    /// Trigger sets, each image of which is seen once an epoch.
     pub triggers: &'a [TriggerSet],
 }
-
-/// How often an epoch shows each trigger image.
-pub const TRIGGER_REPEATS: usize = 1;
 
 impl Examples<'_> {
     /// Number of examples of an epoch.
     pub fn len(&self) -> usize {
-        self.split.len() + TRIGGER_REPEATS * self.triggers.iter().map(TriggerSet::len).sum::<usize>()
+        self.split.len() + self.triggers.iter().map(TriggerSet::len).sum::<usize>()
     }
 
     /// Whether there is nothing to learn from.
@@ -98,7 +95,7 @@ impl Examples<'_> {
             labels.push(self.split.labels()[index]);
             return;
         }
-        let mut index = (index - self.split.len()) / TRIGGER_REPEATS;
+        let mut index = index - self.split.len();
         for set in self.triggers {
             if index < set.len() {
                 images.extend_from_slice(set.image(index));
@@ -107,6 +104,7 @@ impl Examples<'_> {
             }
             index -= set.len();
         }
+        unreachable!("an example is below `len`");
     }
 }
 
@@ -166,10 +164,10 @@ impl Learner {
 }
 
 impl Learner {
-    /// Gradients of the loss by parameter, also at pruned positions, over `count` examples drawn by `draw`. Running
+    /// Gradients of the loss by parameter, also at pruned positions, over `count` examples drawn by `seed`. Running
     /// statistics stay as they are.
-    pub fn gradients(&self, examples: Examples, count: usize, draw: u32) -> BTreeMap<String, Vec<f32>> {
-        let mut rng = EpochSeed { seed: u64::from(draw), round: 0 }.rng(draw);
+    pub fn gradients(&self, examples: Examples, count: usize, seed: EpochSeed) -> BTreeMap<String, Vec<f32>> {
+        let mut rng = seed.rng(self.epoch);
         let mut order: Vec<usize> = (0..examples.len()).collect();
         shuffle(&mut order, &mut rng);
         let (mut images, mut labels) = (Vec::new(), Vec::new());
