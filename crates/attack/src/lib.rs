@@ -10,11 +10,11 @@ mod rewire;
 
 use std::collections::BTreeMap;
 
-use counterfoil_ticket::{Description, Kind, Mask, Model};
+use counterfoil_ticket::Mask;
 use counterfoil_train::Network;
 
 pub use fine_tune::{FineTuning, fine_tune};
-pub use prune::{Victims, prune};
+pub use prune::{Victims, prune, prune_masks};
 pub use rewire::{Rewiring, rewire};
 
 /// A network and the masks of its carriers.
@@ -36,16 +36,5 @@ impl Sparse {
     pub fn turnover(&self, before: &Self) -> f64 {
         let stayed: usize = self.masks.iter().map(|(name, mask)| mask.overlap(&before.masks[name])).sum();
         1.0 - stayed as f64 / self.kept().max(1) as f64
-    }
-
-    /// As a thief would hand it on: plain weights with zeros, no masks, no history.
-    pub fn model(&self) -> Model {
-        let description = Description {
-            kind: Kind::Model,
-            architecture: Some(self.network.architecture().clone()),
-            normalisation: Some(self.network.normalisation().clone()),
-            ..Description::default()
-        };
-        Model { description, arrays: self.network.arrays(), ..Model::default() }
     }
 }

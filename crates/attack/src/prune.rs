@@ -2,6 +2,8 @@
 //!
 //! "prune-mag" and "prune-rand" of Chen et al. 2021 (arXiv 2111.00162, section 4.3, table 6), who do not train afterwards.
 
+use std::collections::BTreeMap;
+
 use counterfoil_ticket::Mask;
 use counterfoil_train::data::shuffle;
 use rand_chacha::ChaCha8Rng;
@@ -18,11 +20,26 @@ pub enum Victims {
     Random(u64),
 }
 
-/// Prunes `share` (0 to 1) of the kept positions; ties and order are by carrier name, then position.
+/// Prunes `share` (0 to 1) of the kept positions of a network.
 pub fn prune(mut victim: Sparse, share: f64, victims: Victims) -> Sparse {
-    let mut kept: Vec<(u32, usize, usize)> = Vec::with_capacity(victim.kept());
-    for (carrier, (name, mask)) in victim.masks.iter().enumerate() {
-        let weights = victim.network.parameter(name).expect("masks are those of the network's parameters");
+    let network = &victim.network;
+    let weights = |name: &str| network.parameter(name).expect("masks are those of the network's parameters");
+    prune_masks(&mut victim.masks, weights, share, victims);
+    victim.hold();
+    victim
+}
+
+/// Prunes `share` (0 to 1) of the positions that the masks keep; `weights` gives a carrier's values by name. Ties and order
+/// are by carrier name, then position.
+pub fn prune_masks(
+    masks: &mut BTreeMap<String, Mask>,
+    weights: impl Fn(&str) -> Vec<f32>,
+    share: f64,
+    victims: Victims,
+) {
+    let mut kept: Vec<(u32, usize, usize)> = Vec::new();
+    for (carrier, (name, mask)) in masks.iter().enumerate() {
+        let weights = weights(name);
         // The bits of non-negative floats sort as the floats do.
         kept.extend(mask.positions().map(|position| (weights[position].abs().to_bits(), carrier, position)));
     }
@@ -31,12 +48,10 @@ pub fn prune(mut victim: Sparse, share: f64, victims: Victims) -> Sparse {
         Victims::Smallest => kept.sort_unstable(),
         Victims::Random(seed) => shuffle(&mut kept, &mut ChaCha8Rng::seed_from_u64(seed)),
     }
-    let mut masks: Vec<&mut Mask> = victim.masks.values_mut().collect();
+    let mut masks: Vec<&mut Mask> = masks.values_mut().collect();
     for &(_, carrier, position) in &kept[..drop] {
         masks[carrier].set(position, false);
     }
-    victim.hold();
-    victim
 }
 
 impl Sparse {
@@ -48,8 +63,6 @@ impl Sparse {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use counterfoil_ticket::{Architecture, ImageShape, Normalisation};
     use counterfoil_train::{DeviceChoice, Network};
 

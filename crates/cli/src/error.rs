@@ -69,6 +69,15 @@ pub(crate) enum Error {
     /// A counterfoil that belongs to another ticket.
     #[error("{}: its masks are not those of {}", ticket.display(), counterfoil.display())]
     OtherCounterfoil { ticket: PathBuf, counterfoil: PathBuf },
+    /// Triggers that the network cannot be shown.
+    #[error(
+        "{}: its triggers are {} images of {} classes, but the ticket takes {} images of {}", counterfoil.display(),
+        shape(found.0), found.1, shape(expected.0), expected.1
+    )]
+    OtherTriggers { counterfoil: PathBuf, found: (ImageShape, u32), expected: (ImageShape, u32) },
+    /// Protection was asked for where no counterfoil is made.
+    #[error("without --key no counterfoil is made that could be protected")]
+    NothingToProtect,
     /// A model that contradicts itself.
     #[error("{}", model.display())]
     Model { model: PathBuf, source: ModelError },

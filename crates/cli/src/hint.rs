@@ -5,6 +5,7 @@ use std::path::Path;
 use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, Part, ProtectionError};
 use counterfoil_mark::{StampError, StampingError};
 use counterfoil_ticket::{ReadError, WriteError};
+use counterfoil_train::TrainError;
 use counterfoil_verify::VerifyError;
 
 use crate::Error;
@@ -50,6 +51,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             Some("give the claim that was made with the stamp too: --claim stamped.claim.json".to_owned())
         }
         Error::NoKey { .. } => Some("give the owner's public key: --key owner.pub".to_owned()),
+        Error::Train(TrainError::OtherCheckpoint { file } | TrainError::NotACheckpoint { file }) => {
+            Some(format!("to start anew instead, delete {}", file.display()))
+        }
         Error::NotAskable { .. } => Some("leave --tests out to test what can be tested".to_owned()),
         Error::Verify(VerifyError::Read(error)) => read(error),
         Error::Verify(VerifyError::RepeatedDisclosure { .. }) => Some("give each panel's disclosure once".to_owned()),

@@ -59,7 +59,7 @@ pub(crate) fn digest_of(split: &Split) -> String {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RecipeArgs {
     /// Passes over the data [default: 182 from 10,000 training images on, else 12]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) epochs: Option<u32>,
     /// Images a step [default: 128 from 10,000 training images on, else 64]
     #[arg(long, value_name = "N")]

@@ -51,6 +51,15 @@ pub(crate) fn check(outputs: &[Named], inputs: &[Named], overwrite: Overwrite) -
     Ok(())
 }
 
+/// Checks that a log, which is appended to, is none of these files.
+pub(crate) fn check_log(log: Option<&Path>, files: &[Named]) -> Result<(), Error> {
+    let Some(log) = log else { return Ok(()) };
+    match files.iter().find(|(_, path)| is_same_file(log, path)) {
+        Some(&(other, _)) => Err(Error::SameFile { file: log.to_owned(), one: other, other: "the log" }),
+        None => Ok(()),
+    }
+}
+
 /// Several files that are written together.
 pub(crate) struct Together {
     overwrite: Overwrite,

@@ -90,14 +90,17 @@ pub struct Stamped {
     pub counterfoil: Counterfoil,
 }
 
-/// Masks of a model that has none of its own: tensors that are a tenth zeros or more. `_mask` tensors win.
+/// Masks of a model: its `_mask` tensors or, without any, its zeros. In a file that does not describe itself only a tensor
+/// that is a tenth zeros or more is taken for pruned.
 pub fn masks_of(model: &Model) -> BTreeMap<String, Mask> {
     if !model.masks.is_empty() {
         return model.masks.clone();
     }
+    let described = model.description.architecture.is_some();
     let sparse = |carrier: Carrier| {
         let mask = Mask::of_nonzero(model.arrays.get(&carrier.name)?.values());
-        (mask.density() <= 0.9).then_some((carrier.name, mask))
+        let pruned = if described { mask.density() < 1.0 } else { mask.density() <= 0.9 };
+        pruned.then_some((carrier.name, mask))
     };
     model.carriers().into_iter().filter_map(sparse).collect()
 }

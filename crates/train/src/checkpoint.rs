@@ -43,6 +43,11 @@ impl Checkpoint {
         &self.path
     }
 
+    /// What is wrong if a snapshot does not fit the run.
+    pub(crate) fn damaged(&self) -> TrainError {
+        TrainError::NotACheckpoint { file: self.path.clone() }
+    }
+
     pub(crate) fn save(&self, snapshot: Snapshot) -> Result<(), TrainError> {
         let mut model = Model::default();
         let position = json!({ "round": snapshot.round, "epoch": snapshot.epoch, "settings": self.settings });
@@ -58,11 +63,12 @@ impl Checkpoint {
     ///
     /// The file is damaged, or belongs to a run with other settings.
     pub(crate) fn load(&self) -> Result<Option<Snapshot>, TrainError> {
-        if !self.path.exists() {
+        let unreadable = |source| TrainError::Io { file: self.path.clone(), what: "read", source };
+        if !self.path.try_exists().map_err(unreadable)? {
             return Ok(None);
         }
         let model = ModelFile::open(&self.path)?.read()?;
-        let damaged = || TrainError::NotACheckpoint { file: self.path.clone() };
+        let damaged = || self.damaged();
         let position = model.description.history.first().ok_or_else(damaged)?;
         if position["settings"] != self.settings {
             return Err(TrainError::OtherCheckpoint { file: self.path.clone() });
@@ -77,7 +83,7 @@ impl Checkpoint {
     pub fn remove(&self) -> Result<(), TrainError> {
         match std::fs::remove_file(&self.path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(TrainError::Io { file: self.path.clone(), source })
+                Err(TrainError::Io { file: self.path.clone(), what: "removed", source })
             }
             _ => Ok(()),
         }
@@ -99,15 +105,22 @@ pub(crate) fn network_values(network: &Network) -> impl Iterator<Item = (String,
     network.parameters.iter().chain(&network.statistics).map(|(name, tensor)| (name.clone(), to_vec(tensor)))
 }
 
-/// Puts values of [`network_values`] back.
-pub(crate) fn restore_network<'a>(network: &mut Network, values: impl Iterator<Item = (&'a str, &'a Vec<f32>)>) {
+/// Puts values of [`network_values`] back; `None` if one is not of this network.
+pub(crate) fn restore_network<'a>(
+    network: &mut Network,
+    values: impl Iterator<Item = (&'a str, &'a Vec<f32>)>,
+) -> Option<()> {
     for (name, values) in values {
-        if network.parameters.contains_key(name) {
+        let size = |tensor: &burn::tensor::Tensor<1>| tensor.dims()[0];
+        if network.parameters.get(name).map(size) == Some(values.len()) {
             network.set_parameter(name.to_owned(), values.clone());
-        } else {
+        } else if network.statistics.get(name).map(size) == Some(values.len()) {
             network.set_statistic(name.to_owned(), values.clone());
+        } else {
+            return None;
         }
     }
+    Some(())
 }
 
 /// A learner's state.
@@ -119,14 +132,19 @@ pub(crate) fn learner_state(learner: &Learner) -> State {
     state
 }
 
-/// Puts a learner's state back.
-pub(crate) fn restore_learner(learner: &mut Learner, snapshot: &Snapshot) {
-    restore_network(&mut learner.network, group(&snapshot.state, "network"));
+/// Puts a learner's state back; `None` if it is another network's.
+pub(crate) fn restore_learner(learner: &mut Learner, snapshot: &Snapshot) -> Option<()> {
+    restore_network(&mut learner.network, group(&snapshot.state, "network"))?;
     for (name, values) in group(&snapshot.state, "velocity") {
+        let parameter = learner.network.parameters.get(name)?;
+        if parameter.dims()[0] != values.len() {
+            return None;
+        }
         let tensor = learner.network.tensor(values.clone());
         learner.optimizer.velocity.insert(name.to_owned(), tensor);
     }
     learner.epoch = snapshot.epoch;
+    Some(())
 }
 
 /// Masks as values 0 and 1.

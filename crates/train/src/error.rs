@@ -34,6 +34,14 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
+    /// A weight or statistic is no longer finite.
+    #[error("tensor '{tensor}' is no longer finite after epoch {epoch}, expected finite numbers")]
+    NotFinite {
+        /// Epoch, from 0.
+        epoch: u32,
+        /// The tensor.
+        tensor: String,
+    },
     /// A setting outside its range.
     #[error("{name} is {found}, expected {expected}")]
     Setting {
@@ -71,10 +79,12 @@ pub enum TrainError {
         feature: &'static str,
     },
     /// The operating system failed.
-    #[error("{}: cannot be removed", file.display())]
+    #[error("{}: cannot be {what}", file.display())]
     Io {
         /// The file.
         file: PathBuf,
+        /// "read" or "removed".
+        what: &'static str,
         /// Its reason.
         #[source]
         source: io::Error,

@@ -54,6 +54,11 @@ impl ImpSettings {
         self.schedule.check()
     }
 
+    /// The paper's rewinding epoch, 3 of 182, in proportion.
+    pub fn usual_rewind(epochs: u32) -> u32 {
+        epochs.saturating_mul(3).div_ceil(182).min(epochs.saturating_sub(1))
+    }
+
     /// Number of prunings until the sparsity is reached.
     pub fn rounds(&self) -> u32 {
         let rounds = (1.0 - self.sparsity).ln() / (1.0 - self.prune_share).ln();
@@ -81,7 +86,7 @@ struct Search {
 
 /// Finds a ticket, or goes on finding it from the checkpoint. `network` is the initial one.
 ///
-/// The ticket holds the rewound weights (dense), a mask and scores for each carrier, and this run's settings.
+/// The ticket holds the rewound weights (dense), and a mask and scores for each carrier.
 ///
 /// # Errors
 ///
@@ -103,7 +108,7 @@ pub fn find(
     });
     if let Some(snapshot) = checkpoint.load()? {
         on_event(Event::Resumed { round: snapshot.round, epoch: snapshot.epoch });
-        search.restore(&snapshot);
+        search.restore(&snapshot, settings).ok_or_else(|| checkpoint.damaged())?;
     }
     while search.round < rounds {
         let hold = Hold::new(&search.learner.network, &search.masks, extra_decay.clone());
@@ -180,7 +185,8 @@ impl Search {
     fn rewind(&mut self, settings: &ImpSettings) {
         let rewound = self.rewound.as_ref().expect("the first round passes the rewinding epoch");
         let mut network = self.learner.network.clone();
-        restore_network(&mut network, rewound.iter().map(|(name, values)| (name.as_str(), values)));
+        let values = rewound.iter().map(|(name, values)| (name.as_str(), values));
+        restore_network(&mut network, values).expect("the values are this network's");
         Hold::new(&network, &self.masks, BTreeMap::new()).apply(&mut network);
         self.learner = Learner { epoch: settings.rewind, ..Learner::new(network) };
     }
@@ -193,24 +199,30 @@ impl Search {
         Snapshot { round: self.round, epoch: self.learner.epoch, state }
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) {
-        restore_learner(&mut self.learner, snapshot);
+    /// Puts a snapshot back; `None` if it is of another search.
+    fn restore(&mut self, snapshot: &Snapshot, settings: &ImpSettings) -> Option<()> {
+        restore_learner(&mut self.learner, snapshot)?;
         self.round = snapshot.round;
         for (name, values) in group(&snapshot.state, "mask") {
-            self.masks.insert(name.to_owned(), Mask::of_nonzero(values));
+            let mask = self.masks.get_mut(name).filter(|mask| mask.size() == values.len())?;
+            *mask = Mask::of_nonzero(values);
         }
         for (name, values) in group(&snapshot.state, "score") {
-            self.scores.insert(name.to_owned(), values.clone());
+            let scores = self.scores.get_mut(name).filter(|scores| scores.len() == values.len())?;
+            scores.clone_from(values);
         }
         let rewound: State =
             group(&snapshot.state, "rewound").map(|(name, values)| (name.to_owned(), values.clone())).collect();
         self.rewound = (!rewound.is_empty()).then_some(rewound);
+        let passed_rewinding = snapshot.round > 0 || snapshot.epoch > settings.rewind;
+        (self.rewound.is_some() == passed_rewinding).then_some(())
     }
 
     fn ticket(self) -> Model {
         let mut network = self.learner.network;
         let rewound = self.rewound.expect("the first round passes the rewinding epoch");
-        restore_network(&mut network, rewound.iter().map(|(name, values)| (name.as_str(), values)));
+        let values = rewound.iter().map(|(name, values)| (name.as_str(), values));
+        restore_network(&mut network, values).expect("the values are this network's");
         let description = Description {
             kind: Kind::Ticket,
             architecture: Some(network.architecture().clone()),

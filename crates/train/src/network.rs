@@ -155,6 +155,12 @@ impl Network {
         self.parameters.get(name).map(to_vec)
     }
 
+    /// Name of a tensor that holds NaN or infinity, if there is one.
+    pub(crate) fn not_finite(&self) -> Option<String> {
+        let mut tensors = self.parameters.iter().chain(&self.statistics);
+        tensors.find(|(_, tensor)| !to_vec(tensor).iter().all(|v| v.is_finite())).map(|(name, _)| name.clone())
+    }
+
     /// Replaces a parameter (or adds it, while the network is being built).
     pub(crate) fn set_parameter(&mut self, name: String, values: Vec<f32>) {
         let tensor = self.tensor(values);

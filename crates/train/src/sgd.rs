@@ -58,7 +58,7 @@ impl Schedule {
     /// Extra decay of chip −1 positions that marks well without costing accuracy (docs/results.md): 3e-3, or what shrinks
     /// such weights as asked over the epochs from `start` on, if the run is too short for 3e-3 to do that.
     ///
-    /// A weight shrinks by rate · decay / (1 − momentum) a step. `examples` is the number of examples of an epoch.
+    /// A weight shrinks by rate · decay / (1 − momentum) a step. `examples` is the number of training images.
     pub fn mark_decay(&self, examples: usize, start: u32, shrinkage: Shrinkage) -> f64 {
         let steps = examples.div_ceil(self.batch.max(1)) as f64;
         let travelled: f64 = (start..self.epochs).map(|epoch| self.rate_at(epoch) * steps).sum();

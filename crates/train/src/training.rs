@@ -158,6 +158,9 @@ impl Learner {
             done += batch.len();
             on_event(Event::Batch { done, of: examples.len() });
         }
+        if let Some(name) = self.network.not_finite() {
+            return Err(TrainError::NotFinite { epoch: self.epoch, tensor: name });
+        }
         self.epoch += 1;
         Ok(sum / done.max(1) as f64)
     }
@@ -198,9 +201,11 @@ pub fn fit(
     schedule.check()?;
     let mut learner = Learner::new(network);
     hold.apply(&mut learner.network);
-    if let Some(snapshot) = checkpoint.map(Checkpoint::load).transpose()?.flatten() {
+    if let Some(checkpoint) = checkpoint
+        && let Some(snapshot) = checkpoint.load()?
+    {
         on_event(Event::Resumed { round: 0, epoch: snapshot.epoch });
-        restore_learner(&mut learner, &snapshot);
+        restore_learner(&mut learner, &snapshot).ok_or_else(|| checkpoint.damaged())?;
     }
     while learner.epoch < schedule.epochs {
         let loss = learner.train_epoch(examples, schedule, hold, EpochSeed { seed, round: 0 }, on_event)?;

@@ -1,14 +1,12 @@
 //! `attack`: what somebody does to a stolen model, to see what its mark withstands.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use counterfoil_attack::{Sparse, Victims, prune};
+use counterfoil_attack::{Victims, prune_masks};
 use counterfoil_mark::masks_of;
-use counterfoil_ticket::ModelFile;
-use counterfoil_train::{DeviceChoice, Network};
+use counterfoil_ticket::{Description, Mask, Model, ModelFile};
 
-use crate::burn_model::{normalisation_of, plain_normalisation};
-use crate::network_kind::{KnownInput, architecture_of};
 use crate::output::print;
 use crate::writing::{Force, check};
 use crate::{Error, Exit, value};
@@ -53,23 +51,30 @@ enum AttackName {
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
         check(&[("the attacked model", &self.output)], &[("the model", &self.model)], self.force.overwrite())?;
-        let refused = |reason| Error::NotTrainable { model: self.model.clone(), reason };
-        let file = ModelFile::open(&self.model)?;
-        let architecture = architecture_of(&file, KnownInput::default()).map_err(refused)?;
-        let channels = architecture.input().channels;
-        let normalisation = normalisation_of(&file, None, channels)?;
-        let normalisation = normalisation.unwrap_or_else(|| plain_normalisation(channels));
-        let model = file.read()?;
-        let network = Network::from_model(&model, architecture, normalisation, &DeviceChoice::Cpu.open()?)?;
-        let victim = Sparse { network, masks: masks_of(&model) };
-        let before = victim.kept();
+        let mut model = ModelFile::open(&self.model)?.read()?;
+        let mut masks = masks_of(&model);
+        if masks.is_empty() {
+            let dense = model.carriers().into_iter().map(|carrier| (carrier.name, Mask::full(carrier.shape.size())));
+            masks = dense.collect();
+        }
+        let count = |masks: &BTreeMap<String, Mask>| masks.values().map(Mask::kept).sum::<usize>();
+        let before = count(&masks);
         let victims = match self.name {
             AttackName::PruneMag => Victims::Smallest,
             AttackName::PruneRand => Victims::Random(self.seed),
         };
-        let attacked = prune(victim, self.share, victims);
-        attacked.model().write_safetensors(&self.output, self.force.overwrite())?;
-        print(&format!("{} of {before} weights kept: {}\n", attacked.kept(), self.output.display()))?;
+        prune_masks(&mut masks, |name| model.arrays[name].values().to_vec(), self.share, victims);
+        for (name, mask) in &masks {
+            if let Some(array) = model.arrays.get_mut(name) {
+                mask.apply(array.values_mut());
+            }
+        }
+        let Description { architecture, normalisation, .. } = model.description;
+        let description = Description { architecture, normalisation, ..Description::default() };
+        let attacked = Model { description, arrays: model.arrays, ..Model::default() };
+        attacked.write_safetensors(&self.output, self.force.overwrite())?;
+        let kept = count(&masks);
+        print(&format!("{kept} of {before} weights kept: {}\n", self.output.display()))?;
         Ok(Exit::Success)
     }
 }

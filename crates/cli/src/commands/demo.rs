@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use counterfoil_ticket::{ModelFile, Overwrite, Secrecy, write_atomically};
-use counterfoil_verify::Report;
+use counterfoil_verify::{DEFAULT_THRESHOLD, Report};
 use serde::Serialize;
 use serde_json::json;
 
@@ -41,9 +41,11 @@ struct Suspect {
     seconds: f64,
 }
 
-/// The commands' shared ending of `verify` for what only the owner can show.
+/// A demo in progress.
 struct Demo {
+    /// Where its files are.
     folder: String,
+    /// Arguments of `verify` that show what only the owner can.
     proof: String,
     suspects: Vec<Suspect>,
 }
@@ -64,6 +66,11 @@ impl Args {
             return Err(Error::NotText { file, expected });
         }
         fs::create_dir_all(folder).map_err(|source| Error::Unreadable { file: self.output.clone(), source })?;
+        for name in ["ticket.safetensors", "model.bin", "other.safetensors", "other.bin", "tuned.bin", "recovered.bin"]
+        {
+            // Left by an earlier demo that was interrupted; its key is gone, so it cannot go on.
+            let _ = fs::remove_file(self.output.join(format!("{name}.progress")));
+        }
         let mut demo = Demo { folder: folder.to_owned(), proof: String::new(), suspects: Vec::new() };
         demo.play()?;
         demo.conclude(started)
@@ -199,7 +206,7 @@ impl Demo {
         let summary = serde_json::to_string_pretty(&summary).expect("a summary is numbers and texts") + "\n";
         for (name, text) in [
             ("mask.svg", draw_moves(&before, &after)),
-            ("evidence.svg", draw_evidence(&bars, -64.0)),
+            ("evidence.svg", draw_evidence(&bars, DEFAULT_THRESHOLD)),
             ("summary.json", summary),
         ] {
             let write = |out: &mut dyn std::io::Write| out.write_all(text.as_bytes());

@@ -90,7 +90,8 @@ pub(crate) fn accuracy(model: &Path) -> Result<f64, Error> {
     let data = load(&DataSource::Digits, &LoadOptions::default())?;
     let known = KnownInput { shape: Some(data.test.shape()), side: None };
     let architecture = architecture_of(&file, known).map_err(refused)?;
-    let network = Network::from_model(&file.read()?, architecture, data.normalisation, &DeviceChoice::Cpu.open()?)?;
+    let normalisation = normalisation_of(&file, None, architecture.input().channels)?.unwrap_or(data.normalisation);
+    let network = Network::from_model(&file.read()?, architecture, normalisation, &DeviceChoice::Cpu.open()?)?;
     Ok(count_correct(&network, &data.test) as f64 / data.test.len() as f64)
 }
 

@@ -14,7 +14,7 @@ use crate::output::print;
 use crate::progress::{Progress, Rounds};
 use crate::settings::{ArchArgs, DataArgs, RecipeArgs, digest_of};
 use crate::stamp_table::{StampSummary, Written};
-use crate::writing::{Force, Named, check};
+use crate::writing::{Force, Named, check, check_log};
 use crate::{Error, Exit, open, value};
 
 /// Find a winning ticket
@@ -75,9 +75,9 @@ struct KeyedArgs {
     /// Extra weight decay where the chip is -1 [default: 0.003, more in short runs]
     #[arg(long, value_name = "DECAY", requires = "key", value_parser = value::decay)]
     mark_decay: Option<f64>,
-    /// Number of sealed panels, 1 to 4
-    #[arg(long, value_name = "N", default_value = "4", value_parser = value::panel_count)]
-    sealed_panels: PanelCount,
+    /// Number of sealed panels, 1 to 4 [default: 4]
+    #[arg(long, value_name = "N", requires = "key", value_parser = value::panel_count)]
+    sealed_panels: Option<PanelCount>,
     /// Where the counterfoil goes [default: the output's name with .counterfoil]
     #[arg(long, value_name = "FILE", requires = "key")]
     counterfoil: Option<PathBuf>,
@@ -85,7 +85,7 @@ struct KeyedArgs {
     #[arg(long, value_name = "FILE", requires = "key")]
     claim: Option<PathBuf>,
     /// Time of stamping for the claim, RFC 3339 [default: SOURCE_DATE_EPOCH, else now]
-    #[arg(long, value_name = "TIME", requires = "key")]
+    #[arg(long, value_name = "TIME", requires = "key", value_parser = value::time)]
     created: Option<String>,
     #[command(flatten)]
     protection: ProtectionArgs,
@@ -96,23 +96,33 @@ impl Args {
         let FinderName::Imp = self.finder;
         let overwrite = self.force.overwrite();
         let keyed = &self.keyed;
+        let sealed = self.sealed_panels();
         let places = Places::new(self.output.clone(), keyed.claim.clone(), keyed.counterfoil.clone());
         let key = match &keyed.key {
             None => {
+                if keyed.protection.is_given() {
+                    return Err(Error::NothingToProtect);
+                }
                 check(&[("the ticket", &self.output)], &[], overwrite)?;
                 None
             }
             Some(path) => {
-                let inputs: [Named; 1] = [("the private key", path)];
+                let mut inputs: Vec<Named> = vec![("the private key", path)];
+                inputs
+                    .extend(keyed.key_passphrase_file.iter().map(|file| ("the key's passphrase file", file.as_path())));
+                inputs.extend(keyed.protection.inputs());
                 check(&places.named(), &inputs, overwrite)?;
                 let key = open::owner_key(path, keyed.key_passphrase_file.as_deref())?;
                 // Asked before hours of work, not after them.
                 Some((key, keyed.protection.protection(&places.counterfoil)?, created(keyed.created.clone())?))
             }
         };
+        let mut files = places.named().to_vec();
+        files.extend(keyed.key.iter().map(|file| ("the private key", file.as_path())));
+        check_log(self.recipe.log.as_deref(), &files)?;
         let data = self.data.load()?;
         let schedule = self.recipe.schedule(&data);
-        let rewind = self.rewind.unwrap_or_else(|| (3 * schedule.epochs).div_ceil(182).min(schedule.epochs - 1));
+        let rewind = self.rewind.unwrap_or_else(|| ImpSettings::usual_rewind(schedule.epochs));
         let usual = schedule.mark_decay(data.train.len(), rewind, Shrinkage::ByRootOfE);
         let settings = ImpSettings {
             schedule,
@@ -127,21 +137,18 @@ impl Args {
         let record = json!({
             "command": "find", "version": env!("CARGO_PKG_VERSION"), "finder": "imp", "architecture": architecture,
             "data": data.name, "images": data.train.len(), "augmentation": self.recipe.augmentation(&data),
-            "settings": settings,
+            "images_sha256": digest_of(&data.train), "settings": settings,
+            "sealed_panels": key.is_some().then_some(sealed.get()),
         });
-        // The master seed of a keyed search is fixed by its settings, before there is any ticket.
+        // The master seed of a keyed search is fixed by its settings and data, before there is any ticket.
         let context: [u8; 32] = Sha256::digest(record.to_string()).into();
-        let mark =
-            key.as_ref().map(|(key, ..)| OwnMark::under(key.public(), &key.master_seed(&context), keyed.sealed_panels));
+        let mark = key.as_ref().map(|(key, ..)| OwnMark::under(key.public(), &key.master_seed(&context), sealed));
 
         let examples = Examples { split: &data.train, augmentation: self.recipe.augmentation(&data), triggers: &[] };
         let device = self.recipe.device.open()?;
         let network = Network::initialise(architecture, data.normalisation.clone(), settings.seed, &device);
         let owner = key.as_ref().map(|(key, ..)| key.public().key_id());
-        let checkpoint = Checkpoint::beside(
-            &self.output,
-            json!({ "run": record, "owner": owner, "images": digest_of(&data.train) }),
-        );
+        let checkpoint = Checkpoint::beside(&self.output, json!({ "run": record, "owner": owner }));
         let rounds = Rounds { count: settings.rounds(), first: settings.schedule.epochs, rewind };
         let mut progress = Progress::new("find", rounds, self.recipe.log.as_deref())?;
         let mut logged = Ok(());
@@ -151,7 +158,6 @@ impl Args {
             }
         })?;
         progress.finish();
-        logged?;
         ticket.description.history.push(record);
 
         match key {
@@ -168,14 +174,19 @@ impl Args {
             }
         }
         checkpoint.remove()?;
+        logged?; // Only now: the result is worth more than its log.
         print(&format!("ticket: {}\n", self.output.display()))?;
         Ok(Exit::Success)
+    }
+
+    fn sealed_panels(&self) -> PanelCount {
+        self.keyed.sealed_panels.unwrap_or(PanelCount::new(PanelCount::MAX).expect("the most is allowed"))
     }
 
     fn request(&self, key: &OwnerKey, context: &[u8; 32], decay: f64) -> StampRequest {
         let master = key.master_seed(context);
         // All positions of a ticket found under the key are active: decay has worked on all of them.
-        let swaps = SwapSettings::top_up(self.keyed.sealed_panels, Dilution::ALL[0]);
+        let swaps = SwapSettings::top_up(self.sealed_panels(), Dilution::ALL[0]);
         StampRequest { swaps, keyed: Some(KeyedFinding { master, decay }), provenance: None }
     }
 

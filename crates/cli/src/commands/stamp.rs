@@ -110,6 +110,16 @@ pub(crate) struct ProtectionArgs {
 }
 
 impl ProtectionArgs {
+    /// Whether any of its options was given.
+    pub(crate) fn is_given(&self) -> bool {
+        self.passphrase_file.is_some() || !self.recipient.is_empty() || self.unencrypted
+    }
+
+    /// The files that it names.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = Named<'_>> {
+        self.passphrase_file.iter().map(|file| ("the passphrase file", file.as_path()))
+    }
+
     /// What a new counterfoil of this name is to be protected with; may ask for a passphrase.
     pub(crate) fn protection(&self, counterfoil: &Path) -> Result<Protection, Error> {
         if self.unencrypted {

@@ -9,12 +9,13 @@ use counterfoil_ticket::{Carrier, Kind, Mask, Model, ModelFile};
 use counterfoil_train::{Checkpoint, Examples, Hold, Network, OwnMark, Shrinkage, count_correct, fit};
 use serde_json::json;
 
+use crate::burn_model::normalisation_of;
 use crate::network_kind::{KnownInput, architecture_of};
 use crate::open::UnlockArgs;
 use crate::output::print;
 use crate::progress::{Progress, Rounds};
 use crate::settings::{DataArgs, RecipeArgs, digest_of};
-use crate::writing::{Force, Named, check};
+use crate::writing::{Force, Named, check, check_log};
 use crate::{Error, Exit, open, value};
 
 /// Train a ticket, or a model further
@@ -56,7 +57,11 @@ impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
         let mut inputs: Vec<Named> = vec![("the ticket", &self.ticket)];
         inputs.extend(self.counterfoil.iter().map(|file| ("the counterfoil", file.as_path())));
+        inputs.extend(self.unlock.passphrase_file.iter().map(|file| ("the passphrase file", file.as_path())));
+        inputs.extend(self.unlock.identity.iter().map(|file| ("the identity", file.as_path())));
         check(&[("the model", &self.output)], &inputs, self.force.overwrite())?;
+        inputs.push(("the model", &self.output));
+        check_log(self.recipe.log.as_deref(), &inputs)?;
         let file = ModelFile::open(&self.ticket)?;
         let counterfoil = self.counterfoil.as_deref().map(|path| open::counterfoil(path, &self.unlock)).transpose()?;
         let data = self.data.load()?;
@@ -75,6 +80,10 @@ impl Args {
         }
         let mark = counterfoil.as_ref().map(OwnMark::of_counterfoil);
         let settings = counterfoil.as_ref().and_then(|c| c.triggers()).filter(|_| !self.no_triggers);
+        if let Some(t) = settings.filter(|t| (t.image, t.classes) != expected) {
+            let path = self.counterfoil.clone().unwrap_or_default();
+            return Err(Error::OtherTriggers { counterfoil: path, found: (t.image, t.classes), expected });
+        }
         let triggers = match (&mark, settings) {
             (Some(mark), Some(settings)) => mark.trigger_sets(settings)?,
             _ => Vec::new(),
@@ -87,7 +96,7 @@ impl Args {
             _ => BTreeMap::new(),
         };
 
-        let normalisation = file.description().and_then(|d| d.normalisation.clone());
+        let normalisation = normalisation_of(&file, None, architecture.input().channels)?;
         let normalisation = normalisation.unwrap_or_else(|| data.normalisation.clone());
         let device = self.recipe.device.open()?;
         let network = Network::from_model(&ticket, architecture, normalisation, &device)?;
@@ -112,7 +121,6 @@ impl Args {
             }
         })?;
         progress.finish();
-        logged?;
 
         let correct = count_correct(&network, &data.test);
         let mut description = ticket.description.clone();
@@ -123,6 +131,7 @@ impl Args {
         let model = Model { description, arrays: network.arrays(), ..Model::default() };
         model.write_safetensors(&self.output, self.force.overwrite())?;
         checkpoint.remove()?;
+        logged?; // Only now: the result is worth more than its log.
         let share = 100.0 * correct as f64 / data.test.len() as f64;
         print(&format!("model: {}, {share:.1} % of {} test images\n", self.output.display(), data.test.len()))?;
         Ok(Exit::Success)
