@@ -75,6 +75,11 @@ pub(crate) enum Error {
         shape(found.0), found.1, shape(expected.0), expected.1
     )]
     OtherTriggers { counterfoil: PathBuf, found: (ImageShape, u32), expected: (ImageShape, u32) },
+    /// A network that cannot be built.
+    #[error(
+        "the network's widths are out of range: expected 1 to 65536 each, even for a resnet20, 2^29 weights in all"
+    )]
+    Width,
     /// Protection was asked for where no counterfoil is made.
     #[error("without --key no counterfoil is made that could be protected")]
     NothingToProtect,

@@ -9,7 +9,7 @@ use counterfoil_ticket::{Architecture, Entry, ImageShape, ModelFile};
 const USUAL_SIDE: u32 = 32;
 
 /// Most values of an input image.
-const MAX_INPUT: usize = 1 << 20;
+const MAX_INPUT: usize = 1 << 18;
 
 /// What is known of the input image from elsewhere.
 #[derive(Debug, Clone, Copy, Default)]

@@ -138,11 +138,12 @@ pub(crate) struct ArchArgs {
 }
 
 impl ArchArgs {
-    pub(crate) fn architecture(&self, data: &Dataset) -> Architecture {
+    pub(crate) fn architecture(&self, data: &Dataset) -> Result<Architecture, Error> {
         let (input, classes) = (data.train.shape(), data.classes);
-        match self.arch {
+        let architecture = match self.arch {
             ArchName::Mlp => Architecture::Mlp { input, hidden: self.hidden.clone(), classes },
             ArchName::Resnet20 => Architecture::Resnet20 { input, width: self.width, classes },
-        }
+        };
+        if architecture.is_within_bounds() { Ok(architecture) } else { Err(Error::Width) }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use counterfoil_ticket::{Overwrite, Secrecy, WriteError, write_atomically};
+use counterfoil_ticket::{Overwrite, Secrecy, WriteError, can_be_a_file, write_atomically};
 use tempfile::{TempDir, TempPath};
 
 use crate::Error;
@@ -37,7 +37,7 @@ pub(crate) fn check(outputs: &[Named], inputs: &[Named], overwrite: Overwrite) -
             }
         }
         let file = || path.to_owned();
-        if path.file_name().is_none() || path.is_dir() {
+        if !can_be_a_file(path) {
             return Err(WriteError::NotAFile { file: file() }.into());
         }
         if !folder(path).is_dir() {

@@ -126,6 +126,9 @@ pub struct Shortcut {
     pub offset: u32,
 }
 
+/// Most weights of a network that is built from a description: 2 GiB of them.
+const MAX_WEIGHTS: usize = 1 << 29;
+
 impl Architecture {
     /// Input image.
     pub fn input(&self) -> ImageShape {
@@ -159,7 +162,10 @@ impl Architecture {
             Self::Resnet20 { width, .. } => std::slice::from_ref(width),
         };
         let mut all = [channels, height, width, self.classes()].into_iter().chain(widths.iter().copied());
-        widths.len() <= MAX_HIDDEN_LAYERS && all.all(|n| (1..=MAX_WIDTH).contains(&n))
+        // An option-A shortcut puts half its channels on either side.
+        let halves = !matches!(self, Self::Resnet20 { width, .. } if width % 2 != 0);
+        let within = widths.len() <= MAX_HIDDEN_LAYERS && all.all(|n| (1..=MAX_WIDTH).contains(&n)) && halves;
+        within && self.layers().iter().map(|layer| layer.shape.size()).sum::<usize>() <= MAX_WEIGHTS
     }
 
     /// Its layers in the order in which they compute. Node group 0 is the input, the highest the classes.

@@ -36,4 +36,4 @@ pub use error::ReadError;
 pub use file::{Entry, ModelFile};
 pub use mask::Mask;
 pub use model::{Model, ModelError};
-pub use write::{Overwrite, Secrecy, WriteError, write_atomically};
+pub use write::{Overwrite, Secrecy, WriteError, can_be_a_file, write_atomically};

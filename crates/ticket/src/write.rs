@@ -79,6 +79,13 @@ pub enum WriteError {
     },
 }
 
+/// Whether a regular file may stand at this path: it is no folder, device or pipe, and does not end like a folder's.
+pub fn can_be_a_file(path: &Path) -> bool {
+    let ends_as_folder = path.as_os_str().as_encoded_bytes().last() == Some(&b'/');
+    let is_other = path.metadata().is_ok_and(|found| !found.is_file());
+    path.file_name().is_some() && !ends_as_folder && !is_other
+}
+
 /// Writes a file whole or not at all; `write` gets a buffered writer.
 pub fn write_atomically(
     path: &Path,
@@ -88,7 +95,7 @@ pub fn write_atomically(
 ) -> Result<(), WriteError> {
     let io = |source| WriteError::Io { file: path.to_owned(), source };
     let exists = || WriteError::Exists { file: path.to_owned() };
-    if path.file_name().is_none() || path.is_dir() {
+    if !can_be_a_file(path) {
         return Err(WriteError::NotAFile { file: path.to_owned() });
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -26,10 +26,18 @@ pub enum TrainError {
         /// Values of the architecture.
         expected: usize,
     },
+    /// A batch norm that would give NaN.
+    #[error("tensor '{tensor}' holds the variance {found}, expected none below 0")]
+    NegativeVariance {
+        /// Its name.
+        tensor: String,
+        /// The first such value.
+        found: f32,
+    },
     /// The loss is no longer finite.
     #[error("the loss is {loss} in epoch {epoch}, expected a finite number")]
     Diverged {
-        /// Epoch, from 0.
+        /// Epoch, from 1.
         epoch: u32,
         /// The loss.
         loss: f64,
@@ -37,7 +45,7 @@ pub enum TrainError {
     /// A weight or statistic is no longer finite.
     #[error("tensor '{tensor}' is no longer finite after epoch {epoch}, expected finite numbers")]
     NotFinite {
-        /// Epoch, from 0.
+        /// Epoch, from 1.
         epoch: u32,
         /// The tensor.
         tensor: String,

@@ -20,6 +20,9 @@ use crate::network::Network;
 use crate::sgd::{Hold, Schedule};
 use crate::training::{EpochSeed, Event, Examples, Learner};
 
+/// Most pruning rounds.
+const MAX_ROUNDS: u32 = 10_000;
+
 /// How to find a ticket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +53,10 @@ impl ImpSettings {
         if self.rewind >= self.schedule.epochs {
             let expected = "an epoch before the last one";
             return Err(TrainError::Setting { name: "rewind", found: f64::from(self.rewind), expected });
+        }
+        if self.rounds() > MAX_ROUNDS {
+            let expected = "a share that gets there within 10,000 rounds";
+            return Err(TrainError::Setting { name: "prune share", found: self.prune_share, expected });
         }
         self.schedule.check()
     }
@@ -109,6 +116,11 @@ pub fn find(
     if let Some(snapshot) = checkpoint.load()? {
         on_event(Event::Resumed { round: snapshot.round, epoch: snapshot.epoch });
         search.restore(&snapshot, settings).ok_or_else(|| checkpoint.damaged())?;
+    }
+    let (_, positions) = search.counts();
+    if settings.kept_after(rounds, positions) == 0 {
+        let expected = "a share that leaves at least one weight";
+        return Err(TrainError::Setting { name: "sparsity", found: settings.sparsity, expected });
     }
     while search.round < rounds {
         let hold = Hold::new(&search.learner.network, &search.masks, extra_decay.clone());

@@ -100,7 +100,11 @@ impl Network {
             network.set_parameter(name.clone(), find(name, tensor.dims()[0])?);
         }
         for (name, tensor) in &template.statistics {
-            network.set_statistic(name.clone(), find(name, tensor.dims()[0])?);
+            let values = find(name, tensor.dims()[0])?;
+            if let Some(&found) = values.iter().find(|v| name.ends_with("running_var") && **v < 0.0) {
+                return Err(TrainError::NegativeVariance { tensor: name.clone(), found });
+            }
+            network.set_statistic(name.clone(), values);
         }
         Ok(network)
     }

@@ -151,7 +151,7 @@ impl Learner {
             let (loss, leaves) = self.network.loss(&images, &labels);
             let value = f64::from(to_vec(&loss.clone().inner())[0]);
             if !value.is_finite() {
-                return Err(TrainError::Diverged { epoch: self.epoch, loss: value });
+                return Err(TrainError::Diverged { epoch: self.epoch + 1, loss: value });
             }
             self.optimizer.step(&mut self.network, &leaves, loss.backward(), schedule, rate, hold);
             sum += value * batch.len() as f64;
@@ -159,7 +159,7 @@ impl Learner {
             on_event(Event::Batch { done, of: examples.len() });
         }
         if let Some(name) = self.network.not_finite() {
-            return Err(TrainError::NotFinite { epoch: self.epoch, tensor: name });
+            return Err(TrainError::NotFinite { epoch: self.epoch + 1, tensor: name });
         }
         self.epoch += 1;
         Ok(sum / done.max(1) as f64)

@@ -117,7 +117,9 @@ impl Args {
                 Some((key, keyed.protection.protection(&places.counterfoil)?, created(keyed.created.clone())?))
             }
         };
+        let own_progress = Checkpoint::beside(&self.output, json!(null));
         let mut files = places.named().to_vec();
+        files.push(("the progress file", own_progress.path()));
         files.extend(keyed.key.iter().map(|file| ("the private key", file.as_path())));
         check_log(self.recipe.log.as_deref(), &files)?;
         let data = self.data.load()?;
@@ -133,7 +135,7 @@ impl Args {
             keyed_decay: key.is_some().then_some(keyed.mark_decay.unwrap_or(usual)),
         };
         settings.check()?;
-        let architecture = self.arch.architecture(&data);
+        let architecture = self.arch.architecture(&data)?;
         let record = json!({
             "command": "find", "version": env!("CARGO_PKG_VERSION"), "finder": "imp", "architecture": architecture,
             "data": data.name, "images": data.train.len(), "augmentation": self.recipe.augmentation(&data),
