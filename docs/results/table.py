@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Turns the JSON lines of the example `strength` into the tables of docs/results.md. Standard library only.
 
-    cargo run --release -p counterfoil-attack --example strength -- --data digits --seeds 0,1,2 \\
-        --keyed 3e-3 --reinforce 0,3e-3 -o docs/results/strength-digits.jsonl
+    make measure CIFAR=FOLDER
     python3 docs/results/table.py docs/results/strength-digits.jsonl
 
 Strong: one row for each subject and attack, over the seeds: test accuracy (mean ± standard deviation of the sample),
