@@ -19,6 +19,7 @@ interop:
 # The figures of docs/results.md. Hours on two cores; CIFAR is the folder of train/ and test/ images.
 CIFAR ?= cifar10
 measure:
+	rm -f docs/results/strength-digits.jsonl docs/results/strength-cifar.jsonl
 	cargo build --locked -p counterfoil-attack --example strength
 	target/debug/examples/strength --seeds 0,1,2 --reinforce 1e-2 --keyed 1e-2 -o docs/results/strength-digits.jsonl
 	target/debug/examples/strength --data $(CIFAR) --side 16 --limit 500 --limit-test 1000 --seeds 0,1,2 \

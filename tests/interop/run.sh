@@ -1,7 +1,7 @@
 #!/bin/sh
 # Models, keys and claims as other tools see them: safetensors and torch (Python), openssl. Makes its own virtual
 # environment in target/interop-venv, which takes 2 to 3 minutes and up to 6 GB the first time (torch brings its CUDA
-# libraries along where PyTorch's own index of CPU builds cannot be reached).
+# libraries along).
 # Usage: tests/interop/run.sh [BINARY], by default target/debug/counterfoil
 set -eu
 
@@ -11,10 +11,7 @@ venv=target/interop-venv
 
 if ! "$venv/bin/python" -c 'import numpy, safetensors, torch' 2>/dev/null; then
     python3 -m venv "$venv"
-    cpu=https://download.pytorch.org/whl/cpu
-    "$venv/bin/pip" install --quiet --retries 0 numpy safetensors
-    "$venv/bin/pip" install --quiet --retries 0 --index-url "$cpu" torch 2>/dev/null ||
-        "$venv/bin/pip" install --quiet torch
+    "$venv/bin/pip" install --quiet numpy safetensors torch
 fi
 
 folder=$(mktemp -d)
