@@ -14,6 +14,7 @@ use crate::secret::Passphrases;
 
 const PASSPHRASE: &str = "in a passphrase file everything counts except one line end after it: spaces and capitals too";
 
+const DAMAGED: &str = "the file is of the right kind, but cut off, damaged or edited: get a fresh copy";
 const CUT_OFF: &str = "was the file copied or downloaded to its end?";
 
 pub(crate) fn hint(error: &Error) -> Option<String> {
@@ -151,8 +152,10 @@ fn stamping(error: &StampingError) -> Option<String> {
 /// What the file is instead.
 fn mistaken(file: &Path, expected: &str) -> Option<String> {
     let kind = FileKind::of(file).filter(|kind| *kind != FileKind::Other)?;
-    if kind.to_string() == expected {
-        return Some(CUT_OFF.to_owned());
+    let kind = kind.to_string();
+    let is_expected = kind == expected || (expected == "a key" && kind.ends_with(" key"));
+    if is_expected {
+        return Some(DAMAGED.to_owned());
     }
     Some(format!("{} is {kind}, and {expected} is needed here", file.display()))
 }

@@ -94,7 +94,7 @@ hint: another counterfoil version made it: update to read it
         "disclose cut.counterfoil --panel 1 -o d",
         str![[r#"
 error: cut.counterfoil: counterfoil: the JSON is malformed: EOF while parsing a string at line 1 column 4343
-hint: was the file copied or downloaded to its end?
+hint: the file is of the right kind, but cut off, damaged or edited: get a fresh copy
 
 "#]],
     );

@@ -249,7 +249,7 @@ hint: the claim was changed after it was signed: ask for the original
         "verify stamped.safetensors --key owner.pub --claim cut.claim.json",
         str![[r#"
 error: cut.claim.json: claim: the envelope is malformed: EOF while parsing a string at line 1 column 100
-hint: was the file copied or downloaded to its end?
+hint: the file is of the right kind, but cut off, damaged or edited: get a fresh copy
 
 "#]],
     );
