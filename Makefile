@@ -23,7 +23,7 @@ measure:
 	cargo build --locked -p counterfoil-attack --example strength
 	target/debug/examples/strength --seeds 0,1,2 --reinforce 1e-2 --keyed 1e-2 -o docs/results/strength-digits.jsonl
 	target/debug/examples/strength --data $(CIFAR) --side 16 --limit 500 --limit-test 1000 --seeds 0,1,2 \
-	  --find-epochs 2 --train-epochs 5 --attack-epochs 2 --reinforce 1e-2 --keyed 1e-2 --attacks "prune-mag 50" \
+	  --find-epochs 2 --train-epochs 5 --attack-epochs 2 --reinforce 1e-2 --attacks "prune-mag 50" --keyed \
 	  -o docs/results/strength-cifar.jsonl
 
 fmt:

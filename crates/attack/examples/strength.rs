@@ -55,8 +55,8 @@ struct Args {
     /// Weight decay.
     #[arg(long, default_value_t = 5e-4)]
     decay: f64,
-    /// Extra decay λ of keyed finding.
-    #[arg(long, value_delimiter = ',', default_value = "1e-3,3e-3,6e-3")]
+    /// Extra decay λ of keyed finding; none with `--keyed` alone.
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_value = "1e-3,3e-3,6e-3")]
     keyed: Vec<f64>,
     /// Extra decay λ of reinforcement after swaps.
     #[arg(long, value_delimiter = ',', default_value = "0,1e-3,3e-3")]
