@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use counterfoil_claim::{Dilution, OwnerKey, PanelCount};
 use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, prepare};
-use counterfoil_ticket::Model;
 use counterfoil_train::{Checkpoint, Examples, ImpSettings, Network, OwnMark, Shrinkage, find};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -166,13 +165,11 @@ impl Args {
             None => ticket.write_safetensors(&self.output, overwrite)?,
             Some((key, protection, created)) => {
                 let request = self.request(&key, &context, settings.keyed_decay.unwrap_or(0.0));
-                self.stamp(&ticket, &key, request, &places, |prepared| {
-                    let subject = places.ticket.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    let refused = |source| Error::Stamping { ticket: self.output.clone(), source };
-                    let stamped = prepared.finish(&created, &subject).map_err(refused)?;
-                    let sealed = stamped.counterfoil.seal(&protection).map_err(Error::Seal)?;
-                    places.write(&stamped, &sealed, overwrite)
-                })?;
+                let refused = |source| Error::Stamping { ticket: self.output.clone(), source };
+                let prepared = prepare(&ticket, &key, request).map_err(refused)?;
+                let (threshold, written) = (SwapSettings::default().threshold, Some(Written::of(&places)));
+                print(&StampSummary::new(&self.output, &prepared, threshold, written).to_string())?;
+                places.complete(prepared, &self.output, &created, &protection, overwrite)?;
             }
         }
         checkpoint.remove()?;
@@ -190,20 +187,5 @@ impl Args {
         // All positions of a ticket found under the key are active: decay has worked on all of them.
         let swaps = SwapSettings::top_up(self.sealed_panels(), Dilution::ALL[0]);
         StampRequest { swaps, keyed: Some(KeyedFinding { master, decay }), provenance: None }
-    }
-
-    fn stamp(
-        &self,
-        ticket: &Model,
-        key: &OwnerKey,
-        request: StampRequest,
-        places: &Places,
-        write: impl FnOnce(counterfoil_mark::Prepared) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let refused = |source| Error::Stamping { ticket: self.output.clone(), source };
-        let prepared = prepare(ticket, key, request).map_err(refused)?;
-        let threshold = SwapSettings::default().threshold;
-        print(&StampSummary::new(&self.output, &prepared, threshold, Some(Written::of(places))).to_string())?;
-        write(prepared)
     }
 }

@@ -155,8 +155,24 @@ impl Places {
         [("the counterfoil", &self.counterfoil), ("the claim", &self.claim), ("the stamped ticket", &self.ticket)]
     }
 
+    /// Makes the stamp that was planned for `ticket`, and writes its files. The claim's subject is the output's name.
+    pub(crate) fn complete(
+        &self,
+        prepared: Prepared,
+        ticket: &Path,
+        created: &str,
+        protection: &Protection,
+        overwrite: Overwrite,
+    ) -> Result<(), Error> {
+        let subject = self.ticket.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let refused = |source| Error::Stamping { ticket: ticket.to_owned(), source };
+        let stamped = prepared.finish(created, &subject).map_err(refused)?;
+        let sealed = stamped.counterfoil.seal(protection).map_err(Error::Seal)?;
+        self.write(&stamped, &sealed, overwrite)
+    }
+
     /// Writes all three, or none.
-    pub(crate) fn write(&self, stamped: &Stamped, sealed: &[u8], overwrite: Overwrite) -> Result<(), Error> {
+    fn write(&self, stamped: &Stamped, sealed: &[u8], overwrite: Overwrite) -> Result<(), Error> {
         let mut files = Together::new(overwrite);
         files.stage_bytes(&self.counterfoil, Secrecy::Secret, sealed)?;
         files.stage_bytes(&self.claim, Secrecy::Public, stamped.claim.as_bytes())?;
@@ -187,10 +203,7 @@ impl Args {
             print(&summary.to_string())?
         }
         if let Some(protection) = protection {
-            let subject = places.ticket.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let stamped = prepared.finish(&created, &subject).map_err(refused)?;
-            let sealed = stamped.counterfoil.seal(&protection).map_err(Error::Seal)?;
-            places.write(&stamped, &sealed, overwrite)?;
+            places.complete(prepared, &self.ticket, &created, &protection, overwrite)?;
             if !self.json {
                 print(&Written::of(&places).to_string())?;
             }
