@@ -1,0 +1,74 @@
+//! Times the layers of a CIFAR-sized ResNet-20, forward and backward, by density: `cargo run --release --example layers`.
+
+use std::time::Instant;
+
+use counterfoil_kernels::{Connections, Conv, ConvNorm, Kernels, Parameters, Saved};
+
+fn main() {
+    let kernels = Kernels::detect();
+    let images = 128;
+    println!(
+        "{} lanes, {} threads, batch {images}",
+        kernels.lanes(),
+        std::thread::available_parallelism().map_or(1, |n| n.get())
+    );
+    for (channels_in, channels_out, size, stride) in
+        [(3, 16, 32, 1), (16, 16, 32, 1), (16, 32, 32, 2), (32, 32, 16, 1), (32, 64, 16, 2), (64, 64, 8, 1)]
+    {
+        let conv = Conv {
+            channels_in,
+            channels_out,
+            height: size,
+            width: size,
+            kernel: [3, 3],
+            stride,
+            padding: 1,
+            groups: 1,
+        };
+        for density in [1.0, 0.05, 0.01] {
+            let mut state = 1u64;
+            let mut next = || {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                (state >> 40) as f32 / (1 << 24) as f32
+            };
+            let kept: Vec<bool> = (0..conv.weights()).map(|_| next() < density).collect();
+            let weight: Vec<f32> = kept.iter().map(|&k| if k { next() - 0.5 } else { 0.0 }).collect();
+            let (gamma, beta) = (vec![1.0; channels_out], vec![0.0; channels_out]);
+            let x: Vec<f32> =
+                (0..kernels.blocks(images) * kernels.lanes() * channels_in * size * size).map(|_| next()).collect();
+            let layer = ConvNorm { connections: Connections::new(conv, Some(&kept)), shortcut: None, relu: true };
+            let parameters = Parameters { weight: &weight, gamma: &gamma, beta: &beta };
+            let trained = kernels.train(&layer, images, &x, None, parameters);
+            let dy = trained.y.clone();
+            let saved = Saved { x: &x, z: &trained.z, y: &trained.y, statistics: &trained.statistics };
+            let time = |work: &mut dyn FnMut()| {
+                let mut times: Vec<f64> = (0..9)
+                    .map(|_| {
+                        let start = Instant::now();
+                        work();
+                        start.elapsed().as_secs_f64()
+                    })
+                    .collect();
+                times.sort_by(f64::total_cmp);
+                times[4]
+            };
+            let forward = time(&mut || drop(kernels.train(&layer, images, &x, None, parameters)));
+            let inference =
+                time(&mut || drop(kernels.evaluate(&layer, images, &x, None, parameters, &trained.statistics)));
+            let by_weight = time(&mut || drop(kernels.backward(&layer, images, saved, parameters, &dy, false)));
+            let backward = time(&mut || drop(kernels.backward(&layer, images, saved, parameters, &dy, true)));
+            let flops = 2.0
+                * (images * conv.height_out() * conv.width_out()) as f64
+                * kept.iter().filter(|&&k| k).count() as f64;
+            println!(
+                "{channels_in:3} -> {channels_out:3} at {size:2}/{stride}, {density:4}: forward {:6.2} ms ({:5.1} GFLOP/s), inference {:6.2} ms, backward {:6.2} ms ({:5.1} GFLOP/s; by weights alone {:6.2} ms)",
+                forward * 1e3,
+                flops / forward * 1e-9,
+                inference * 1e3,
+                backward * 1e3,
+                2.0 * flops / backward * 1e-9,
+                by_weight * 1e3,
+            );
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Sums of weighted pixels: the forward pass, and the gradient of the input.
+//!
+//! A pixel of a block is one vector over images, so a tap is one multiply-add of a vector with a number, whatever the
+//! stride, and the zeros around a plane leave no branch. Sums stay in registers for a tile of pixels while the taps
+//! go by; each multiply-add then needs one load, which is what processors offer.
+
+use pulp::Simd;
+
+use crate::connections::{Row, Rows};
+use crate::geometry::Grid;
+
+/// A tap with the weights of `C` channels that are computed together.
+#[derive(Debug, Clone, Copy)]
+struct Weighted<const C: usize> {
+    offset: usize,
+    weights: [f32; C],
+}
+
+impl<const C: usize> Weighted<C> {
+    #[inline(always)]
+    fn list(row: &Row, stride: usize, weight: &[f32]) -> Vec<Self> {
+        let mut list = Vec::with_capacity(row.taps.len());
+        for tap in &row.taps {
+            let mut weights = [0.0; C];
+            for (c, value) in weights.iter_mut().enumerate() {
+                *value = weight[tap.index as usize + c * stride];
+            }
+            list.push(Self { offset: tap.offset as usize, weights });
+        }
+        list
+    }
+}
+
+/// Writes the sums of all `rows` at the pixels of `grid` into `planes`, `plane` vectors per channel.
+#[inline(always)]
+pub(crate) fn gather_rows<S: Simd>(
+    simd: S,
+    source: &[S::f32s],
+    rows: &Rows,
+    weight: &[f32],
+    grid: &Grid,
+    planes: &mut [S::f32s],
+    plane: usize,
+) {
+    for row in &rows.rows {
+        let planes = &mut planes[row.channel * plane..(row.channel + row.together) * plane];
+        if row.together == 1 {
+            gather(simd, source, &Weighted::<1>::list(row, rows.stride, weight), grid, planes, plane);
+        } else {
+            gather(simd, source, &Weighted::<4>::list(row, rows.stride, weight), grid, planes, plane);
+        }
+    }
+}
+
+#[inline(always)]
+fn gather<S: Simd, const C: usize>(
+    simd: S,
+    source: &[S::f32s],
+    taps: &[Weighted<C>],
+    grid: &Grid,
+    planes: &mut [S::f32s],
+    plane: usize,
+) {
+    match grid.from[2] {
+        1 => gather_step::<S, C, 1>(simd, source, taps, grid, planes, plane),
+        2 => gather_step::<S, C, 2>(simd, source, taps, grid, planes, plane),
+        _ => {
+            for i in 0..grid.rows {
+                for j in 0..grid.columns {
+                    tile::<S, C, 1, 1, 1>(simd, source, taps, grid, i, j, planes, plane);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn gather_step<S: Simd, const C: usize, const STEP: usize>(
+    simd: S,
+    source: &[S::f32s],
+    taps: &[Weighted<C>],
+    grid: &Grid,
+    planes: &mut [S::f32s],
+    plane: usize,
+) {
+    let mut i = 0;
+    while i < grid.rows {
+        let left = grid.rows - i;
+        // Narrow planes fill the registers with several rows at once.
+        if left >= 4 && grid.columns < sums::<S>() / (2 * C) {
+            strip::<S, C, 4, STEP>(simd, source, taps, grid, i, planes, plane);
+            i += 4;
+        } else if left >= 2 && grid.columns < sums::<S>() / C {
+            strip::<S, C, 2, STEP>(simd, source, taps, grid, i, planes, plane);
+            i += 2;
+        } else {
+            strip::<S, C, 1, STEP>(simd, source, taps, grid, i, planes, plane);
+            i += 1;
+        }
+    }
+}
+
+/// Sums that are kept in registers.
+#[inline(always)]
+const fn sums<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { 16 } else { 8 }
+}
+
+/// `R` rows of the grid from row `i` on.
+#[inline(always)]
+fn strip<S: Simd, const C: usize, const R: usize, const STEP: usize>(
+    simd: S,
+    source: &[S::f32s],
+    taps: &[Weighted<C>],
+    grid: &Grid,
+    i: usize,
+    planes: &mut [S::f32s],
+    plane: usize,
+) {
+    let mut j = 0;
+    if C * R * 16 <= sums::<S>() {
+        while j + 16 <= grid.columns {
+            tile::<S, C, R, 16, STEP>(simd, source, taps, grid, i, j, planes, plane);
+            j += 16;
+        }
+    }
+    if C * R * 8 <= sums::<S>() {
+        while j + 8 <= grid.columns {
+            tile::<S, C, R, 8, STEP>(simd, source, taps, grid, i, j, planes, plane);
+            j += 8;
+        }
+    }
+    if C * R * 4 <= sums::<S>() {
+        while j + 4 <= grid.columns {
+            tile::<S, C, R, 4, STEP>(simd, source, taps, grid, i, j, planes, plane);
+            j += 4;
+        }
+    }
+    while j + 2 <= grid.columns {
+        tile::<S, C, R, 2, STEP>(simd, source, taps, grid, i, j, planes, plane);
+        j += 2;
+    }
+    if j < grid.columns {
+        tile::<S, C, R, 1, STEP>(simd, source, taps, grid, i, j, planes, plane);
+    }
+}
+
+/// `R` rows by `W` columns of `C` channels, from row `i` and column `j` on.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn tile<S: Simd, const C: usize, const R: usize, const W: usize, const STEP: usize>(
+    simd: S,
+    source: &[S::f32s],
+    taps: &[Weighted<C>],
+    grid: &Grid,
+    i: usize,
+    j: usize,
+    planes: &mut [S::f32s],
+    plane: usize,
+) {
+    let [first, per_row, per_column] = grid.from;
+    let from = first + i * per_row + j * per_column;
+    let mut sums = [[[simd.splat_f32s(0.0); W]; R]; C];
+    for tap in taps {
+        let mut weights = [simd.splat_f32s(0.0); C];
+        for c in 0..C {
+            weights[c] = simd.splat_f32s(tap.weights[c]);
+        }
+        for r in 0..R {
+            let pixels = &source[from + r * per_row + tap.offset..][..(W - 1) * STEP + 1];
+            for w in 0..W {
+                let pixel = pixels[w * STEP];
+                for c in 0..C {
+                    sums[c][r][w] = simd.mul_add_e_f32s(weights[c], pixel, sums[c][r][w]);
+                }
+            }
+        }
+    }
+    let [first, per_row, per_column] = grid.to;
+    for c in 0..C {
+        for r in 0..R {
+            let to = c * plane + first + (i + r) * per_row + j * per_column;
+            for w in 0..W {
+                planes[to + w * per_column] = sums[c][r][w];
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The same layer as plain loops in double precision, and the tests of the kernels against it.
+
+use proptest::prelude::*;
+
+use crate::blocked::{from_images, to_images};
+use crate::{Connections, Conv, ConvNorm, EPSILON, Kernels, Parameters, Saved, Shortcut, Statistics};
+
+/// A layer with everything that goes in, images as `[images, channels, height, width]`.
+#[derive(Debug, Clone)]
+struct Case {
+    conv: Conv,
+    kept: Vec<bool>,
+    shortcut: Option<Shortcut>,
+    relu: bool,
+    images: usize,
+    x: Vec<f32>,
+    added: Vec<f32>,
+    weight: Vec<f32>,
+    gamma: Vec<f32>,
+    beta: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+/// What comes out, in double precision.
+struct Expected {
+    y: Vec<f64>,
+    mean: Vec<f64>,
+    variance: Vec<f64>,
+    dx: Vec<f64>,
+    dadded: Vec<f64>,
+    dweight: Vec<f64>,
+    /// Largest sum of absolute products of an input's and of a weight's gradient: a norm's gradient cancels, so this is
+    /// what rounding is relative to.
+    gross: [f64; 2],
+    dgamma: Vec<f64>,
+    dbeta: Vec<f64>,
+}
+
+impl Case {
+    /// Calls `each(input index, weight index, output index)` for every product of the convolution.
+    fn products(&self, mut each: impl FnMut(usize, usize, usize)) {
+        let conv = &self.conv;
+        let (rows, columns, [kernel_rows, kernel_columns]) = (conv.height_out(), conv.width_out(), conv.kernel);
+        for n in 0..self.images {
+            for out in 0..conv.channels_out {
+                let first = out / conv.group_out() * conv.group_in();
+                for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
+                    for inp in 0..conv.group_in() {
+                        for (k, l) in (0..kernel_rows).flat_map(|k| (0..kernel_columns).map(move |l| (k, l))) {
+                            let (row, column) = (i * conv.stride + k, j * conv.stride + l);
+                            let inside = |at: usize, size: usize| (conv.padding..size + conv.padding).contains(&at);
+                            if inside(row, conv.height) && inside(column, conv.width) {
+                                let (row, column) = (row - conv.padding, column - conv.padding);
+                                let x =
+                                    ((n * conv.channels_in + first + inp) * conv.height + row) * conv.width + column;
+                                let w = ((out * conv.group_in() + inp) * kernel_rows + k) * kernel_columns + l;
+                                each(x, w, ((n * conv.channels_out + out) * rows + i) * columns + j);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Index of the shortcut's value that is added to output `at`.
+    fn added_at(&self, at: usize) -> Option<usize> {
+        let (rows, columns, channels) = (self.conv.height_out(), self.conv.width_out(), self.conv.channels_out);
+        let (n, c) = (at / (channels * rows * columns), at / (rows * columns) % channels);
+        let (i, j) = (at / columns % rows, at % columns);
+        match self.shortcut? {
+            Shortcut::Identity => Some(at),
+            Shortcut::Subsampled { channels: inner, height, width, step } => {
+                let c = c.checked_sub((channels - inner) / 2).filter(|&c| c < inner)?;
+                Some(((n * inner + c) * height + i * step) * width + j * step)
+            }
+        }
+    }
+
+    fn expected(&self) -> Expected {
+        let channels = self.conv.channels_out;
+        let plane = self.conv.height_out() * self.conv.width_out();
+        let mut z = vec![0.0; self.dy.len()];
+        self.products(|x, w, out| z[out] += f64::from(self.x[x]) * f64::from(self.weight[w]));
+        let channel = |at: usize| at / plane % channels;
+        let count = (self.images * plane) as f64;
+        let by_channel = |values: &dyn Fn(usize) -> f64| {
+            let mut sums = vec![0.0; channels];
+            (0..z.len()).for_each(|at| sums[channel(at)] += values(at));
+            sums
+        };
+        let mean: Vec<f64> = by_channel(&|at| z[at]).iter().map(|sum| sum / count).collect();
+        let variance = by_channel(&|at| (z[at] - mean[channel(at)]).powi(2));
+        let variance: Vec<f64> = variance.iter().map(|sum| sum / count).collect();
+        let normed = |at: usize| (z[at] - mean[channel(at)]) / (variance[channel(at)] + EPSILON).sqrt();
+        let before_relu = |at: usize| {
+            let added = self.added_at(at).map_or(0.0, |a| f64::from(self.added[a]));
+            normed(at) * f64::from(self.gamma[channel(at)]) + f64::from(self.beta[channel(at)]) + added
+        };
+        let y: Vec<f64> =
+            (0..z.len()).map(|at| if self.relu { before_relu(at).max(0.0) } else { before_relu(at) }).collect();
+
+        let g = |at: usize| if self.relu && y[at] <= 0.0 { 0.0 } else { f64::from(self.dy[at]) };
+        let dbeta = by_channel(&g);
+        let dgamma = by_channel(&|at| g(at) * normed(at));
+        let dz = |at: usize| {
+            let c = channel(at);
+            let factor = f64::from(self.gamma[c]) / (variance[c] + EPSILON).sqrt();
+            factor * (g(at) - dbeta[c] / count - normed(at) * dgamma[c] / count)
+        };
+        let gross_dz = |at: usize| {
+            let c = channel(at);
+            let factor = f64::from(self.gamma[c]) / (variance[c] + EPSILON).sqrt();
+            factor * (g(at).abs() + dbeta[c].abs() / count + (normed(at) * dgamma[c]).abs() / count)
+        };
+        let (mut dx, mut dweight) = (vec![0.0; self.x.len()], vec![0.0; self.weight.len()]);
+        let (mut gross_dx, mut gross_dweight) = (dx.clone(), dweight.clone());
+        self.products(|x, w, out| {
+            let (dz, gross) = (dz(out), gross_dz(out));
+            dx[x] += dz * f64::from(self.weight[w]);
+            dweight[w] += dz * f64::from(self.x[x]);
+            gross_dx[x] += gross * f64::from(self.weight[w].abs());
+            gross_dweight[w] += gross * f64::from(self.x[x].abs());
+        });
+        let most = |values: &[f64]| values.iter().fold(0.0f64, |most, v| most.max(*v));
+        let gross = [most(&gross_dx), most(&gross_dweight)];
+        let mut dadded = vec![0.0; self.added.len()];
+        (0..z.len()).for_each(|at| {
+            if let Some(a) = self.added_at(at) {
+                dadded[a] += g(at)
+            }
+        });
+        Expected { y, mean, variance, dx, dadded, dweight, gross, dgamma, dbeta }
+    }
+}
+
+/// Numbers that are neither too even nor too random, by position.
+fn numbers(count: usize, salt: u64) -> Vec<f32> {
+    let mut state = salt.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let shapes = (1..3usize, 1..6usize, 1..6usize, 3..11usize, 3..11usize, 1..4usize, 1..4usize);
+    let rest = (1..4usize, 0..3usize, 0..5usize, any::<bool>(), 1..40usize, 0..3u8, any::<u64>());
+    (shapes, rest).prop_map(|(shapes, rest)| {
+        let (groups, group_in, group_out, height, width, kernel_rows, kernel_columns) = shapes;
+        let (stride, padding, density, relu, images, shortcut, salt) = rest;
+        let conv = Conv {
+            channels_in: groups * group_in,
+            channels_out: groups * group_out,
+            height,
+            width,
+            kernel: [kernel_rows, kernel_columns],
+            stride,
+            padding,
+            groups,
+        };
+        let (rows, columns) = (conv.height_out(), conv.width_out());
+        let shortcut = match shortcut {
+            0 => None,
+            1 => Some(Shortcut::Identity),
+            _ => Some(Shortcut::Subsampled {
+                channels: (conv.channels_out / 2).max(1),
+                height: 2 * rows,
+                width: 2 * columns - 1,
+                step: 2,
+            }),
+        };
+        let added = match shortcut {
+            None => 0,
+            Some(Shortcut::Identity) => conv.channels_out * rows * columns,
+            Some(Shortcut::Subsampled { channels, height, width, .. }) => channels * height * width,
+        };
+        // Density 0 keeps nothing, 4 everything.
+        let draws = numbers(conv.weights(), salt ^ 1);
+        let kept: Vec<bool> = draws.iter().map(|v| (v + 1.0) * 2.0 < density as f32).collect();
+        let weight = numbers(conv.weights(), salt ^ 2).into_iter().zip(&kept).map(|(w, k)| if *k { w } else { 0.0 });
+        Case {
+            conv,
+            shortcut,
+            relu,
+            images,
+            x: numbers(images * conv.channels_in * height * width, salt ^ 3),
+            added: numbers(images * added, salt ^ 4),
+            weight: weight.collect(),
+            kept,
+            gamma: numbers(conv.channels_out, salt ^ 5).iter().map(|v| v + 1.5).collect(),
+            beta: numbers(conv.channels_out, salt ^ 6),
+            dy: numbers(images * conv.channels_out * rows * columns, salt ^ 7),
+        }
+    })
+}
+
+/// Everything within `1e-4` of the largest expected value of its kind.
+fn assert_near(what: &str, found: &[f32], expected: &[f64]) {
+    assert_near_scale(what, found, expected, expected.iter().fold(1e-3f64, |most, v| most.max(v.abs())));
+}
+
+fn assert_near_scale(what: &str, found: &[f32], expected: &[f64], scale: f64) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!((f64::from(*found) - expected).abs() <= 1e-4 * scale, "{what}[{i}]: {found} for {expected}");
+    }
+}
+
+fn check(kernels: Kernels, case: &Case) {
+    let expected = case.expected();
+    // A ReLU at its kink, or a plane without variance, has no gradient to agree on.
+    if expected.variance.iter().any(|v| *v < 1e-4) {
+        return;
+    }
+    let lanes = kernels.lanes();
+    let per_image = |values: &[f32]| values.len() / case.images;
+    let block = |values: &[f32]| from_images(values, per_image(values).max(1), lanes);
+    let layer = ConvNorm {
+        connections: Connections::new(case.conv, Some(&case.kept)),
+        shortcut: case.shortcut,
+        relu: case.relu,
+    };
+    let parameters = Parameters { weight: &case.weight, gamma: &case.gamma, beta: &case.beta };
+    let (x, added, dy) = (block(&case.x), block(&case.added), block(&case.dy));
+    let added = case.shortcut.map(|_| &added[..]);
+    let unblock = |values: &[f32], size: usize| to_images(values, case.images, size, lanes);
+
+    let trained = kernels.train(&layer, case.images, &x, added, parameters);
+    assert_near("y", &unblock(&trained.y, per_image(&case.dy)), &expected.y);
+    assert_near("mean", &trained.statistics.mean, &expected.mean);
+    assert_near("variance", &trained.statistics.variance, &expected.variance);
+    let behind: f32 = trained.y.iter().map(|v| v.abs()).sum();
+    let images: f32 = unblock(&trained.y, per_image(&case.dy)).iter().map(|v| v.abs()).sum();
+    assert!((behind - images).abs() <= 1e-3 * images.max(1.0), "lanes without an image are not 0");
+
+    let evaluated = kernels.evaluate(&layer, case.images, &x, added, parameters, &trained.statistics);
+    assert_near("evaluated y", &unblock(&evaluated, per_image(&case.dy)), &expected.y);
+
+    let saved = Saved { x: &x, z: &trained.z, y: &trained.y, statistics: &trained.statistics };
+    let gradients = kernels.backward(&layer, case.images, saved, parameters, &dy, true);
+    let [gross_dx, gross_dweight] = expected.gross;
+    assert_near_scale("dx", &unblock(&gradients.x.unwrap(), per_image(&case.x)), &expected.dx, gross_dx);
+    // Where most weights are kept, those that are not get a gradient too.
+    let of_kept = |(gradient, kept): (f32, &bool)| if *kept { gradient } else { 0.0 };
+    let found: Vec<f32> = gradients.weight.iter().copied().zip(&case.kept).map(of_kept).collect();
+    let of_kept = |(gradient, kept): (&f64, &bool)| if *kept { *gradient } else { 0.0 };
+    let wanted: Vec<f64> = expected.dweight.iter().zip(&case.kept).map(of_kept).collect();
+    assert_near_scale("dweight", &found, &wanted, gross_dweight);
+    assert_near("dgamma", &gradients.gamma, &expected.dgamma);
+    assert_near("dbeta", &gradients.beta, &expected.dbeta);
+    if let Some(dadded) = gradients.shortcut {
+        assert_near("dadded", &unblock(&dadded, per_image(&case.added)), &expected.dadded);
+    }
+    let again = kernels.backward(&layer, case.images, saved, parameters, &dy, false);
+    assert!(again.x.is_none() && again.weight == gradients.weight);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 150 }, ..ProptestConfig::default() })]
+
+    #[test]
+    fn vector_kernels_agree_with_plain_loops(case in cases()) {
+        check(Kernels::detect(), &case);
+    }
+
+    #[test]
+    fn portable_kernels_agree_with_plain_loops(case in cases()) {
+        check(Kernels::portable(), &case);
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let conv = Conv {
+        channels_in: 8,
+        channels_out: 16,
+        height: 8,
+        width: 8,
+        kernel: [3, 3],
+        stride: 1,
+        padding: 1,
+        groups: 1,
+    };
+    let kernels = Kernels::detect();
+    let kept: Vec<bool> = numbers(conv.weights(), 1).iter().map(|v| *v < -0.8).collect();
+    let layer = ConvNorm { connections: Connections::new(conv, Some(&kept)), shortcut: None, relu: true };
+    let x = from_images(&numbers(100 * 512, 2), 512, kernels.lanes());
+    let dy = from_images(&numbers(100 * 1024, 3), 1024, kernels.lanes());
+    let (weight, gamma, beta) = (numbers(conv.weights(), 4), vec![1.0; 16], vec![0.1; 16]);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let parameters = Parameters { weight: &weight, gamma: &gamma, beta: &beta };
+            let trained = kernels.train(&layer, 100, &x, None, parameters);
+            let saved = Saved { x: &x, z: &trained.z, y: &trained.y, statistics: &trained.statistics };
+            let gradients = kernels.backward(&layer, 100, saved, parameters, &dy, true);
+            (trained.y, trained.statistics, gradients.x, gradients.weight, gradients.gamma, gradients.beta)
+        })
+    };
+    assert!(run(1) == run(3));
+}
+
+#[test]
+fn running_statistics_are_used_as_they_are() {
+    let conv =
+        Conv { channels_in: 1, channels_out: 1, height: 1, width: 2, kernel: [1, 1], stride: 1, padding: 0, groups: 1 };
+    let kernels = Kernels::detect();
+    let layer = ConvNorm { connections: Connections::new(conv, None), shortcut: None, relu: true };
+    let x = from_images(&[1.0, 3.0], 2, kernels.lanes());
+    let parameters = Parameters { weight: &[2.0], gamma: &[0.5], beta: &[1.0] };
+    let statistics = Statistics { mean: vec![4.0], variance: vec![4.0] };
+    let y = to_images(&kernels.evaluate(&layer, 1, &x, None, parameters, &statistics), 1, 2, kernels.lanes());
+    // (2 − 4) / 2 · 0.5 + 1 and (6 − 4) / 2 · 0.5 + 1
+    assert!((y[0] - 0.5).abs() < 1e-5 && (y[1] - 1.5).abs() < 1e-5, "{y:?}");
+}
