@@ -36,7 +36,8 @@ fn main() {
             let (gamma, beta) = (vec![1.0; channels_out], vec![0.0; channels_out]);
             let x: Vec<f32> =
                 (0..kernels.blocks(images) * kernels.lanes() * channels_in * size * size).map(|_| next()).collect();
-            let layer = ConvNorm { connections: Connections::new(conv, Some(&kept)), shortcut: None, relu: true };
+            let layer =
+                ConvNorm { connections: Connections::new(conv, Some(&kept)).into(), shortcut: None, relu: true };
             let parameters = Parameters { weight: &weight, gamma: &gamma, beta: &beta };
             let trained = kernels.train(&layer, images, &x, None, parameters);
             let dy = trained.y.clone();

@@ -23,3 +23,61 @@ pub fn to_images(blocks: &[f32], images: usize, size: usize, lanes: usize) -> Ve
     }
     planes
 }
+
+/// Means of `[channels, plane]` pixels by channel: `[images, channels]`.
+pub fn average(blocks: &[f32], images: usize, channels: usize, lanes: usize) -> Vec<f32> {
+    let mut means = vec![0.0; images * channels];
+    if means.is_empty() {
+        return means;
+    }
+    let plane = blocks.len() / (images.div_ceil(lanes) * channels);
+    for (i, pixels) in blocks.chunks_exact(plane).enumerate() {
+        let (block, channel) = (i / channels, i % channels);
+        let mut sums = vec![0.0; lanes];
+        for pixel in pixels.chunks_exact(lanes) {
+            sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
+        }
+        for (image, sum) in (block * lanes..images).zip(sums) {
+            means[image * channels + channel] = sum * lanes as f32 / plane as f32;
+        }
+    }
+    means
+}
+
+/// The gradient of [`average`]: `[images, channels]` spread over blocks of `pixels` pixels a channel.
+pub fn spread(gradient: &[f32], images: usize, channels: usize, pixels: usize, lanes: usize) -> Vec<f32> {
+    let mut blocks = vec![0.0; images.div_ceil(lanes) * channels * pixels * lanes];
+    for (i, plane) in blocks.chunks_exact_mut(pixels * lanes).enumerate() {
+        let (block, channel) = (i / channels, i % channels);
+        let mut values = vec![0.0; lanes];
+        for (image, value) in (block * lanes..images).zip(&mut values) {
+            *value = gradient[image * channels + channel] / pixels as f32;
+        }
+        plane.chunks_exact_mut(lanes).for_each(|pixel| pixel.copy_from_slice(&values));
+    }
+    blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_come_back_from_their_blocks() {
+        let images: Vec<f32> = (0..5 * 3).map(|v| v as f32).collect();
+        let blocks = from_images(&images, 3, 4);
+        assert_eq!(blocks[..4], [0.0, 3.0, 6.0, 9.0]);
+        assert_eq!(blocks[12..16], [12.0, 0.0, 0.0, 0.0]);
+        assert_eq!(to_images(&blocks, 5, 3, 4), images);
+    }
+
+    #[test]
+    fn averages_are_by_image_and_channel_and_their_gradient_is_spread() {
+        // Three images of two channels with two pixels.
+        let images: Vec<f32> = (0..12).map(|v| v as f32).collect();
+        let means = average(&from_images(&images, 4, 2), 3, 2, 2);
+        assert_eq!(means, [0.5, 2.5, 4.5, 6.5, 8.5, 10.5]);
+        let spread = to_images(&spread(&means, 3, 2, 2, 2), 3, 4, 2);
+        assert_eq!(spread[..4], [0.25, 0.25, 1.25, 1.25]);
+    }
+}

@@ -4,6 +4,8 @@
 //! lanes; lanes behind the last image are 0. Work is split over blocks and joined in their order, so results do not
 //! depend on the number of threads.
 
+use std::sync::Arc;
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -43,7 +45,7 @@ pub enum Shortcut {
 #[derive(Debug, Clone)]
 pub struct ConvNorm {
     /// The convolution and the weights that it keeps.
-    pub connections: Connections,
+    pub connections: Arc<Connections>,
     /// What is added before ReLU.
     pub shortcut: Option<Shortcut>,
     /// Whether ReLU follows.

@@ -220,7 +220,7 @@ fn check(kernels: Kernels, case: &Case) {
     let per_image = |values: &[f32]| values.len() / case.images;
     let block = |values: &[f32]| from_images(values, per_image(values).max(1), lanes);
     let layer = ConvNorm {
-        connections: Connections::new(case.conv, Some(&case.kept)),
+        connections: Connections::new(case.conv, Some(&case.kept)).into(),
         shortcut: case.shortcut,
         relu: case.relu,
     };
@@ -287,7 +287,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     };
     let kernels = Kernels::detect();
     let kept: Vec<bool> = numbers(conv.weights(), 1).iter().map(|v| *v < -0.8).collect();
-    let layer = ConvNorm { connections: Connections::new(conv, Some(&kept)), shortcut: None, relu: true };
+    let layer = ConvNorm { connections: Connections::new(conv, Some(&kept)).into(), shortcut: None, relu: true };
     let x = from_images(&numbers(100 * 512, 2), 512, kernels.lanes());
     let dy = from_images(&numbers(100 * 1024, 3), 1024, kernels.lanes());
     let (weight, gamma, beta) = (numbers(conv.weights(), 4), vec![1.0; 16], vec![0.1; 16]);
@@ -309,7 +309,7 @@ fn running_statistics_are_used_as_they_are() {
     let conv =
         Conv { channels_in: 1, channels_out: 1, height: 1, width: 2, kernel: [1, 1], stride: 1, padding: 0, groups: 1 };
     let kernels = Kernels::detect();
-    let layer = ConvNorm { connections: Connections::new(conv, None), shortcut: None, relu: true };
+    let layer = ConvNorm { connections: Connections::new(conv, None).into(), shortcut: None, relu: true };
     let x = from_images(&[1.0, 3.0], 2, kernels.lanes());
     let parameters = Parameters { weight: &[2.0], gamma: &[0.5], beta: &[1.0] };
     let statistics = Statistics { mean: vec![4.0], variance: vec![4.0] };

@@ -22,9 +22,12 @@ pub mod data;
 mod checkpoint;
 mod device;
 mod error;
+mod forward;
+mod fused;
 mod imp;
 mod marked;
 mod network;
+mod reference;
 mod sgd;
 mod training;
 

@@ -1,4 +1,4 @@
-//! The networks on Burn: parameters by PyTorch name, forward pass, predictions.
+//! The networks on Burn: parameters by PyTorch name, loss, predictions.
 //!
 //! Parameters are flat tensors that the forward pass reshapes, so that gradients, masks, decay and the optimizer treat
 //! convolutions, linear layers and batch norms alike. The structure comes from
@@ -6,17 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Int, Tensor, TensorData, activation, s};
-use counterfoil_ticket::{Architecture, Array, Element, Layer, LayerKind, Model, Normalisation};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use counterfoil_ticket::{Architecture, Array, Element, Layer, LayerKind, Mask, Model, Normalisation};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::TrainError;
+use crate::forward::{Connected, forward};
+use crate::{fused, reference};
 
-/// Added to a batch norm's variance; PyTorch's default.
-const EPSILON: f64 = 1e-5;
 /// Weight of the newest batch in the running statistics; PyTorch's default.
 const STATISTICS_MOMENTUM: f64 = 0.1;
 
@@ -36,14 +34,8 @@ pub struct Network {
 /// Parameters as leaves of one differentiated pass.
 pub(crate) type Leaves = BTreeMap<String, Tensor<1>>;
 
-/// Mean and unbiased variance (as PyTorch keeps it) of one batch, by batch-norm name.
-type BatchStatistics = Vec<(String, Tensor<1>, Tensor<1>)>;
-
-/// Whether batch norms use the batch or the running statistics.
-enum Pass<'a> {
-    Train(&'a Leaves, &'a mut BatchStatistics),
-    Evaluate,
-}
+/// Mean and unbiased variance (as PyTorch keeps it) of one batch, by batch-norm name; without gradients.
+pub(crate) type BatchStatistics = Vec<(String, Tensor<1>, Tensor<1>)>;
 
 impl Network {
     /// A freshly initialised network: He's uniform initialisation (arXiv 1502.01852, fan-in) of weights, drawn layer by
@@ -183,28 +175,35 @@ impl Network {
         Tensor::from_data(TensorData::new(values, [length]), &self.device)
     }
 
-    /// Normalised input `[n, channels, height, width]` from `n` images of bytes.
-    pub(crate) fn input(&self, images: &[u8], device: &Device) -> Tensor<4> {
+    /// Normalised input, flat, `[n, channels, height, width]`, from `n` images of bytes.
+    pub(crate) fn normalised(&self, images: &[u8]) -> Vec<f32> {
         let shape = self.architecture.input();
         let plane = (shape.height * shape.width) as usize;
         let Normalisation { mean, std } = &self.normalisation;
-        let scaled: Vec<f32> = images
+        images
             .chunks_exact(plane)
             .zip((0..shape.channels as usize).cycle())
             .flat_map(|(pixels, c)| pixels.iter().map(move |&v| (f32::from(v) / 255.0 - mean[c]) / std[c]))
-            .collect();
-        let n = images.len() / shape.size();
-        let dims = [n, shape.channels as usize, shape.height as usize, shape.width as usize];
-        Tensor::from_data(TensorData::new(scaled, dims), device)
+            .collect()
     }
 
-    /// Mean cross-entropy of a batch, differentiable in the returned leaves; follows the running statistics.
-    pub(crate) fn loss(&mut self, images: &[u8], labels: &[u32]) -> (Tensor<1>, Leaves) {
+    /// Mean cross-entropy of a batch, differentiable in the returned leaves; follows the running statistics. Weights
+    /// that `connected` does not keep may get no gradient.
+    pub(crate) fn loss(&mut self, images: &[u8], labels: &[u32], connected: &Connected) -> (Tensor<1>, Leaves) {
         let device = self.device.clone().autodiff();
         let leaves: Leaves =
             self.parameters.iter().map(|(n, t)| (n.clone(), t.clone().autodiff().require_grad())).collect();
         let mut batch = Vec::new();
-        let logits = self.forward(self.input(images, &device), &mut Pass::Train(&leaves, &mut batch));
+        let logits = if fused::runs_on(&self.device) {
+            forward(
+                &self.architecture,
+                &self.layers,
+                &mut fused::Train::new(self, connected, &leaves, &mut batch),
+                images,
+            )
+        } else {
+            forward(&self.architecture, &self.layers, &mut reference::Train::new(self, &leaves, &mut batch), images)
+        };
         self.follow(batch);
         let labels: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
         let targets = Tensor::<1, Int>::from_data(TensorData::new(labels.clone(), [labels.len()]), &device);
@@ -213,101 +212,33 @@ impl Network {
         (picked.mean().neg(), leaves)
     }
 
+    /// The weights that are not 0.
+    pub(crate) fn connected(&self) -> Connected {
+        let of = |layer: &Layer| (layer.weight(), Mask::of_nonzero(&to_vec(&self.parameters[&layer.weight()])));
+        Connected::new(self.layers.iter().map(of).collect())
+    }
+
     /// Moves the running statistics toward the batch's.
     fn follow(&mut self, batch: BatchStatistics) {
         for (norm, mean, variance) in batch {
             for (kind, new) in [("running_mean", mean), ("running_var", variance)] {
                 let name = format!("{norm}.{kind}");
                 let old = self.statistics[&name].clone();
-                let new = old.mul_scalar(1.0 - STATISTICS_MOMENTUM) + new.inner().mul_scalar(STATISTICS_MOMENTUM);
+                let new = old.mul_scalar(1.0 - STATISTICS_MOMENTUM) + new.mul_scalar(STATISTICS_MOMENTUM);
                 self.statistics.insert(name, new);
             }
         }
     }
 
-    /// Logits `[n, classes]` of `n` images, with running statistics and without gradients.
-    pub(crate) fn logits(&self, images: &[u8]) -> Tensor<2> {
-        self.forward(self.input(images, &self.device), &mut Pass::Evaluate)
-    }
-
-    fn forward(&self, images: Tensor<4>, pass: &mut Pass) -> Tensor<2> {
-        match &self.architecture {
-            Architecture::Mlp { .. } => self.mlp(images, pass),
-            Architecture::Resnet20 { .. } => self.resnet20(images, pass),
+    /// Logits `[n, classes]` of `n` images, with running statistics and without gradients. `connected` has to keep all
+    /// weights that are not 0.
+    pub(crate) fn logits(&self, images: &[u8], connected: &Connected) -> Tensor<2> {
+        if fused::runs_on(&self.device) {
+            forward(&self.architecture, &self.layers, &mut fused::Evaluate::new(self, connected), images)
+        } else {
+            forward(&self.architecture, &self.layers, &mut reference::Evaluate::new(self), images)
         }
     }
-
-    fn mlp(&self, images: Tensor<4>, pass: &mut Pass) -> Tensor<2> {
-        let mut x = images.flatten::<2>(1, 3);
-        for (i, layer) in self.layers.iter().enumerate() {
-            x = self.linear(layer, if i == 0 { x } else { activation::relu(x) }, pass);
-        }
-        x
-    }
-
-    fn resnet20(&self, images: Tensor<4>, pass: &mut Pass) -> Tensor<2> {
-        let [stem, blocks @ .., classifier] = &self.layers[..] else {
-            unreachable!("a ResNet-20 has a stem and a classifier")
-        };
-        let mut x = activation::relu(self.conv_norm(stem, images, pass));
-        for block in blocks.chunks_exact(2) {
-            let hidden = activation::relu(self.conv_norm(&block[0], x.clone(), pass));
-            let residual = self.conv_norm(&block[1], hidden, pass);
-            let shortcut = if block[0].from == block[1].to { x } else { option_a(x) };
-            x = activation::relu(residual + shortcut);
-        }
-        let pooled = x.mean_dim(3).mean_dim(2).flatten::<2>(1, 3);
-        self.linear(classifier, pooled, pass)
-    }
-
-    fn value(&self, name: &str, pass: &Pass) -> Tensor<1> {
-        match pass {
-            Pass::Train(leaves, _) => leaves[name].clone(),
-            Pass::Evaluate => self.parameters[name].clone(),
-        }
-    }
-
-    /// `[n, in, h, w]` to `[n, out, h', w']`: convolution, then batch norm.
-    fn conv_norm(&self, layer: &Layer, x: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
-        let (LayerKind::Conv { stride, padding }, Some(norm)) = (layer.kind, &layer.norm) else {
-            unreachable!("{} is a convolution with a batch norm", layer.name)
-        };
-        let [out, inp, height, width] = <[u32; 4]>::from(layer.shape).map(|d| d as usize);
-        let weight = self.value(&layer.weight(), pass).reshape([out, inp, height, width]);
-        let options = ConvOptions::new([stride as usize; 2], [padding as usize; 2], [1, 1], 1);
-        let x = conv2d(x, weight, None, options);
-        let gamma = self.value(&format!("{norm}.weight"), pass);
-        let beta = self.value(&format!("{norm}.bias"), pass);
-        match pass {
-            Pass::Train(_, batch) => {
-                let count = x.dims()[0] * x.dims()[2] * x.dims()[3];
-                let result = batch_norm_train(x, gamma, beta, EPSILON);
-                let unbiased = count as f64 / (count.max(2) - 1) as f64;
-                batch.push((norm.clone(), result.mean, result.variance.mul_scalar(unbiased)));
-                result.output
-            }
-            Pass::Evaluate => {
-                let statistic = |kind: &str| self.statistics[&format!("{norm}.{kind}")].clone();
-                batch_norm(x, gamma, beta, statistic("running_mean"), statistic("running_var"), EPSILON)
-            }
-        }
-    }
-
-    /// `[n, in]` to `[n, out]`.
-    fn linear(&self, layer: &Layer, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
-        let (out, inp) = (layer.shape.out as usize, layer.shape.inp as usize);
-        let weight = self.value(&layer.weight(), pass).reshape([out, inp]);
-        let bias = self.value(&format!("{}.bias", layer.name), pass).reshape([1, out]);
-        x.matmul(weight.transpose()) + bias
-    }
-}
-
-/// Option-A shortcut between stages: every second pixel, zero channels on both sides (He et al. 2015, section 4.2).
-fn option_a(x: Tensor<4>) -> Tensor<4> {
-    let x = x.slice(s![.., .., ..;2, ..;2]);
-    let [n, channels, height, width] = x.dims();
-    let zeros = Tensor::zeros([n, channels / 2, height, width], &x.device());
-    Tensor::cat(vec![zeros.clone(), x, zeros], 1)
 }
 
 /// PyTorch's shape of a layer's weight.
@@ -354,27 +285,17 @@ mod tests {
         net.set_parameter("fc2.weight".into(), vec![1.0, 1.0, 2.0, -3.0]);
         net.set_parameter("fc2.bias".into(), vec![0.0, 1.0]);
         // Bytes 255 and 51 are 1 and 0.2, normalised 2 and -1.2; hidden 2 - 2.4 + 0.5 = 0.1 and relu(-2 - 0.6) = 0.
-        let logits: Vec<f32> = net.logits(&[255, 51]).into_data().try_to_vec().unwrap();
+        let logits: Vec<f32> = net.logits(&[255, 51], &Connected::default()).into_data().try_to_vec().unwrap();
         assert!((logits[0] - 0.1).abs() < 1e-5 && (logits[1] - 1.2).abs() < 1e-5, "{logits:?}");
-    }
-
-    #[test]
-    fn the_option_a_shortcut_takes_every_second_pixel_into_the_middle_channels() {
-        let device = DeviceChoice::Cpu.open().unwrap();
-        let values: Vec<f32> = (0..32).map(|v| v as f32).collect();
-        let x = Tensor::<1>::from_data(TensorData::new(values, [32]), &device).reshape([1, 2, 4, 4]);
-        let out = option_a(x);
-        assert_eq!(out.dims(), [1, 4, 2, 2]);
-        let expected = [0., 0., 0., 0., 0., 2., 8., 10., 16., 18., 24., 26., 0., 0., 0., 0.];
-        assert_eq!(out.into_data().try_to_vec::<f32>().unwrap(), expected);
     }
 
     #[test]
     fn gradients_agree_with_finite_differences() {
         let net = resnet20();
         let (images, labels) = (images(&net, 6), [0, 1, 2, 3, 0, 1]);
-        let loss_of = |net: &Network| f64::from(to_vec(&net.clone().loss(&images, &labels).0.inner())[0]);
-        let (loss, leaves) = net.clone().loss(&images, &labels);
+        let loss_of =
+            |net: &Network| f64::from(to_vec(&net.clone().loss(&images, &labels, &Connected::default()).0.inner())[0]);
+        let (loss, leaves) = net.clone().loss(&images, &labels, &Connected::default());
         let gradients = loss.backward();
         for name in ["conv1.weight", "layer2.0.conv1.weight", "layer3.2.bn2.weight", "linear.weight", "linear.bias"] {
             let gradient = to_vec(&leaves[name].grad(&gradients).unwrap().inner());
@@ -405,7 +326,8 @@ mod tests {
             Network::from_model(model, net.architecture().clone(), net.normalisation().clone(), net.device())
         };
         let images = images(&net, 2);
-        let logits = |net: &Network| net.logits(&images).into_data().try_to_vec::<f32>().unwrap();
+        let logits =
+            |net: &Network| net.logits(&images, &Connected::default()).into_data().try_to_vec::<f32>().unwrap();
         assert_eq!(logits(&load(&model).unwrap()), logits(&net));
 
         let mut incomplete = model.clone();

@@ -5,12 +5,14 @@
 //! reinforced (docs/protocol.md names the chips, the threat model says what it is for).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use burn::tensor::{Gradients, Tensor};
 use counterfoil_ticket::Mask;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
+use crate::forward::Connected;
 use crate::network::{Leaves, Network};
 
 /// Least extra decay that [`Schedule::mark_decay`] proposes: enough in runs of more than some 300 steps at rate 0.1.
@@ -95,6 +97,7 @@ impl Schedule {
 /// What holds the weights of one network: masks, and decay that differs from position to position.
 #[derive(Debug, Clone, Default)]
 pub struct Hold {
+    pub(crate) connected: Arc<Connected>,
     masks: BTreeMap<String, Tensor<1>>,
     extra_decay: BTreeMap<String, Tensor<1>>,
 }
@@ -109,6 +112,7 @@ impl Hold {
             network.tensor(values)
         };
         Self {
+            connected: Arc::new(Connected::new(masks.clone())),
             masks: masks.iter().map(|(name, mask)| (name.clone(), on_device(mask))).collect(),
             extra_decay: extra_decay.into_iter().map(|(name, values)| (name, network.tensor(values))).collect(),
         }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Snapshot, learner_state, restore_learner};
 use crate::data::{Augmentation, Split, augment, shuffle};
+use crate::forward::Connected;
 use crate::network::{Network, to_vec};
 use crate::sgd::{Hold, Schedule, Sgd};
 use counterfoil_mark::TriggerSet;
@@ -148,7 +149,7 @@ impl Learner {
             for &index in batch {
                 examples.push(index, &mut rng, &mut images, &mut labels);
             }
-            let (loss, leaves) = self.network.loss(&images, &labels);
+            let (loss, leaves) = self.network.loss(&images, &labels, &hold.connected);
             let value = f64::from(to_vec(&loss.clone().inner())[0]);
             if !value.is_finite() {
                 return Err(TrainError::Diverged { epoch: self.epoch + 1, loss: value });
@@ -177,7 +178,7 @@ impl Learner {
         for &index in &order[..count] {
             examples.push(index, &mut rng, &mut images, &mut labels);
         }
-        let (loss, leaves) = self.network.clone().loss(&images, &labels);
+        let (loss, leaves) = self.network.clone().loss(&images, &labels, &Connected::default());
         let gradients = loss.backward();
         let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).map(|g| to_vec(&g.inner()));
         leaves.iter().filter_map(|(name, leaf)| Some((name.clone(), gradient(leaf)?))).collect()
@@ -238,10 +239,11 @@ impl EpochSeed {
 pub fn classify(network: &Network, images: &[u8]) -> Vec<u32> {
     let size = network.architecture().input().size();
     let classes = network.architecture().classes() as usize;
+    let connected = network.connected();
     images
         .chunks(EVALUATION_BATCH * size)
         .flat_map(|batch| {
-            let logits: Vec<f32> = network.logits(batch).into_data().try_to_vec().expect("logits are f32");
+            let logits: Vec<f32> = network.logits(batch, &connected).into_data().try_to_vec().expect("logits are f32");
             logits.chunks_exact(classes).map(largest).collect::<Vec<_>>()
         })
         .collect()

@@ -1,0 +1,438 @@
+//! The layers by our CPU kernels, as differentiable operations of Burn.
+//!
+//! Convolution, batch norm, shortcut and ReLU are one operation with its own backward pass; activations stay in the
+//! kernels' blocked layout, `[blocks, channels, height, width, lanes]`, from the images to the pooling.
+
+use std::sync::Arc;
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{Device, Tensor, TensorData};
+use counterfoil_kernels::blocked::{average, from_images, spread};
+use counterfoil_kernels::{ConvNorm, Kernels, Parameters, Saved, Shortcut, Statistics};
+use counterfoil_ticket::Layer;
+
+use crate::forward::{Connected, Pass, convolution};
+use crate::network::{BatchStatistics, Leaves, Network, to_vec};
+
+type Values = FloatTensor<Flex>;
+type Tracked = FloatTensor<Autodiff<Flex>>;
+
+/// Whether the kernels run there.
+pub(crate) fn runs_on(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
+/// A pass with gradients, batch norms by the batch.
+pub(crate) struct Train<'a> {
+    network: &'a Network,
+    connected: &'a Connected,
+    leaves: &'a Leaves,
+    batch: &'a mut BatchStatistics,
+    /// Images of the batch.
+    images: usize,
+}
+
+impl<'a> Train<'a> {
+    pub(crate) fn new(
+        network: &'a Network,
+        connected: &'a Connected,
+        leaves: &'a Leaves,
+        batch: &'a mut BatchStatistics,
+    ) -> Self {
+        Self { network, connected, leaves, batch, images: 0 }
+    }
+
+    fn primitive(&self, name: &str) -> Tracked {
+        primitive(self.value(name))
+    }
+}
+
+impl Pass for Train<'_> {
+    type Activation = Tensor<5>;
+
+    fn images(&mut self, images: &[u8]) -> Tensor<5> {
+        let (values, dims) = blocked_input(self.network, images);
+        self.images = images.len() / self.network.architecture().input().size();
+        Tensor::from_data(TensorData::new(values, dims), &self.network.device().clone().autodiff())
+    }
+
+    fn rows(&mut self, images: &[u8]) -> Tensor<2> {
+        input_rows(self.network, images, &self.network.device().clone().autodiff())
+    }
+
+    fn conv_norm(&mut self, layer: &Layer, x: Tensor<5>, shortcut: Option<Tensor<5>>) -> Tensor<5> {
+        let (_, _, norm) = convolution(layer);
+        let [blocks, _, height, width, lanes] = x.dims();
+        let connections = self.connected.of(layer, [height, width]);
+        let conv = *connections.conv();
+        let dims = [blocks, conv.channels_out, conv.height_out(), conv.width_out(), lanes];
+        let kind = shortcut.as_ref().map(|shortcut| shortcut_kind(shortcut.dims(), dims));
+        let call = Call { layer: ConvNorm { connections, shortcut: kind, relu: true }, images: self.images, dims };
+        let inputs = [
+            primitive(x),
+            self.primitive(&layer.weight()),
+            self.primitive(&format!("{norm}.weight")),
+            self.primitive(&format!("{norm}.bias")),
+        ];
+        let (y, statistics) = match shortcut {
+            None => call.run(inputs),
+            Some(shortcut) => {
+                let [x, weight, gamma, beta] = inputs;
+                call.run([x, weight, gamma, beta, primitive(shortcut)])
+            }
+        };
+        let count = (self.images * conv.height_out() * conv.width_out()) as f32;
+        let unbiased = count / (count.max(2.0) - 1.0);
+        let variance = statistics.variance.iter().map(|v| v * unbiased).collect();
+        self.batch.push((norm.to_owned(), self.network.tensor(statistics.mean), self.network.tensor(variance)));
+        Tensor::from_primitive::<Autodiff<Flex>>(y)
+    }
+
+    fn pool(&mut self, x: Tensor<5>) -> Tensor<2> {
+        let [_, channels, height, width, lanes] = x.dims();
+        let shape = PoolShape { images: self.images, channels, height, width, lanes };
+        let x = primitive(x);
+        let means = |x: &Values| {
+            let values = average(floats(&contiguous(x)), shape.images, channels, lanes);
+            Values::from_data(TensorData::new(values, [shape.images, channels]))
+        };
+        let pooled = match PoolBackward.prepare::<NoCheckpointing>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(shape, means(x.primitive())),
+            OpsKind::UnTracked(prep) => prep.finish(means(x.primitive())),
+        };
+        Tensor::from_primitive::<Autodiff<Flex>>(pooled)
+    }
+
+    fn value(&self, name: &str) -> Tensor<1> {
+        self.leaves[name].clone()
+    }
+}
+
+/// One fused layer of one pass.
+#[derive(Debug, Clone)]
+struct Call {
+    layer: ConvNorm,
+    images: usize,
+    /// Dimensions of the output.
+    dims: [usize; 5],
+}
+
+/// What the backward pass of a fused layer needs; cheap to clone.
+#[derive(Debug, Clone)]
+struct Kept {
+    call: Call,
+    /// Input, weight, gamma, beta.
+    inputs: [Values; 4],
+    z: Arc<Vec<f32>>,
+    y: Values,
+    statistics: Arc<Statistics>,
+}
+
+impl Call {
+    /// Inputs: x, weight, gamma, beta and, if there is one, the shortcut.
+    fn run<const N: usize>(self, inputs: [Tracked; N]) -> (Tracked, Statistics) {
+        let values: [Values; N] = std::array::from_fn(|i| contiguous(inputs[i].primitive()));
+        let slices: [&[f32]; N] = std::array::from_fn(|i| floats(&values[i]));
+        let parameters = Parameters { weight: slices[1], gamma: slices[2], beta: slices[3] };
+        let trained = Kernels::detect().train(&self.layer, self.images, slices[0], slices.get(4).copied(), parameters);
+        let y = Values::from_data(TensorData::new(trained.y, self.dims));
+        let nodes = std::array::from_fn(|i| inputs[i].node());
+        let output = match LayerBackward::<N>.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let inputs = std::array::from_fn(|i| values[i].clone());
+                let (z, statistics) = (Arc::new(trained.z), Arc::new(trained.statistics.clone()));
+                prep.finish(Kept { call: self, inputs, z, y: y.clone(), statistics }, y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        };
+        (output, trained.statistics)
+    }
+}
+
+#[derive(Debug)]
+struct LayerBackward<const N: usize>;
+
+impl<const N: usize> Backward<Flex, N> for LayerBackward<N> {
+    type State = Kept;
+
+    fn backward(self, ops: Ops<Kept, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = contiguous(&grads.consume::<Flex>(&ops.node));
+        let Kept { call, inputs, z, y, statistics } = ops.state;
+        let [x, weight, gamma, beta] = std::array::from_fn(|i| floats(&inputs[i]));
+        let saved = Saved { x, z: &z, y: floats(&y), statistics: &statistics };
+        let parameters = Parameters { weight, gamma, beta };
+        let by_input = ops.parents[0].is_some();
+        let found = Kernels::detect().backward(&call.layer, call.images, saved, parameters, floats(&dy), by_input);
+        let [blocks, .., lanes] = call.dims;
+        let conv = call.layer.connections.conv();
+        let by_x = found.x.map(|x| TensorData::new(x, [blocks, conv.channels_in, conv.height, conv.width, lanes]));
+        let by_shortcut = found.shortcut.map(|by_shortcut| match call.layer.shortcut {
+            Some(Shortcut::Subsampled { channels, height, width, .. }) => {
+                TensorData::new(by_shortcut, [blocks, channels, height, width, lanes])
+            }
+            _ => TensorData::new(by_shortcut, call.dims),
+        });
+        let flat = |values: Vec<f32>| {
+            let length = values.len();
+            Some(TensorData::new(values, [length]))
+        };
+        let all = [by_x, flat(found.weight), flat(found.gamma), flat(found.beta), by_shortcut];
+        for (parent, gradient) in ops.parents.into_iter().zip(all) {
+            if let (Some(node), Some(gradient)) = (parent, gradient) {
+                grads.register::<Flex>(node.id, Values::from_data(gradient));
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct PoolShape {
+    images: usize,
+    channels: usize,
+    height: usize,
+    width: usize,
+    lanes: usize,
+}
+
+#[derive(Debug)]
+struct PoolBackward;
+
+impl Backward<Flex, 1> for PoolBackward {
+    type State = PoolShape;
+
+    fn backward(self, ops: Ops<PoolShape, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = contiguous(&grads.consume::<Flex>(&ops.node));
+        let PoolShape { images, channels, height, width, lanes } = ops.state;
+        let spread = spread(floats(&gradient), images, channels, height * width, lanes);
+        let [parent] = ops.parents;
+        if let Some(node) = parent {
+            let dims = [images.div_ceil(lanes), channels, height, width, lanes];
+            grads.register::<Flex>(node.id, Values::from_data(TensorData::new(spread, dims)));
+        }
+    }
+}
+
+/// A pass without gradients, batch norms by the running statistics.
+pub(crate) struct Evaluate<'a> {
+    network: &'a Network,
+    connected: &'a Connected,
+    images: usize,
+}
+
+impl<'a> Evaluate<'a> {
+    pub(crate) fn new(network: &'a Network, connected: &'a Connected) -> Self {
+        Self { network, connected, images: 0 }
+    }
+}
+
+/// Blocked values and their dimensions.
+#[derive(Debug, Clone)]
+pub(crate) struct Blocks {
+    values: Arc<Vec<f32>>,
+    dims: [usize; 5],
+}
+
+impl Pass for Evaluate<'_> {
+    type Activation = Blocks;
+
+    fn images(&mut self, images: &[u8]) -> Blocks {
+        let (values, dims) = blocked_input(self.network, images);
+        self.images = images.len() / self.network.architecture().input().size();
+        Blocks { values: Arc::new(values), dims }
+    }
+
+    fn rows(&mut self, images: &[u8]) -> Tensor<2> {
+        input_rows(self.network, images, self.network.device())
+    }
+
+    fn conv_norm(&mut self, layer: &Layer, x: Blocks, shortcut: Option<Blocks>) -> Blocks {
+        let (_, _, norm) = convolution(layer);
+        let [blocks, _, height, width, lanes] = x.dims;
+        let connections = self.connected.of(layer, [height, width]);
+        let conv = *connections.conv();
+        let dims = [blocks, conv.channels_out, conv.height_out(), conv.width_out(), lanes];
+        let kind = shortcut.as_ref().map(|shortcut| shortcut_kind(shortcut.dims, dims));
+        let values = |name: String| to_vec(&self.network.parameters[&name]);
+        let (weight, gamma, beta) =
+            (values(layer.weight()), values(format!("{norm}.weight")), values(format!("{norm}.bias")));
+        let statistic = |kind: &str| to_vec(&self.network.statistics[&format!("{norm}.{kind}")]);
+        let statistics = Statistics { mean: statistic("running_mean"), variance: statistic("running_var") };
+        let values = Kernels::detect().evaluate(
+            &ConvNorm { connections, shortcut: kind, relu: true },
+            self.images,
+            &x.values,
+            shortcut.as_ref().map(|shortcut| &shortcut.values[..]),
+            Parameters { weight: &weight, gamma: &gamma, beta: &beta },
+            &statistics,
+        );
+        Blocks { values: Arc::new(values), dims }
+    }
+
+    fn pool(&mut self, x: Blocks) -> Tensor<2> {
+        let [_, channels, .., lanes] = x.dims;
+        let means = average(&x.values, self.images, channels, lanes);
+        Tensor::from_data(TensorData::new(means, [self.images, channels]), self.network.device())
+    }
+
+    fn value(&self, name: &str) -> Tensor<1> {
+        self.network.parameters[name].clone()
+    }
+}
+
+fn blocked_input(network: &Network, images: &[u8]) -> (Vec<f32>, [usize; 5]) {
+    let shape = network.architecture().input();
+    let lanes = Kernels::detect().lanes();
+    let values = from_images(&network.normalised(images), shape.size(), lanes);
+    let blocks = values.len() / (shape.size() * lanes);
+    (values, [blocks, shape.channels as usize, shape.height as usize, shape.width as usize, lanes])
+}
+
+fn input_rows(network: &Network, images: &[u8], device: &Device) -> Tensor<2> {
+    let size = network.architecture().input().size();
+    let dims = [images.len() / size, size];
+    Tensor::from_data(TensorData::new(network.normalised(images), dims), device)
+}
+
+/// How a shortcut of dimensions `from` is added to an output of dimensions `to`.
+fn shortcut_kind(from: [usize; 5], to: [usize; 5]) -> Shortcut {
+    let [_, channels, height, width, _] = from;
+    if from == to { Shortcut::Identity } else { Shortcut::Subsampled { channels, height, width, step: 2 } }
+}
+
+fn primitive<const D: usize>(tensor: Tensor<D>) -> Tracked {
+    tensor.try_into_primitive::<Autodiff<Flex>>().expect("fused passes are made of tensors on the CPU with gradients")
+}
+
+/// The tensor with its values in order from the start of its storage.
+fn contiguous(tensor: &Values) -> Values {
+    let whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0;
+    if whole { tensor.clone() } else { tensor.to_contiguous() }
+}
+
+/// The values of a [`contiguous`] tensor.
+fn floats(tensor: &Values) -> &[f32] {
+    &tensor.storage()[..tensor.layout().num_elements()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use burn::tensor::ElementConversion;
+    use counterfoil_ticket::{Architecture, ImageShape, Mask, Normalisation};
+
+    use super::*;
+    use crate::DeviceChoice;
+    use crate::forward::forward;
+    use crate::reference;
+
+    fn network() -> Network {
+        let input = ImageShape { channels: 3, height: 8, width: 8 };
+        let normalisation = Normalisation { mean: vec![0.5; 3], std: vec![0.25; 3] };
+        let architecture = Architecture::Resnet20 { input, width: 4, classes: 5 };
+        Network::initialise(architecture, normalisation, 3, &DeviceChoice::Cpu.open().unwrap())
+    }
+
+    fn images(count: usize) -> Vec<u8> {
+        (0..count * 192).map(|i| (i * 7919 % 251) as u8).collect()
+    }
+
+    fn outcome<'a, P: Pass>(
+        network: &Network,
+        leaves: &'a Leaves,
+        images: &[u8],
+        pass: impl FnOnce(&'a Leaves, &'a mut BatchStatistics) -> P,
+        batch: &'a mut BatchStatistics,
+    ) -> (Tensor<2>, BTreeMap<String, Vec<f32>>) {
+        let logits = forward(network.architecture(), network.layers(), &mut pass(leaves, batch), images);
+        let weights: Vec<f32> = (0..logits.shape().num_elements()).map(|i| (i % 7) as f32 - 2.5).collect();
+        let weights = Tensor::<1>::from_data(TensorData::new(weights.clone(), [weights.len()]), &logits.device());
+        let loss = (logits.clone() * weights.reshape(logits.dims())).sum();
+        assert!(loss.clone().into_scalar().elem::<f32>().is_finite());
+        let gradients = loss.backward();
+        let of = |(name, leaf): (&String, &Tensor<1>)| {
+            (name.clone(), to_vec(&leaf.grad(&gradients).expect("every parameter has a gradient").inner()))
+        };
+        (logits, leaves.iter().map(of).collect())
+    }
+
+    fn close(what: &str, found: &[f32], expected: &[f32]) {
+        let scale = expected.iter().fold(1e-3f32, |most, v| most.max(v.abs()));
+        let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(found.len() == expected.len() && worst <= 1e-3 * scale, "{what}: {worst} of {scale}");
+    }
+
+    #[test]
+    fn fused_layers_agree_with_burn_s_operations() {
+        let network = network();
+        // Not a multiple of any number of lanes.
+        let images = images(21);
+        let leaves: Leaves =
+            network.parameters.iter().map(|(n, t)| (n.clone(), t.clone().autodiff().require_grad())).collect();
+        let connected = Connected::default();
+        let (mut batch, mut expected_batch) = (Vec::new(), Vec::new());
+        let (logits, gradients) = outcome(
+            &network,
+            &leaves,
+            &images,
+            |leaves, batch| Train::new(&network, &connected, leaves, batch),
+            &mut batch,
+        );
+        let (expected_logits, expected_gradients) = outcome(
+            &network,
+            &leaves,
+            &images,
+            |leaves, batch| reference::Train::new(&network, leaves, batch),
+            &mut expected_batch,
+        );
+        let vec = |logits: Tensor<2>| to_vec(&logits.inner().flatten(0, 1));
+        close("logits", &vec(logits), &vec(expected_logits));
+        for (name, expected) in &expected_gradients {
+            close(name, &gradients[name], expected);
+        }
+        for (found, expected) in batch.iter().zip(&expected_batch) {
+            assert_eq!(found.0, expected.0);
+            close(&found.0, &to_vec(&found.1), &to_vec(&expected.1));
+            close(&found.0, &to_vec(&found.2), &to_vec(&expected.2));
+        }
+        let evaluated = network.logits(&images, &network.connected());
+        let expected =
+            forward(network.architecture(), network.layers(), &mut reference::Evaluate::new(&network), &images);
+        close("evaluated logits", &to_vec(&evaluated.flatten(0, 1)), &to_vec(&expected.flatten(0, 1)));
+    }
+
+    #[test]
+    fn pruned_weights_are_left_out_and_kept_ones_see_the_same_gradient() {
+        let mut network = network();
+        let masks: BTreeMap<String, Mask> = network
+            .layers()
+            .iter()
+            .map(|layer| (layer.weight(), Mask::from_fn(layer.shape.size(), |p| p * 31 % 17 == 0)))
+            .collect();
+        for (name, mask) in &masks {
+            let mut values = network.parameter(name).unwrap();
+            mask.apply(&mut values);
+            network.set_parameter(name.clone(), values);
+        }
+        let images = images(16);
+        let labels: Vec<u32> = (0..16).map(|i| i % 5).collect();
+        let gradients = |connected: &Connected| -> BTreeMap<String, Vec<f32>> {
+            let (loss, leaves) = network.clone().loss(&images, &labels, connected);
+            let gradients = loss.backward();
+            leaves.iter().map(|(n, leaf)| (n.clone(), to_vec(&leaf.grad(&gradients).unwrap().inner()))).collect()
+        };
+        let (listed, dense) = (gradients(&Connected::new(masks.clone())), gradients(&Connected::default()));
+        for (name, dense) in dense {
+            let mut expected = dense;
+            if let Some(mask) = masks.get(&name).filter(|_| name.contains("conv")) {
+                mask.apply(&mut expected);
+            }
+            close(&name, &listed[&name], &expected);
+        }
+    }
+}

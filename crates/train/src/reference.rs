@@ -1,0 +1,141 @@
+//! The layers by Burn's own operations: on any device, and what the kernels are tested against.
+
+use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData, activation, s};
+use counterfoil_kernels::EPSILON;
+use counterfoil_ticket::Layer;
+
+use crate::forward::{Pass, convolution};
+use crate::network::{BatchStatistics, Leaves, Network};
+
+/// A pass with gradients, batch norms by the batch.
+pub(crate) struct Train<'a> {
+    network: &'a Network,
+    leaves: &'a Leaves,
+    batch: &'a mut BatchStatistics,
+}
+
+impl<'a> Train<'a> {
+    pub(crate) fn new(network: &'a Network, leaves: &'a Leaves, batch: &'a mut BatchStatistics) -> Self {
+        Self { network, leaves, batch }
+    }
+}
+
+impl Pass for Train<'_> {
+    type Activation = Tensor<4>;
+
+    fn images(&mut self, images: &[u8]) -> Tensor<4> {
+        input(self.network, images, &self.network.device().clone().autodiff())
+    }
+
+    fn rows(&mut self, images: &[u8]) -> Tensor<2> {
+        self.images(images).flatten(1, 3)
+    }
+
+    fn conv_norm(&mut self, layer: &Layer, x: Tensor<4>, shortcut: Option<Tensor<4>>) -> Tensor<4> {
+        let (_, _, norm) = convolution(layer);
+        let z = convolve(layer, x, self.value(&layer.weight()));
+        let [gamma, beta] = ["weight", "bias"].map(|kind| self.value(&format!("{norm}.{kind}")));
+        let count = z.dims()[0] * z.dims()[2] * z.dims()[3];
+        let result = batch_norm_train(z, gamma, beta, EPSILON);
+        let unbiased = count as f64 / (count.max(2) - 1) as f64;
+        self.batch.push((norm.to_owned(), result.mean.inner(), result.variance.inner().mul_scalar(unbiased)));
+        add_and_relu(result.output, shortcut)
+    }
+
+    fn pool(&mut self, x: Tensor<4>) -> Tensor<2> {
+        x.mean_dim(3).mean_dim(2).flatten(1, 3)
+    }
+
+    fn value(&self, name: &str) -> Tensor<1> {
+        self.leaves[name].clone()
+    }
+}
+
+/// A pass without gradients, batch norms by the running statistics.
+pub(crate) struct Evaluate<'a> {
+    network: &'a Network,
+}
+
+impl<'a> Evaluate<'a> {
+    pub(crate) fn new(network: &'a Network) -> Self {
+        Self { network }
+    }
+}
+
+impl Pass for Evaluate<'_> {
+    type Activation = Tensor<4>;
+
+    fn images(&mut self, images: &[u8]) -> Tensor<4> {
+        input(self.network, images, self.network.device())
+    }
+
+    fn rows(&mut self, images: &[u8]) -> Tensor<2> {
+        self.images(images).flatten(1, 3)
+    }
+
+    fn conv_norm(&mut self, layer: &Layer, x: Tensor<4>, shortcut: Option<Tensor<4>>) -> Tensor<4> {
+        let (_, _, norm) = convolution(layer);
+        let z = convolve(layer, x, self.value(&layer.weight()));
+        let [gamma, beta] = ["weight", "bias"].map(|kind| self.value(&format!("{norm}.{kind}")));
+        let [mean, variance] =
+            ["running_mean", "running_var"].map(|kind| self.network.statistics[&format!("{norm}.{kind}")].clone());
+        add_and_relu(batch_norm(z, gamma, beta, mean, variance, EPSILON), shortcut)
+    }
+
+    fn pool(&mut self, x: Tensor<4>) -> Tensor<2> {
+        x.mean_dim(3).mean_dim(2).flatten(1, 3)
+    }
+
+    fn value(&self, name: &str) -> Tensor<1> {
+        self.network.parameters[name].clone()
+    }
+}
+
+fn input(network: &Network, images: &[u8], device: &Device) -> Tensor<4> {
+    let shape = network.architecture().input();
+    let n = images.len() / shape.size();
+    let dims = [n, shape.channels as usize, shape.height as usize, shape.width as usize];
+    Tensor::from_data(TensorData::new(network.normalised(images), dims), device)
+}
+
+/// `[n, in, h, w]` to `[n, out, h', w']`.
+fn convolve(layer: &Layer, x: Tensor<4>, weight: Tensor<1>) -> Tensor<4> {
+    let (stride, padding, _) = convolution(layer);
+    let weight = weight.reshape(<[u32; 4]>::from(layer.shape).map(|d| d as usize));
+    conv2d(x, weight, None, ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1))
+}
+
+fn add_and_relu(x: Tensor<4>, shortcut: Option<Tensor<4>>) -> Tensor<4> {
+    activation::relu(match shortcut {
+        None => x,
+        Some(shortcut) if shortcut.dims() == x.dims() => x + shortcut,
+        Some(shortcut) => x + option_a(shortcut),
+    })
+}
+
+/// Option-A shortcut between stages: every second pixel, zero channels on both sides (He et al. 2015, section 4.2).
+fn option_a(x: Tensor<4>) -> Tensor<4> {
+    let x = x.slice(s![.., .., ..;2, ..;2]);
+    let [n, channels, height, width] = x.dims();
+    let zeros = Tensor::zeros([n, channels / 2, height, width], &x.device());
+    Tensor::cat(vec![zeros.clone(), x, zeros], 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DeviceChoice;
+
+    #[test]
+    fn the_option_a_shortcut_takes_every_second_pixel_into_the_middle_channels() {
+        let device = DeviceChoice::Cpu.open().unwrap();
+        let values: Vec<f32> = (0..32).map(|v| v as f32).collect();
+        let x = Tensor::<1>::from_data(TensorData::new(values, [32]), &device).reshape([1, 2, 4, 4]);
+        let out = option_a(x);
+        assert_eq!(out.dims(), [1, 4, 2, 2]);
+        let expected = [0., 0., 0., 0., 0., 2., 8., 10., 16., 18., 24., 26., 0., 0., 0., 0.];
+        assert_eq!(out.into_data().try_to_vec::<f32>().unwrap(), expected);
+    }
+}
