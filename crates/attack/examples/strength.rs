@@ -225,7 +225,7 @@ impl Bench {
                 fine_tune(prune(v, 0.5, Victims::Random(7)), self.examples(&[]), &tuning(0.01), &mut |_| ())
             }),
             ("rigl", &|v| {
-                let rewiring = Rewiring { share: 0.28, training: FineTuning { epochs: 8, ..tuning(0.05) } };
+                let rewiring = Rewiring { share: 0.31, training: FineTuning { epochs: 8, ..tuning(0.05) } };
                 rewire(v, self.examples(&[]), &rewiring, &mut |_| ())
             }),
         ];

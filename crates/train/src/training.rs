@@ -18,6 +18,9 @@ use crate::network::{Network, to_vec};
 use crate::sgd::{Hold, Schedule, Sgd};
 use counterfoil_mark::TriggerSet;
 
+/// How often an epoch shows each trigger: once is too little to last through fine-tuning in short runs, and more than
+/// twice costs time (docs/results.md).
+const TRIGGER_SHOWINGS: usize = 2;
 /// Images a forward pass takes when nothing is learned.
 const EVALUATION_BATCH: usize = 250;
 
@@ -72,14 +75,18 @@ pub struct Examples<'a> {
     pub split: &'a Split,
     /// How its images are varied; triggers never are.
     pub augmentation: Augmentation,
-    /// Trigger sets, each image of which is seen once an epoch.
+    /// Trigger sets, each image of which is seen twice an epoch.
     pub triggers: &'a [TriggerSet],
 }
 
 impl Examples<'_> {
     /// Number of examples of an epoch.
     pub fn len(&self) -> usize {
-        self.split.len() + self.triggers.iter().map(TriggerSet::len).sum::<usize>()
+        self.split.len() + TRIGGER_SHOWINGS * self.trigger_count()
+    }
+
+    fn trigger_count(&self) -> usize {
+        self.triggers.iter().map(TriggerSet::len).sum()
     }
 
     /// Whether there is nothing to learn from.
@@ -96,7 +103,7 @@ impl Examples<'_> {
             labels.push(self.split.labels()[index]);
             return;
         }
-        let mut index = index - self.split.len();
+        let mut index = (index - self.split.len()) % self.trigger_count();
         for set in self.triggers {
             if index < set.len() {
                 images.extend_from_slice(set.image(index));
