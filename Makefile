@@ -1,6 +1,6 @@
 # What people run. Everything needs only Rust 1.95 and a C compiler; `interop` also needs Python with venv.
 
-.PHONY: demo test interop fmt lint doc measure
+.PHONY: demo test interop fmt lint doc measure bench-train
 
 # The whole story on embedded data; see demo-out/ afterwards.
 demo:
@@ -15,6 +15,11 @@ test:
 interop:
 	cargo build --locked -p counterfoil-cli
 	bash tests/interop/run.sh
+
+# Speed, side by side with PyTorch (docs/performance.md).
+bench-train:
+	cargo build --release --locked -p counterfoil-train --example steps
+	tests/bench/run.sh train target/release/examples/steps
 
 # The figures of docs/results.md. Hours on two cores; CIFAR is the folder of train/ and test/ images.
 CIFAR ?= cifar10

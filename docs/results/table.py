@@ -19,6 +19,8 @@ from collections import defaultdict
 from pathlib import Path
 
 UNMARKED = "unmarked"
+# In the place of the attack: the mark of this subject would have missed its target.
+REFUSED = "refused"
 
 
 def read(path):
@@ -66,6 +68,9 @@ def print_table(head, rows):
 def strong(rows):
     for (subject, attack), seeds in rows.items():
         lines = list(seeds.values())
+        if attack == REFUSED:
+            yield [subject, "refused before anything was written", str(len(lines)), *["–"] * 6]
+            continue
         yield [
             subject,
             attack,

@@ -141,7 +141,17 @@ impl Bench {
                 keyed: Some(KeyedFinding { master, decay }),
                 provenance: None,
             };
-            let prepared = prepare(&ticket, &key, request)?;
+            let prepared = match prepare(&ticket, &key, request) {
+                Ok(prepared) => prepared,
+                Err(error) => {
+                    let subject = format!("keyed λ={decay:e}");
+                    self.write(&json!({
+                        "data": self.data.name, "seed": self.seed, "subject": subject, "attack": "refused",
+                        "reason": error.to_string(),
+                    }))?;
+                    continue;
+                }
+            };
             let moved = prepared.plan().moved_share();
             let stamped = prepared.finish("2026-01-01T00:00:00Z", "measured")?;
             self.measure(&Subject {
@@ -263,6 +273,10 @@ impl Bench {
             let classes = self.data.classes;
             line["triggers"] = json!({ "public": evidence(public, classes), "sealed": evidence(sealed, classes) });
         }
+        self.write(&line)
+    }
+
+    fn write(&self, line: &Value) -> Result<(), Box<dyn Error>> {
         let mut file = OpenOptions::new().create(true).append(true).open(&self.args.output)?;
         writeln!(file, "{line}")?;
         println!("{line}");
