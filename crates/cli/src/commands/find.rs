@@ -74,7 +74,7 @@ struct KeyedArgs {
     /// Extra weight decay where the chip is -1 [default: 0.003, more in short runs]
     #[arg(long, value_name = "DECAY", requires = "key", value_parser = value::decay)]
     mark_decay: Option<f64>,
-    /// Number of sealed panels, 1 to 4 [default: 4]
+    /// Most sealed panels, 1 to 4; fewer if that is what reaches the target [default: 4]
     #[arg(long, value_name = "N", requires = "key", value_parser = value::panel_count)]
     sealed_panels: Option<PanelCount>,
     /// Where the counterfoil goes [default: the output's name with .counterfoil]
