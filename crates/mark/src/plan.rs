@@ -22,8 +22,8 @@ use counterfoil_ticket::{Carrier, Mask};
 
 use crate::allot::{Allotment, Budget, Counts, allot, kept_needed, proportional, within_reach};
 use crate::stream::{KeyStream, derive};
-use crate::swap::{Candidate, Holding, Moves, PANELS, choose, holdings};
-use crate::{ChipMap, Log2P, StampError, SwapSettings, Tally, chip_map, strength_for_turnover};
+use crate::swap::{Holding, Moves, PANELS, choose, holdings};
+use crate::{Candidate, ChipMap, Log2P, StampError, SwapSettings, Tally, chip_map, strength_for_turnover};
 
 /// The swaps of a ticket, and what they achieve.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,6 +182,13 @@ struct StampOption {
 }
 
 impl StampOption {
+    /// Whether so many sealed panels cannot reach the target, whatever the chips: the smallest panel has at most a share
+    /// of 1 / (P + 1) of the kept positions, and log2 p is never below −n.
+    fn is_hopeless(sealed: PanelCount, kept: u64, target: Log2P) -> bool {
+        let most = kept / (u64::from(sealed.get()) + 1);
+        target.bits() < -(most as f64)
+    }
+
     /// What one layout comes to; `None` if it misses the target, and then what it would reach is noted.
     fn at(
         ticket: &[Candidate<'_>],
@@ -212,7 +219,7 @@ fn choose_option(
     budget: Budget,
 ) -> Result<StampOption, StampError> {
     let dilutions = settings.dilution.map_or(Dilution::ALL.to_vec(), |dilution| vec![dilution]);
-    let sealed = settings.sealed.map_or((1..=PanelCount::MAX).rev().filter_map(PanelCount::new).collect(), |p| vec![p]);
+    let sealed = settings.sealed.map_or_else(|| up_to(PanelCount::MAX, kept, budget.target), |p| vec![p]);
 
     let mut strongest: Option<StampOption> = None;
     let mut cheapest: Option<StampOption> = None;
@@ -248,11 +255,11 @@ fn first_option(
     kept: u64,
     budget: Budget,
 ) -> Result<StampOption, StampError> {
-    let most = settings.sealed.map_or(PanelCount::MAX, PanelCount::get);
+    let sealed = up_to(settings.sealed.map_or(PanelCount::MAX, PanelCount::get), kept, budget.target);
     let dilutions: Vec<Dilution> =
         Dilution::ALL.into_iter().filter(|d| settings.dilution.is_none_or(|least| d.get() >= least.get())).collect();
     let mut reach = Reach::default();
-    for sealed in (1..=most).rev().filter_map(PanelCount::new) {
+    for sealed in sealed {
         for &dilution in &dilutions {
             if let Some(option) = StampOption::at(ticket, owner, sealed, dilution, budget, &mut reach) {
                 return Ok(option);
@@ -260,6 +267,13 @@ fn first_option(
         }
     }
     Err(reach.too_small(kept, &dilutions, 1, settings, budget))
+}
+
+/// Numbers of sealed panels to try, the most first: without those that are hopeless, but always 1, whose strength is told
+/// if it misses the target.
+fn up_to(most: u8, kept: u64, target: Log2P) -> Vec<PanelCount> {
+    let counts = (1..=most).rev().filter_map(PanelCount::new);
+    counts.filter(|&sealed| sealed.get() == 1 || !StampOption::is_hopeless(sealed, kept, target)).collect()
 }
 
 /// What the options that miss the target would come to.
