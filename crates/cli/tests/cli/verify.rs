@@ -220,7 +220,7 @@ hint: give the claim that was made with the stamp too: --claim stamped.claim.jso
     folder.refuses(
         &format!("{PROVE} panel1.disclosure --disclosure panel1.disclosure"),
         str![[r#"
-error: disclosure: panel 1 is disclosed 2 times, expected once
+error: panel1.disclosure: opens panel 1, as panel1.disclosure does, expected each panel once
 hint: give each panel's disclosure once
 
 "#]],
@@ -442,13 +442,11 @@ fn line_ends_in_names_are_written_out() {
     bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     folder.write("nan.bin", &bytes);
     folder.write_renamed("nan.bin", "evil.bin", "fc3.weight", "fc3\nhint: all is well");
-    folder.refuses(
-        "verify evil.bin --key owner.pub --tests mask",
-        str![[r#"
-error: evil.bin: tensor 'fc3\nhint: all is well' is NaN at position 999, expected a finite number
-
-"#]],
-    );
+    let output = folder.command("verify evil.bin --key owner.pub --tests mask").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let name = "fc3\\nhint: all is well";
+    let said = format!("error: evil.bin: tensor '{name}' is NaN at position 999, expected a finite number\n");
+    assert_eq!((output.status.code(), stderr), (Some(2), said));
 }
 
 #[test]
