@@ -58,6 +58,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Train(TrainError::NotACheckpoint { file } | TrainError::CheckpointChecksum { file }) => {
             Some(format!("to start anew instead, delete {}", file.display()))
         }
+        Error::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. }) => {
+            Some("try a lower --rate, with --force if this run has left a progress file".to_owned())
+        }
         Error::Train(TrainError::Checkpoint(_)) => Some("to start anew instead, delete that file".to_owned()),
         Error::NotAskable { .. } => Some("leave --tests out to test what can be tested".to_owned()),
         Error::Verify(VerifyError::Read(error)) => read(error),

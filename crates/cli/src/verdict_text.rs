@@ -78,8 +78,8 @@ fn meaning(report: &Report) -> (String, &'static str) {
             "that the key's owner put it there: whoever knows the public key could have. A claim and a disclosure tell.",
         ),
         Verdict::Inconclusive if report.tests.iter().all(|test| test.kind == TestKind::Trigger || test.n == 0) => (
-            "there was no mask to look at, and the answers to triggers, if it was asked, do not show the mark. They need \
-             not: a model can be trained without its triggers, or lose them."
+            "no mask was tested, and answers to triggers, if there are any, do not show the mark. They need not: a model \
+             can be trained without its triggers, or lose them."
                 .to_owned(),
             "that the model is unrelated to the key, nor that it is not.",
         ),

@@ -23,9 +23,9 @@ use crate::{Error, Exit, open, value};
 ///
 /// Trains, prunes the smallest weights of all layers together (not of the first convolution and the classifier), rewinds
 /// the rest to an early epoch, and repeats until the sparsity is reached: iterative magnitude pruning with late
-/// rewinding. With --key the ticket is stamped as it is found; if the mark does not reach its target then, it gets fewer
-/// sealed panels, and if it misses it even so, the ticket is left as X.unstamped.safetensors. A run that was killed goes on when it is started again
-/// with the same arguments.
+/// rewinding. With --key the ticket is stamped as it is found; if the mark misses its target then, it gets fewer sealed
+/// panels, and if it misses it even so, the ticket is left unstamped as X.unstamped.safetensors. A run that was killed
+/// goes on when it is started again with the same arguments; --force replaces the progress of a run with others.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -196,10 +196,10 @@ impl Args {
                 };
                 let found = prepared.plan().sealed;
                 if found != sealed {
+                    let (asked, target) = (sealed.get(), SwapSettings::default().target);
+                    let found = found.get();
                     warn(&format!(
-                        "with {} sealed panels a panel misses the target: it is {}",
-                        sealed.get(),
-                        found.get()
+                        "not all of {asked} sealed panels would reach {target} bits: the ticket gets {found}"
                     ));
                 }
                 let (threshold, written) = (SwapSettings::default().threshold, Some(Written::of(&places)));
