@@ -21,6 +21,9 @@ const OUTPUTS: &str = "outputs";
 /// Named flat values, with a group before the first slash: `network/conv1.weight`, `velocity/…`, `mask/…`.
 pub(crate) type State = BTreeMap<String, Vec<f32>>;
 
+/// What a checkpoint file holds: the record of its run, and the state as arrays.
+type Record = (Value, BTreeMap<String, Array>);
+
 /// Where a run keeps its checkpoint, and for which settings.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
@@ -118,8 +121,8 @@ impl Checkpoint {
         Ok(model.write_safetensors(&self.path, Overwrite::Replace)?)
     }
 
-    /// Position and arrays, after their checksum was compared; `None` without a file.
-    fn read(&self) -> Result<Option<(Value, BTreeMap<String, Array>)>, TrainError> {
+    /// The file, after its checksum was compared; `None` without one.
+    fn read(&self) -> Result<Option<Record>, TrainError> {
         let unreadable = |source| TrainError::Io { file: self.path.clone(), what: "read", source };
         if !self.path.try_exists().map_err(unreadable)? {
             return Ok(None);
