@@ -54,7 +54,7 @@ pub(crate) enum Error {
     Stamping { ticket: PathBuf, source: StampingError },
     /// A ticket was found under a key and cannot be stamped: it is kept.
     #[error("{}: is not written, and the ticket is left unstamped in {}", output.display(), ticket.display())]
-    LeftUnstamped { output: PathBuf, ticket: PathBuf, source: StampingError },
+    LeftUnstamped { output: PathBuf, ticket: PathBuf, source: Box<StampingError> },
     /// Nothing can be said about a suspect.
     #[error(transparent)]
     Verify(#[from] VerifyError),

@@ -191,6 +191,7 @@ impl Args {
                     Err(source) => {
                         ticket.write_safetensors(&unstamped, overwrite)?;
                         checkpoint.remove()?;
+                        let source = Box::new(source);
                         return Err(Error::LeftUnstamped { output: self.output, ticket: unstamped, source });
                     }
                 };
