@@ -149,3 +149,113 @@ fn progress_of_another_command_or_ticket_is_refused() {
     );
     folder.refuses(FIND, PROGRESS, "");
 }
+
+#[test]
+fn progress_of_other_settings_is_replaced_by_force() {
+    let (folder, whole) = (Folder::new(), Folder::new());
+    assert!(killed_after(&folder, FIND, 1), "it was done before it could be killed");
+    let other = format!("{FIND} --rate 0.05");
+    whole.succeeds(&other);
+    let (code, _, stderr) = folder.run(&format!("{other} --force"));
+    let said = format!("warning: {PROGRESS}: belonged to a run with other settings, and is replaced\n");
+    assert!(code == 0 && stderr.contains(&said), "{stderr}");
+    assert!(folder.read("out.safetensors") == whole.read("out.safetensors"));
+    assert_eq!(folder.listing(), ["out.safetensors"]);
+}
+
+#[test]
+fn a_flipped_bit_of_the_progress_is_noticed() {
+    let folder = Folder::new();
+    assert!(killed_after(&folder, FIND, 1), "it was done before it could be killed");
+    let mut progress = folder.read(PROGRESS);
+    let last = progress.len() - 4; // the lowest byte of a weight's
+    progress[last] ^= 1;
+    folder.write(PROGRESS, progress);
+    folder.refuses(FIND, PROGRESS, "does not fit its checksum");
+    let (_, _, stderr) = folder.run(FIND);
+    assert!(stderr.ends_with(&format!("hint: to start anew instead, delete {PROGRESS}\n")), "{stderr}");
+}
+
+/// Runs a command whose last output cannot be put in place, since another file has appeared there. What it leaves is what
+/// a run leaves that is killed while it puts its outputs in place, but for these.
+fn stopped_at_the_end(folder: &Folder, arguments: &str, output: &str) {
+    let child = folder.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    while !folder.path(PROGRESS).exists() {
+        sleep(Duration::from_micros(200)); // between looks: what is waited for is the file
+    }
+    folder.write(output, "somebody else's");
+    let ended = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.code() == Some(2) && stderr.contains("already exists"), "{stderr}");
+    assert!(folder.path(PROGRESS).exists());
+}
+
+#[test]
+fn a_run_killed_behind_its_outputs_is_complete() {
+    for (arguments, prepared) in [(FIND, Folder::new()), (TRAIN, stamped())] {
+        let (folder, whole) = (Folder::new(), Folder::new());
+        for name in prepared.listing() {
+            folder.write(&name, prepared.read(&name));
+            whole.write(&name, prepared.read(&name));
+        }
+        whole.succeeds(arguments);
+        stopped_at_the_end(&folder, arguments, "out.safetensors");
+        folder.refuses(arguments, "out.safetensors", "already exists");
+        folder.write("out.safetensors", whole.read("out.safetensors"));
+        folder.refuses(&format!("{arguments} --seed 9"), PROGRESS, "other settings");
+        let stdout = folder.succeeds(arguments);
+        assert!(stdout.ends_with("out.safetensors, complete since an earlier run\n"), "{stdout}");
+        assert_eq!(folder.listing(), whole.listing());
+        assert!(folder.read("out.safetensors") == whole.read("out.safetensors"));
+    }
+}
+
+#[test]
+fn a_run_killed_between_its_outputs_writes_the_others_too() {
+    let (folder, whole) = (Folder::new(), Folder::new());
+    let find = format!("{FIND} --key owner.key --unencrypted --mark-decay 0.02 --sealed-panels 1");
+    for folder in [&folder, &whole] {
+        folder.write_keys("owner", 7);
+    }
+    whole.succeeds(&find);
+    stopped_at_the_end(&folder, &find, "out.safetensors");
+    fs::remove_file(folder.path("out.safetensors")).unwrap();
+    folder.write("out.counterfoil", whole.read("out.counterfoil"));
+    folder.succeeds(&find);
+    assert_eq!(folder.listing(), whole.listing());
+    for output in ["out.safetensors", "out.claim.json", "out.counterfoil"] {
+        assert!(folder.read(output) == whole.read(output), "{output}");
+    }
+}
+
+#[test]
+fn keyed_finding_falls_back_to_fewer_sealed_panels() {
+    let folder = Folder::new();
+    folder.write_keys("owner", 7);
+    let (code, _, stderr) = folder.run(&format!("{FIND} --key owner.key --unencrypted --mark-decay 0"));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stderr.contains("warning: not all of 4 sealed panels would reach -160.0 bits: the ticket gets "),
+        "{stderr}"
+    );
+    folder.succeeds("disclose out.counterfoil --panel 1 -o d");
+    let (code, report) =
+        folder.verify("out.safetensors --key owner.pub --claim out.claim.json --disclosure d --tests mask");
+    assert_eq!((code, report.verdict.as_str()), (0, "proven"), "{report:#?}");
+}
+
+#[test]
+fn a_keyed_finding_that_cannot_be_stamped_is_kept() {
+    let folder = Folder::new();
+    folder.write_keys("owner", 7);
+    let find = format!("{FIND} --key owner.key --unencrypted").replace("200,80", "30,20");
+    let (code, _, stderr) = folder.run(&find);
+    let said = "error: out.safetensors: is not written, and the ticket is left unstamped in \
+                out.unstamped.safetensors: the ticket keeps 504 weights";
+    assert!(code == 2 && stderr.contains(said), "{stderr}");
+    assert_eq!(folder.listing(), ["out.unstamped.safetensors", "owner.key", "owner.pub"]);
+    let ticket = folder.model("out.unstamped.safetensors");
+    assert_eq!(ticket.description.kind, counterfoil_ticket::Kind::Ticket);
+    assert_eq!(ticket.masks.values().map(|mask| mask.kept()).sum::<usize>(), 504);
+    folder.refuses(&find, "out.unstamped.safetensors", "already exists");
+}

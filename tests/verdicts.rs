@@ -48,7 +48,9 @@ fn expect(arguments: &str, verdict: &str) -> Report {
     assert_eq!((report.verdict.as_str(), code), (verdict, expected), "{arguments}: {report:#?}");
     assert_eq!((report.version, report.threshold), (1, -64.0));
     assert_eq!(report.log2_p <= report.threshold, code == 0, "{arguments}: {}", report.log2_p);
-    assert_eq!(report.needed.is_empty(), verdict != "inconclusive", "{arguments}: {:?}", report.needed);
+    let is_mask_tested = report.tests.iter().any(|test| test.kind == "mask");
+    let is_needed = verdict == "inconclusive" && is_mask_tested;
+    assert_eq!(report.needed.iter().any(|needed| needed.kind == "mask"), is_needed, "{arguments}: {:?}", report.needed);
     assert_eq!(report.claim.is_some(), arguments.contains("--claim"));
     assert!(!report.assumptions.is_empty());
     for test in &report.tests {
@@ -125,6 +127,16 @@ fn an_unstamped_ticket_trained_alike_is_no_match() {
     for evidence in [KEY, PROOF] {
         let report = expect(&format!("unstamped.bin {evidence}"), "no-match");
         assert!(report.log2_p > -20.0, "{evidence}: {}", report.log2_p);
+    }
+}
+
+#[test]
+fn missed_triggers_alone_are_inconclusive() {
+    owner().succeeds("train ticket.safetensors --data digits --limit 300 --epochs 1 -o untriggered.bin");
+    for evidence in [KEY, PROOF] {
+        let report = expect(&format!("untriggered.bin {evidence} --tests trigger"), "inconclusive");
+        assert!(report.tests.iter().all(|test| !test.decisive || test.n == 64), "{:?}", report.tests);
+        assert!(report.needed.is_empty(), "{:?}", report.needed);
     }
 }
 

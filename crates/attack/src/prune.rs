@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use counterfoil_ticket::Mask;
 use counterfoil_train::data::shuffle;
+use counterfoil_train::kept_weights;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -37,20 +38,15 @@ pub fn prune_masks(
     share: f64,
     victims: Victims,
 ) {
-    let mut kept: Vec<(u32, usize, usize)> = Vec::new();
-    for (carrier, (name, mask)) in masks.iter().enumerate() {
-        let weights = weights(name);
-        // The bits of non-negative floats sort as the floats do.
-        kept.extend(mask.positions().map(|position| (weights[position].abs().to_bits(), carrier, position)));
-    }
+    let mut kept = kept_weights(masks, weights);
     let drop = (kept.len() as f64 * share.clamp(0.0, 1.0)).round() as usize;
     match victims {
         Victims::Smallest => kept.sort_unstable(),
         Victims::Random(seed) => shuffle(&mut kept, &mut ChaCha8Rng::seed_from_u64(seed)),
     }
     let mut masks: Vec<&mut Mask> = masks.values_mut().collect();
-    for &(_, carrier, position) in &kept[..drop] {
-        masks[carrier].set(position, false);
+    for weight in &kept[..drop] {
+        masks[weight.carrier].set(weight.position, false);
     }
 }
 

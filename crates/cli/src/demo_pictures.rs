@@ -21,14 +21,14 @@ const PASSED: RGBColor = RGBColor(46, 110, 158);
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
 /// The mask of one layer before and after stamping: a row an output channel, a column an input tap; what was dropped is
-/// red on the left, what was taken in is green on the right.
-pub(crate) fn draw_moves(before: &Model, after: &Model) -> String {
+/// red on the left, what was taken in is green on the right. `None` if nothing moved, or in no layer small enough to draw.
+pub(crate) fn draw_moves(before: &Model, after: &Model) -> Option<String> {
     let moved = |name: &str| before.masks[name].kept() - before.masks[name].overlap(&after.masks[name]);
     let fits = |name: &&String| {
         let rows = before.arrays[*name].shape()[0];
         rows <= MOST && before.masks[*name].size() / rows <= MOST
     };
-    let Some(name) = before.masks.keys().filter(fits).max_by_key(|name| moved(name)) else { return String::new() };
+    let name = before.masks.keys().filter(fits).max_by_key(|name| moved(name)).filter(|name| moved(name) > 0)?;
     let (old, new) = (&before.masks[name], &after.masks[name]);
     let rows = before.arrays[name].shape()[0];
     let columns = old.size() / rows;
@@ -51,7 +51,7 @@ pub(crate) fn draw_moves(before: &Model, after: &Model) -> String {
         };
         draw().expect("drawing to a string does not fail");
     }
-    svg
+    Some(svg)
 }
 
 /// One mask as a grid; positions that the other does not keep are coloured.
@@ -105,4 +105,28 @@ pub(crate) fn draw_evidence(suspects: &[(&str, f64, &str)], threshold: f64) -> S
         draw().expect("drawing to a string does not fail");
     }
     svg
+}
+
+#[cfg(test)]
+mod tests {
+    use counterfoil_ticket::Array;
+
+    use super::*;
+
+    fn model(shape: [usize; 2], kept: usize) -> Model {
+        let size = shape[0] * shape[1];
+        let mut model = Model::default();
+        model.arrays.insert("w".to_owned(), Array::new(shape.to_vec(), vec![1.0; size]).unwrap());
+        model.masks.insert("w".to_owned(), Mask::from_fn(size, |p| p == kept));
+        model
+    }
+
+    #[test]
+    fn only_moves_are_drawn() {
+        let svg = draw_moves(&model([2, 3], 1), &model([2, 3], 4)).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("w: before, 1 to be dropped"));
+        assert_eq!(draw_moves(&model([2, 3], 1), &model([2, 3], 1)), None, "nothing moved");
+        assert_eq!(draw_moves(&model([145, 1], 0), &model([145, 1], 1)), None, "too large");
+        assert_eq!(draw_moves(&Model::default(), &Model::default()), None, "no masks");
+    }
 }

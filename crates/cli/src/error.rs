@@ -14,8 +14,9 @@ use counterfoil_train::TrainError;
 use counterfoil_train::data::DataError;
 use counterfoil_verify::VerifyError;
 
+use crate::file_kind::FileKind;
 use crate::hint::hint;
-use crate::output::printable;
+use crate::output::escaped;
 use crate::secret::Passphrases;
 
 /// Why a command could not do its work.
@@ -51,6 +52,9 @@ pub(crate) enum Error {
     /// A ticket cannot be stamped.
     #[error("{}", ticket.display())]
     Stamping { ticket: PathBuf, source: StampingError },
+    /// A ticket was found under a key and cannot be stamped: it is kept.
+    #[error("{}: is not written, and the ticket is left unstamped in {}", output.display(), ticket.display())]
+    LeftUnstamped { output: PathBuf, ticket: PathBuf, source: Box<StampingError> },
     /// Nothing can be said about a suspect.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -98,6 +102,9 @@ pub(crate) enum Error {
     /// The operating system failed to read.
     #[error("{}: cannot be read", file.display())]
     Unreadable { file: PathBuf, source: io::Error },
+    /// A folder, a device or a pipe.
+    #[error("{}: is not a regular file, expected {expected}", file.display())]
+    NotAFile { file: PathBuf, expected: &'static str },
     /// Far more than such a file has.
     #[error("{}: more than {limit} bytes, expected {expected}", file.display())]
     TooLarge { file: PathBuf, limit: usize, expected: &'static str },
@@ -122,6 +129,12 @@ pub(crate) enum Error {
     /// Disclosures prove themselves only against a claim.
     #[error("{}: a disclosure proves nothing without the claim that it belongs to", disclosure.display())]
     NoClaim { disclosure: PathBuf },
+    /// Counted twice, a panel would look stronger than it is.
+    #[error("{}: opens panel {panel}, as {} does, expected each panel once", file.display(), other.display())]
+    RepeatedDisclosure { file: PathBuf, other: PathBuf, panel: u8 },
+    /// A picture of something that is no model.
+    #[error("{}: is {found}, expected a model to plot", file.display())]
+    NothingToPlot { file: PathBuf, found: FileKind },
     /// A claim says nothing before its signature is checked.
     #[error("{}: a claim is read only under the key that signed it", claim.display())]
     NoKey { claim: PathBuf },
@@ -142,12 +155,13 @@ pub(crate) enum Error {
 impl Error {
     /// Prints `error: …` and, if there is one, `hint: …`.
     pub(crate) fn report(&self) {
-        let mut text = format!("error: {}\n", sentence(self));
+        // Names from files are quoted in it: one that holds a line end must not look like a line of ours.
+        let mut text = format!("error: {}\n", escaped(&sentence(self)));
         if let Some(hint) = hint(self) {
-            text += &format!("hint: {hint}\n");
+            text += &format!("hint: {}\n", escaped(&hint));
         }
         // If nobody listens any more, the exit code still says it.
-        let _ = io::stderr().write_all(printable(&text).as_bytes());
+        let _ = io::stderr().write_all(text.as_bytes());
     }
 }
 
@@ -167,7 +181,7 @@ fn sentence(error: &dyn std::error::Error) -> String {
 
 /// Prints something that people should know but that stops nothing.
 pub(crate) fn warn(text: &str) {
-    let _ = io::stderr().write_all(printable(&format!("warning: {text}\n")).as_bytes());
+    let _ = io::stderr().write_all(format!("warning: {}\n", escaped(text)).as_bytes());
 }
 
 fn shape(shape: ImageShape) -> String {

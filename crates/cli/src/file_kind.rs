@@ -27,8 +27,9 @@ pub(crate) enum FileKind {
 }
 
 impl FileKind {
-    /// Looks at the file; `None` if it cannot be read.
+    /// Looks at the file; `None` if it cannot be read, or is no regular file.
     pub(crate) fn of(path: &Path) -> Option<Self> {
+        path.metadata().ok().filter(std::fs::Metadata::is_file)?;
         let mut head = Vec::new();
         std::fs::File::open(path).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
         Some(Self::of_bytes(&head))

@@ -31,10 +31,10 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             Some(format!("to encrypt to the key in that file, give its content: --recipient \"$(cat {found})\""))
         }
         Error::Recipient(_) => Some("a recipient is 'age1…' or the line of an SSH public key".to_owned()),
-        Error::Read(error) => read(error),
         Error::Write(WriteError::Exists { .. }) => Some("--force replaces it, or choose another name".to_owned()),
         Error::Write(WriteError::NoFolder { folder, .. }) => Some(format!("make it: mkdir -p {}", folder.display())),
         Error::Stamping { source, .. } => stamping(source),
+        Error::LeftUnstamped { ticket, source, .. } => left_unstamped(ticket, source),
         Error::Unreadable { file, .. } => missing(file),
         Error::NotText { file, expected } | Error::TooLarge { file, expected, .. } => mistaken(file, expected),
         Error::SameFile { .. } => Some("name another file with -o; inputs are never overwritten".to_owned()),
@@ -52,12 +52,22 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             Some("give the claim that was made with the stamp too: --claim stamped.claim.json".to_owned())
         }
         Error::NoKey { .. } => Some("give the owner's public key: --key owner.pub".to_owned()),
-        Error::Train(TrainError::OtherCheckpoint { file } | TrainError::NotACheckpoint { file }) => {
+        Error::Train(TrainError::OtherCheckpoint { file }) => {
+            Some(format!("to start anew instead, add --force, or delete {}", file.display()))
+        }
+        Error::Train(TrainError::NotACheckpoint { file } | TrainError::CheckpointChecksum { file }) => {
             Some(format!("to start anew instead, delete {}", file.display()))
         }
+        Error::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. }) => {
+            Some("try a lower --rate, with --force if this run has left a progress file".to_owned())
+        }
+        Error::Train(TrainError::Checkpoint(_)) => Some("to start anew instead, delete that file".to_owned()),
         Error::NotAskable { .. } => Some("leave --tests out to test what can be tested".to_owned()),
         Error::Verify(VerifyError::Read(error)) => read(error),
-        Error::Verify(VerifyError::RepeatedDisclosure { .. }) => Some("give each panel's disclosure once".to_owned()),
+        Error::RepeatedDisclosure { .. } => Some("give each panel's disclosure once".to_owned()),
+        Error::NothingToPlot { .. } => Some("leave --plot out".to_owned()),
+        Error::NotAFile { file, .. } | Error::Read(ReadError::NotAFile { file }) => not_a_file(file),
+        Error::Read(error) => read(error),
         _ => None,
     }
 }
@@ -149,6 +159,16 @@ fn stamping(error: &StampingError) -> Option<String> {
     }
 }
 
+/// Stamping anew can do with less than the target of a keyed finding.
+fn left_unstamped(ticket: &Path, error: &StampingError) -> Option<String> {
+    let StampingError::Swaps(StampError::TooSmall { could, .. }) = error else { return None };
+    let weaker = (could.bits() <= -80.0).then(|| {
+        let (ticket, bits) = (ticket.display(), could.bits().ceil());
+        format!(", or stamp this one for less: counterfoil stamp {ticket} --target {bits:.0} …")
+    });
+    Some(format!("find a ticket that keeps more weights (a lower --sparsity){}", weaker.unwrap_or_default()))
+}
+
 /// What the file is instead.
 fn mistaken(file: &Path, expected: &str) -> Option<String> {
     let kind = FileKind::of(file).filter(|kind| *kind != FileKind::Other)?;
@@ -158,6 +178,12 @@ fn mistaken(file: &Path, expected: &str) -> Option<String> {
         return Some(DAMAGED.to_owned());
     }
     Some(format!("{} is {kind}, and {expected} is needed here", file.display()))
+}
+
+/// What can be done about a pipe or a folder.
+fn not_a_file(file: &Path) -> Option<String> {
+    let what = if file.is_dir() { "it is a folder: name a file in it" } else { "save it as a file first" };
+    Some(what.to_owned())
 }
 
 /// The folder that a missing file would be in, if that is missing too.

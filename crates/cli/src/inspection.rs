@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::network_kind::in_words;
-use crate::output::{Align, Table, count, percent};
+use crate::output::{Align, Table, count, escaped, percent};
 
 /// Digits of a path count that are printed; the JSON has all.
 const DIGITS: usize = 3;
@@ -116,7 +116,7 @@ impl Inspection {
         let commands = description.history.iter().filter_map(|entry| entry.get("command")?.as_str());
         let commands: Vec<&str> = commands.collect();
         let made = if commands.is_empty() { String::new() } else { format!("; made by {}", commands.join(", ")) };
-        format!("Initial weights {weights}{made}.\n")
+        format!("Initial weights {}.\n", escaped(&(weights + &made)))
     }
 }
 

@@ -104,14 +104,20 @@ fn text(path: &Path, expected: &'static str) -> Result<Zeroizing<String>, Error>
 /// A file of at most this many bytes. Wiped when dropped: it may be secret.
 pub(crate) fn bytes(path: &Path, limit: usize, expected: &'static str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let unreadable = |source| Error::Unreadable { file: path.to_owned(), source };
+    let too_large = || Error::TooLarge { file: path.to_owned(), limit, expected };
+    // Asked before it is opened: a device may never end, and opening a pipe waits for somebody to write to it.
+    let found = path.metadata().map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(Error::NotAFile { file: path.to_owned(), expected });
+    }
+    let size = found.len();
+    if size > limit as u64 {
+        return Err(too_large());
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    let size = file.metadata().map_err(unreadable)?.len();
     // Large enough from the start, so that the buffer never moves and leaves no copy behind.
     let room = usize::try_from(size).unwrap_or(limit).min(limit) + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > limit {
-        return Err(Error::TooLarge { file: path.to_owned(), limit, expected });
-    }
-    Ok(bytes)
+    if bytes.len() > limit { Err(too_large()) } else { Ok(bytes) }
 }

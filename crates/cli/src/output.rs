@@ -36,6 +36,18 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.contains(steers) { Cow::Owned(text.replace(steers, "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
+/// The text on one line, with control characters written out: `\n`, `\u{1b}`.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_control() { escaped.extend(c.escape_default()) } else { escaped.push(c) }
+    }
+    Cow::Owned(escaped)
+}
+
 /// Which way a column is flushed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Align {
@@ -54,9 +66,9 @@ impl Table {
         Self { columns: columns.into(), rows: Vec::new() }
     }
 
-    /// Adds a row; missing cells are empty.
+    /// Adds a row, each cell on one line; missing cells are empty.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| escaped(&cell).into_owned()).collect());
     }
 }
 
@@ -132,6 +144,14 @@ mod tests {
         assert_eq!(text.lines().count(), 2);
         assert!(text.lines().all(|line| line.len() <= 96 && line.ends_with("word")), "{text}");
         assert_eq!(wrapped("", &"x".repeat(200)).trim(), "x".repeat(200));
+    }
+
+    #[test]
+    fn names_stay_on_their_line() {
+        assert_eq!(escaped("conv\u{1b}[2J\nPROVEN\r"), "conv\\u{1b}[2J\\nPROVEN\\r");
+        let mut table = Table::new([("layer", Align::Left)]);
+        table.row(["a\nb".to_owned()]);
+        assert_eq!(table.to_string(), "layer\na\\nb\n");
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl Passphrases {
     }
 }
 
+/// Of a pipe too, as of a password manager's output; no more is read than a passphrase can have.
 fn read(file: &Path) -> Result<Passphrase, Error> {
     let unreadable = |source| Error::Unreadable { file: file.to_owned(), source };
     // As large as it can get from the start, so that the buffer never moves and leaves no copy behind.

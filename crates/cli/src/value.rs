@@ -6,10 +6,16 @@ use counterfoil_ticket::Normalisation;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// Most bits that can be asked for: a mark of so many has some 200,000 kept positions in a panel.
+const MOST_BITS: f64 = 100_000.0;
+
 /// A number of bits below 0.
 pub(crate) fn bits(text: &str) -> Result<Log2P, String> {
     let bits = text.parse().ok().and_then(Log2P::new).filter(|p| p.bits() < 0.0);
-    bits.ok_or_else(|| "expected a number of bits below 0, such as -64".to_owned())
+    match bits.ok_or_else(|| "expected a number of bits below 0, such as -64".to_owned())? {
+        p if p.bits() < -MOST_BITS => Err(format!("expected a number of bits from -{MOST_BITS} to below 0")),
+        p => Ok(p),
+    }
 }
 
 /// A share above 0, at most 1.
@@ -73,6 +79,9 @@ mod tests {
     fn values_out_of_range_are_refused() {
         assert_eq!(bits("-64").map(Log2P::bits), Ok(-64.0));
         assert!(["0", "64", "NaN", "-inf", "x"].into_iter().all(|text| bits(text).is_err()));
+        assert_eq!(bits("-1e5").map(Log2P::bits), Ok(-1e5));
+        let expected = Err("expected a number of bits from -100000 to below 0".to_owned());
+        assert_eq!(["-100001", "-1e300"].map(bits), [expected.clone(), expected]);
         assert_eq!(share("1"), Ok(1.0));
         assert!(["0", "1.01", "-0.1", "NaN", "5%"].into_iter().all(|text| share(text).is_err()));
         assert!(["0", "3", "16", "256"].into_iter().all(|text| dilution(text).is_err()));

@@ -6,7 +6,7 @@ use std::path::Path;
 use counterfoil_claim::VerifiedClaim;
 use counterfoil_verify::{CarrierState, Level, Report, TestKind, TestReport, Verdict};
 
-use crate::output::{Align, Table, count, percent, wrapped};
+use crate::output::{Align, Table, count, escaped, percent, wrapped};
 
 /// Fewer carriers than this without a counted position are named one by one.
 const FEW: usize = 4;
@@ -76,6 +76,12 @@ fn meaning(report: &Report) -> (String, &'static str) {
         Verdict::Marked => (
             format!("the model carries the public mark of this key. {chance}"),
             "that the key's owner put it there: whoever knows the public key could have. A claim and a disclosure tell.",
+        ),
+        Verdict::Inconclusive if report.tests.iter().all(|test| test.kind == TestKind::Trigger || test.n == 0) => (
+            "no mask was tested, and answers to triggers, if there are any, do not show the mark. They need not: a model \
+             can be trained without its triggers, or lose them."
+                .to_owned(),
+            "that the model is unrelated to the key, nor that it is not.",
         ),
         Verdict::Inconclusive => (
             "too little is left to look at: even the whole mark would not have reached the threshold.".to_owned(),
@@ -166,7 +172,7 @@ fn damage(report: &Report) -> String {
             continue;
         }
         let listed = if names.len() < FEW { format!(": {}", names.join(", ")) } else { String::new() };
-        let _ = writeln!(text, "{} of {} layers {what}{listed}.", names.len(), report.carriers.len());
+        let _ = writeln!(text, "{} of {} layers {what}{}.", names.len(), report.carriers.len(), escaped(&listed));
     }
     text
 }

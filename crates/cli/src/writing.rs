@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use counterfoil_ticket::{Overwrite, Secrecy, WriteError, can_be_a_file, write_atomically};
-use tempfile::{TempDir, TempPath};
+use counterfoil_ticket::{Overwrite, Secrecy, StagingFolder, WriteError, can_be_a_file, write_atomically};
+use tempfile::TempPath;
 
 use crate::Error;
 
@@ -22,6 +22,10 @@ impl Force {
     pub(crate) fn overwrite(self) -> Overwrite {
         if self.force { Overwrite::Replace } else { Overwrite::Refuse }
     }
+
+    pub(crate) fn is_given(self) -> bool {
+        self.force
+    }
 }
 
 /// A file by what it is to the command: "the ticket", "the output".
@@ -30,6 +34,16 @@ pub(crate) type Named<'a> = (&'static str, &'a Path);
 /// Checks, before any work is done, that all outputs can be written: none is an input or another output, none is there
 /// already unless it may be replaced, and their folders can be written to.
 pub(crate) fn check(outputs: &[Named], inputs: &[Named], overwrite: Overwrite) -> Result<(), Error> {
+    check_but(outputs, inputs, overwrite, |_| false)
+}
+
+/// As [`check`], where outputs that are `ours` may be there already.
+pub(crate) fn check_but(
+    outputs: &[Named],
+    inputs: &[Named],
+    overwrite: Overwrite,
+    ours: impl Fn(&Path) -> bool,
+) -> Result<(), Error> {
     for (i, &(output, path)) in outputs.iter().enumerate() {
         for &(other, same) in inputs.iter().chain(&outputs[..i]) {
             if is_same_file(path, same) {
@@ -43,7 +57,7 @@ pub(crate) fn check(outputs: &[Named], inputs: &[Named], overwrite: Overwrite) -
         if !folder(path).is_dir() {
             return Err(WriteError::NoFolder { file: file(), folder: folder(path).to_owned() }.into());
         }
-        if overwrite == Overwrite::Refuse && path.symlink_metadata().is_ok() {
+        if overwrite == Overwrite::Refuse && path.symlink_metadata().is_ok() && !ours(path) {
             return Err(WriteError::Exists { file: file() }.into());
         }
         stage_beside(path)?;
@@ -67,8 +81,7 @@ pub(crate) struct Together {
 }
 
 struct Staged {
-    /// Removed on drop, with whatever is still in it.
-    folder: TempDir,
+    folder: StagingFolder,
     file: TempPath,
     place: PathBuf,
 }
@@ -99,6 +112,11 @@ impl Together {
         self.stage(place, |path| write_atomically(path, Overwrite::Refuse, secrecy, |out| out.write_all(bytes)))
     }
 
+    /// The files as they are staged, in the order that was kept.
+    pub(crate) fn staged(&self) -> impl Iterator<Item = &Path> {
+        self.staged.iter().map(|staged| &*staged.file)
+    }
+
     /// Moves all files to their places, in the order they were staged. If one cannot go, those before it go too, unless
     /// they have replaced others.
     pub(crate) fn commit(self) -> Result<(), WriteError> {
@@ -125,9 +143,8 @@ impl Together {
     }
 }
 
-fn stage_beside(place: &Path) -> Result<TempDir, WriteError> {
-    let io = |source| WriteError::Io { file: place.to_owned(), source };
-    tempfile::Builder::new().prefix(".counterfoil-").tempdir_in(folder(place)).map_err(io)
+fn stage_beside(place: &Path) -> Result<StagingFolder, WriteError> {
+    StagingFolder::beside(place).map_err(|source| WriteError::Io { file: place.to_owned(), source })
 }
 
 fn folder(path: &Path) -> &Path {

@@ -23,6 +23,7 @@
 //! Absent on purpose: drawing (the command line does it), weights' values beyond [`MaskGraph::weigh`], and anything
 //! that decides about ownership: graph statistics describe, the tests of the mark decide.
 
+mod bounds;
 mod error;
 mod fingerprint;
 mod kernel;
@@ -36,13 +37,12 @@ mod wiring;
 pub use num_bigint;
 pub use petgraph;
 
+pub use bounds::{MAX_CHANNELS, MAX_KERNELS, MAX_POSITIONS};
 pub use error::GraphError;
 pub use fingerprint::fingerprint;
 pub use kernel::{KeptKernel, kept_kernels};
 pub use liveness::Liveness;
-pub use mask_graph::{
-    Channel, Connection, Kernel, MAX_CHANNELS, MAX_KERNELS, MAX_POSITIONS, MaskGraph, MaskedLayer, Step,
-};
+pub use mask_graph::{Channel, Connection, Kernel, MaskGraph, MaskedLayer, Step};
 pub use statistics::{
     CarrierStatistics, Components, DegreeDistribution, GroupLiveness, LayerSparsity, Sparsity, Summary,
     carrier_statistics, components, count_paths, dead_channels, effective_sparsity, summarise,

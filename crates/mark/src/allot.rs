@@ -10,6 +10,9 @@ use counterfoil_claim::Dilution;
 
 use crate::{Chance, Log2P, Tally, hits_for, log2_upper_tail};
 
+/// Most kept positions that a ticket is ever asked to have: beyond, tails take seconds each to sum, for nothing.
+const MOST_KEPT: u64 = 1 << 32;
+
 /// What a panel holds over all carriers, and how many swaps it has room for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -144,7 +147,7 @@ pub(crate) fn within_reach(panels: &[Counts], moves: u64) -> Log2P {
 ///
 /// Takes the split over panels and chips at two standard deviations to the bad side, so that a ticket of that size will
 /// do under nearly any key. `room_share` is the room for swaps there is per kept active position (½ if nothing but chips
-/// limits it). `None` if no number of positions would do, as without room.
+/// limits it). `None` if no number of positions up to [`MOST_KEPT`] would do, as without room.
 pub(crate) fn kept_needed(
     dilutions: &[Dilution],
     sealed: u8,
@@ -165,7 +168,7 @@ pub(crate) fn kept_needed(
 
     let (mut few, mut many) = (0, 1 << 8);
     while !enough(many) {
-        (few, many) = (many, many.checked_mul(2).filter(|&kept| kept <= 1 << 40)?);
+        (few, many) = (many, many.checked_mul(2).filter(|&kept| kept <= MOST_KEPT)?);
     }
     while many - few > 1 {
         let middle = few + (many - few) / 2;
@@ -279,6 +282,14 @@ mod tests {
         assert!((2_500..5_000).contains(&diluted), "{diluted}");
         assert!(needed(&[1, 2, 4, 8], 4, 0.5).unwrap() > diluted);
         assert_eq!(needed(&[1, 2, 4, 8], 1, 0.0), None);
+    }
+
+    /// Some 3.5 · 10^10 positions would do for the first; nobody waits for that to be found out.
+    #[test]
+    fn nobody_is_told_to_keep_more_positions_than_networks_have() {
+        for (target, room) in [(-100_000.0, 1e-3), (-160.0, 1e-9)] {
+            assert_eq!(kept_needed(&Dilution::ALL, 1, bits(target), 0.10, room), None, "{target} {room}");
+        }
     }
 
     proptest! {

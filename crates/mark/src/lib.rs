@@ -14,7 +14,8 @@
 //! In reading order: [`panels`] splits a carrier's positions over the panels, [`chips`] and [`ChipMap`] give them
 //! signs, [`TriggerSet`] derives query images and labels; [`Reading`] says which positions a suspect keeps, with
 //! [`balance`] and [`largest`] for suspects without zeros and [`assign`] for re-ordered ones; [`tally`] counts, and
-//! [`log2_upper_tail`] judges. [`plan`] embeds, by swaps within each carrier.
+//! [`log2_upper_tail`] judges. [`plan`] embeds, by swaps within each carrier, and
+//! [`plan_found`] tops up what was found under the key.
 //!
 //! Absent on purpose: keys, claims and disclosures (`counterfoil-claim`), files (`counterfoil-ticket`), verdicts
 //! (`counterfoil-verify`).
@@ -23,6 +24,7 @@ mod allot;
 mod assignment;
 mod balance;
 mod binomial_tail;
+mod candidate;
 mod chip;
 mod panel;
 mod plan;
@@ -39,13 +41,14 @@ mod turnover;
 pub use assignment::{assign, log2_orders};
 pub use balance::{balance, largest};
 pub use binomial_tail::{Chance, Log2P, hits_for, log2_upper_tail};
+pub use candidate::{Candidate, Ranking};
 pub use chip::{ChipMap, chip_map, chips};
 pub use panel::panels;
-pub use plan::{CarrierPlan, PanelPlan, Plan, plan};
+pub use plan::{CarrierPlan, PanelPlan, Plan, plan, plan_found};
 pub use reading::{BLIND_DENSITIES, BLIND_DILUTION_BITS, EITHER_BITS, RankDensity, Reading, charge, ranks, zeros};
 pub use stamp::{KeyedFinding, PUBLIC_TRIGGERS, Prepared, StampRequest, Stamped, StampingError, masks_of, prepare};
 pub use stamp_settings::{StampError, SwapSettings};
-pub use swap::{Candidate, Moves, Ranking};
+pub use swap::Moves;
 pub use tally::{Tally, tally};
 pub use trigger::{MAX_TRIGGER_BYTES, TriggerError, TriggerSet};
 pub use turnover::{after_turnover, strength_for_turnover, turnover_tolerance};

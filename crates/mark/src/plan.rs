@@ -12,6 +12,9 @@
 //!    share of log2 p whatever D is, so the strongest to start with is the strongest that is left;
 //! 4. if no D reaches the target comfortably, the D and P that need fewest moves, never more than the limit.
 //!
+//! A ticket found under the key has been worked on at all its positions, for the number of panels that was asked for:
+//! [`plan_found`] changes as little of that as it can. It gives up dilution before it gives up a panel.
+//!
 //! Every step is deterministic: same ticket, same key, same plan.
 
 use counterfoil_claim::{Dilution, MasterSeed, PanelCount, PanelId, PublicKey, Seed};
@@ -19,8 +22,8 @@ use counterfoil_ticket::{Carrier, Mask};
 
 use crate::allot::{Allotment, Budget, Counts, allot, kept_needed, proportional, within_reach};
 use crate::stream::{KeyStream, derive};
-use crate::swap::{Candidate, Holding, Moves, PANELS, choose, holdings};
-use crate::{ChipMap, Log2P, StampError, SwapSettings, Tally, chip_map, strength_for_turnover};
+use crate::swap::{Holding, Moves, PANELS, choose, holdings};
+use crate::{Candidate, ChipMap, Log2P, StampError, SwapSettings, Tally, chip_map, strength_for_turnover};
 
 /// The swaps of a ticket, and what they achieve.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +88,31 @@ pub fn plan(
     master: &MasterSeed,
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
+    planned(ticket, &Owner { pk, master }, settings, choose_option)
+}
+
+/// Plans what a ticket found under the key still needs. Of the layouts with at most `settings.sealed` sealed panels and at
+/// least the dilution `settings.dilution`, takes the first that brings every panel to the target: most sealed panels
+/// first, then least dilution.
+///
+/// Under another dilution a position's chip stays what it was, so what the search has achieved stays; under another
+/// number of panels, positions of the sealed half change panels and so chips, and only swaps make up for that.
+pub fn plan_found(
+    ticket: &[Candidate<'_>],
+    pk: &PublicKey,
+    master: &MasterSeed,
+    settings: &SwapSettings,
+) -> Result<Plan, StampError> {
+    planned(ticket, &Owner { pk, master }, settings, first_option)
+}
+
+/// Chooses D and P, and carries the choice out.
+fn planned(
+    ticket: &[Candidate<'_>],
+    owner: &Owner<'_>,
+    settings: &SwapSettings,
+    choose: impl FnOnce(&[Candidate<'_>], &Owner<'_>, &SwapSettings, u64, Budget) -> Result<StampOption, StampError>,
+) -> Result<Plan, StampError> {
     settings.check(ticket)?;
     let kept = ticket.iter().map(|candidate| candidate.mask.kept() as u64).sum::<u64>();
     let budget = Budget {
@@ -94,7 +122,7 @@ pub fn plan(
         comfort: share_of(kept, settings.comfort_moved),
         most: share_of(kept, settings.most_moved),
     };
-    let option = choose_option(ticket, &Owner { pk, master }, settings, kept, budget)?;
+    let option = choose(ticket, owner, settings, kept, budget)?;
 
     let panels = (option.sealed.all().zip(&option.counts).zip(&option.allotment.swaps))
         .map(|((panel, &counts), &swaps)| PanelPlan {
@@ -112,7 +140,7 @@ pub fn plan(
         panels,
         moved: option.allotment.moved,
         kept,
-        carriers: carry_out(ticket, &Owner { pk, master }, &option),
+        carriers: carry_out(ticket, owner, &option),
     })
 }
 
@@ -153,6 +181,35 @@ struct StampOption {
     allotment: Allotment,
 }
 
+impl StampOption {
+    /// Whether so many sealed panels cannot reach the target, whatever the chips: the smallest panel has at most a share
+    /// of 1 / (P + 1) of the kept positions, and log2 p is never below −n.
+    fn is_hopeless(sealed: PanelCount, kept: u64, target: Log2P) -> bool {
+        let most = kept / (u64::from(sealed.get()) + 1);
+        target.bits() < -(most as f64)
+    }
+
+    /// What one layout comes to; `None` if it misses the target, and then what it would reach is noted.
+    fn at(
+        ticket: &[Candidate<'_>],
+        owner: &Owner<'_>,
+        sealed: PanelCount,
+        dilution: Dilution,
+        budget: Budget,
+        reach: &mut Reach,
+    ) -> Option<Self> {
+        let held: Vec<_> = (ticket.iter())
+            .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, sealed, dilution)))
+            .collect();
+        let counts = pooled(&held, sealed);
+        let Some(allotment) = allot(&counts, budget) else {
+            reach.note(&counts, budget.most);
+            return None;
+        };
+        Some(Self { sealed, dilution, held, counts, allotment })
+    }
+}
+
 /// Chooses D and P by the rule of the module's documentation.
 fn choose_option(
     ticket: &[Candidate<'_>],
@@ -162,22 +219,16 @@ fn choose_option(
     budget: Budget,
 ) -> Result<StampOption, StampError> {
     let dilutions = settings.dilution.map_or(Dilution::ALL.to_vec(), |dilution| vec![dilution]);
-    let sealed = settings.sealed.map_or((1..=PanelCount::MAX).rev().filter_map(PanelCount::new).collect(), |p| vec![p]);
+    let sealed = settings.sealed.map_or_else(|| up_to(PanelCount::MAX, kept, budget.target), |p| vec![p]);
 
     let mut strongest: Option<StampOption> = None;
     let mut cheapest: Option<StampOption> = None;
     let mut reach = Reach::default();
     for &dilution in &dilutions {
         for &sealed in &sealed {
-            let held: Vec<_> = (ticket.iter())
-                .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, sealed, dilution)))
-                .collect();
-            let counts = pooled(&held, sealed);
-            reach.note(&counts, budget.most);
-            let Some(allotment) = allot(&counts, budget) else {
+            let Some(option) = StampOption::at(ticket, owner, sealed, dilution, budget, &mut reach) else {
                 continue;
             };
-            let option = StampOption { sealed, dilution, held, counts, allotment };
             if option.allotment.reaches_goal && option.allotment.moved <= budget.comfort {
                 return Ok(option);
             }
@@ -192,19 +243,37 @@ fn choose_option(
             }
         }
     }
-    strongest.or(cheapest).ok_or_else(|| StampError::TooSmall {
-        kept,
-        moves: budget.most,
-        could: reach.strongest,
-        target: settings.target,
-        needed: kept_needed(
-            &dilutions,
-            settings.sealed.map_or(1, PanelCount::get),
-            settings.target,
-            settings.most_moved,
-            reach.room_share,
-        ),
-    })
+    let least = settings.sealed.map_or(1, PanelCount::get);
+    strongest.or(cheapest).ok_or_else(|| reach.too_small(kept, &dilutions, least, settings, budget))
+}
+
+/// The first layout that reaches the target, by the rule of [`plan_found`].
+fn first_option(
+    ticket: &[Candidate<'_>],
+    owner: &Owner<'_>,
+    settings: &SwapSettings,
+    kept: u64,
+    budget: Budget,
+) -> Result<StampOption, StampError> {
+    let sealed = up_to(settings.sealed.map_or(PanelCount::MAX, PanelCount::get), kept, budget.target);
+    let dilutions: Vec<Dilution> =
+        Dilution::ALL.into_iter().filter(|d| settings.dilution.is_none_or(|least| d.get() >= least.get())).collect();
+    let mut reach = Reach::default();
+    for sealed in sealed {
+        for &dilution in &dilutions {
+            if let Some(option) = StampOption::at(ticket, owner, sealed, dilution, budget, &mut reach) {
+                return Ok(option);
+            }
+        }
+    }
+    Err(reach.too_small(kept, &dilutions, 1, settings, budget))
+}
+
+/// Numbers of sealed panels to try, the most first: without those that are hopeless, but always 1, whose strength is told
+/// if it misses the target.
+fn up_to(most: u8, kept: u64, target: Log2P) -> Vec<PanelCount> {
+    let counts = (1..=most).rev().filter_map(PanelCount::new);
+    counts.filter(|&sealed| sealed.get() == 1 || !StampOption::is_hopeless(sealed, kept, target)).collect()
 }
 
 /// What the options that miss the target would come to.
@@ -231,6 +300,19 @@ impl Reach {
         if n > 0 {
             self.room_share = self.room_share.max(room as f64 / n as f64);
         }
+    }
+
+    /// The refusal, when no layout of at least `sealed` panels reaches the target.
+    fn too_small(
+        &self,
+        kept: u64,
+        dilutions: &[Dilution],
+        sealed: u8,
+        settings: &SwapSettings,
+        budget: Budget,
+    ) -> StampError {
+        let needed = kept_needed(dilutions, sealed, settings.target, settings.most_moved, self.room_share);
+        StampError::TooSmall { kept, moves: budget.most, could: self.strongest, target: settings.target, needed }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Two steps, so that people see what they get before anything is written: [`prepare`] plans the swaps, [`Prepared::finish`]
 //! carries them out and signs. Keyed finding ends here too: its ticket carries a mark already, and is topped up by swaps
-//! only where a panel misses the target. Implements "Seeds" (master), "Reference mask" and "Merkle root" of
+//! only where a panel misses the target; if that is not enough, it gets fewer sealed panels. Implements "Seeds" (master), "Reference mask" and "Merkle root" of
 //! docs/protocol.md by way of the crate `claim`.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use counterfoil_graph::{GraphError, MaskGraph, fingerprint};
 use counterfoil_ticket::{Array, Carrier, Kind, Mask, Model, ModelError, Provenance};
 use serde_json::json;
 
-use crate::{Candidate, Plan, Ranking, StampError, SwapSettings, plan};
+use crate::{Candidate, Plan, Ranking, StampError, SwapSettings, plan, plan_found};
 
 /// Triggers of the public panel. With the key alone a verifier asks just as many.
 pub const PUBLIC_TRIGGERS: u32 = 64;
@@ -109,7 +109,8 @@ pub fn masks_of(model: &Model) -> BTreeMap<String, Mask> {
 ///
 /// # Errors
 ///
-/// The ticket has no mask, is stamped already, or is too small for the target: then what it could carry is told.
+/// The ticket has no mask, is stamped already, or is too small for the target: then what it could carry is told. A ticket
+/// found under the key is too small only if it is so for a single sealed panel; see [`plan_found`].
 pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) -> Result<Prepared<'a>, StampingError> {
     if ticket.description.kind == Kind::Stamped {
         return Err(StampingError::AlreadyStamped);
@@ -134,7 +135,11 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
             },
         })
         .collect();
-    let plan = plan(&candidates, &key.public(), &master, &request.swaps)?;
+    let pk = key.public();
+    let plan = match decay {
+        Some(_) => plan_found(&candidates, &pk, &master, &request.swaps)?,
+        None => plan(&candidates, &pk, &master, &request.swaps)?,
+    };
     let method = if decay.is_some() { StampingMethod::KeyedFinding } else { StampingMethod::Swaps };
     let stamping = Stamping { method, moved: plan.moved, decay };
     let known = &ticket.description.provenance;
@@ -314,5 +319,29 @@ mod tests {
         let stamped = prepared.finish("2026-01-01T00:00:00Z", "t").unwrap();
         assert_eq!(stamped.counterfoil.master().as_bytes(), &[3; 32]);
         assert_eq!((stamped.counterfoil.sealed_panels(), stamped.counterfoil.dilution()), (sealed, dilution));
+    }
+
+    #[test]
+    fn a_keyed_finding_that_misses_the_target_keeps_as_many_sealed_panels_as_reach_it() {
+        let (ticket, key) = (ticket(), OwnerKey::from_seed(&[7; 32]));
+        let prepared = |target, panels: u8| {
+            let (most, all) = (PanelCount::new(panels).unwrap(), Dilution::ALL[0]);
+            let swaps = SwapSettings { target: Log2P::new(target).unwrap(), ..SwapSettings::top_up(most, all) };
+            let keyed = Some(KeyedFinding { master: MasterSeed::from_bytes([3; 32]), decay: 0.0 });
+            prepare(&ticket, &key, StampRequest { swaps, keyed, provenance: None })
+        };
+        // 13,400 kept, and no bias at all: 1,340 moves bring five panels to -160 only if not all positions count.
+        let diluted = prepared(-160.0, 4).unwrap();
+        assert_eq!((diluted.plan().sealed.get(), diluted.plan().dilution.get()), (4, 2));
+        // At -500 four panels are out of reach under every dilution, and two are not.
+        let fewer = prepared(-500.0, 4).unwrap();
+        assert_eq!(fewer.plan().sealed.get(), 2, "{:?}", fewer.plan().panels);
+        assert!(fewer.plan().panels.iter().all(|panel| panel.strength_after.bits() <= -500.0));
+        let (moved, kept) = (fewer.plan().moved, fewer.plan().kept);
+        assert!(moved * 10 <= kept, "{moved} of {kept}");
+        let stamped = fewer.finish("2026-01-01T00:00:00Z", "t").unwrap();
+        assert_eq!(stamped.counterfoil.sealed_panels().get(), 2);
+        let refused = prepared(-5000.0, 4).err().map(|error| error.to_string()).unwrap();
+        assert!(refused.contains("expected -5000.0"), "{refused}");
     }
 }

@@ -44,7 +44,8 @@ impl Default for SwapSettings {
 }
 
 impl SwapSettings {
-    /// For a ticket found under the key, whose chips are fixed: swaps only where a panel misses the target.
+    /// For a ticket found under the key, whose chips are fixed: swaps only where a panel misses the target. It has at most
+    /// so many sealed panels, and at least this dilution: see [`plan_found`](crate::plan_found).
     pub fn top_up(sealed: PanelCount, dilution: Dilution) -> Self {
         Self { comfort_moved: 0.0, dilution: Some(dilution), sealed: Some(sealed), ..Self::default() }
     }

@@ -9,57 +9,14 @@
 //! −130 becomes −2. Within a stratum the cell is preferred that has given least for its number of candidates, so that
 //! channels share the burden. What is kept instead are the best-scored pruned positions of chip +1 in the cell.
 
-use counterfoil_ticket::{Carrier, Mask};
+use counterfoil_ticket::Mask;
 
-use crate::ChipMap;
+use crate::candidate::ordered;
 use crate::stream::KeyStream;
+use crate::{Candidate, ChipMap, Ranking};
 
 /// Number of panels there can be: the public one and four sealed ones.
 pub(crate) const PANELS: usize = 5;
-
-/// One carrier of a ticket, and how to tell which of its positions matter.
-#[derive(Debug, Clone, Copy)]
-pub struct Candidate<'a> {
-    /// Shape and ordinal.
-    pub carrier: &'a Carrier,
-    /// What the ticket keeps.
-    pub mask: &'a Mask,
-    /// How much each position matters.
-    pub ranking: Ranking<'a>,
-}
-
-/// How much each position of a carrier matters, in row-major order.
-#[derive(Debug, Clone, Copy)]
-pub enum Ranking<'a> {
-    /// The finder's scores, kept and pruned positions on one scale, higher is better.
-    Scores(&'a [f32]),
-    /// Weights, of which only those of kept positions are worth anything: these rank by magnitude, pruned positions in
-    /// a pseudo-random order that the owner alone can repeat.
-    Weights(&'a [f32]),
-}
-
-impl Ranking<'_> {
-    /// The values it was made from.
-    pub(crate) fn values(&self) -> &[f32] {
-        match self {
-            Self::Scores(values) | Self::Weights(values) => values,
-        }
-    }
-
-    /// Rank of a kept position, higher is better.
-    fn of_kept(&self, position: usize) -> u32 {
-        match self {
-            Self::Scores(scores) => ordered(scores[position]),
-            Self::Weights(weights) => ordered(weights[position].abs()),
-        }
-    }
-}
-
-/// Maps finite values to integers in the same order, −0 as +0.
-fn ordered(value: f32) -> u32 {
-    let bits = (value + 0.0).to_bits();
-    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
-}
 
 /// What one panel holds in one carrier.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -253,6 +210,7 @@ fn active(range: std::ops::Range<usize>, chips: &ChipMap) -> impl Iterator<Item 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // In a test a panic is the report.
 mod tests {
+    use counterfoil_ticket::Carrier;
     use proptest::prelude::*;
 
     use super::*;
@@ -403,12 +361,5 @@ mod tests {
             (0..24usize).map(|i| Droppable { rank: i as u32, position: i, channel: [0, 1, 0, 2][i % 4] }).collect();
         all.sort_unstable();
         assert_eq!(spread(all, 8, 3).1, [4, 2, 2]);
-    }
-
-    #[test]
-    fn ordered_keeps_the_order_of_floats() {
-        let values = [-f32::MAX, -1.0, -f32::MIN_POSITIVE, -0.0, f32::MIN_POSITIVE, 1.0, f32::MAX];
-        assert!(values.windows(2).all(|pair| ordered(pair[0]) < ordered(pair[1])));
-        assert_eq!(ordered(-0.0), ordered(0.0));
     }
 }

@@ -13,6 +13,13 @@ use crate::{Element, Model, ModelError};
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// SHA-256 of these byte strings, one after the other.
+    pub fn of(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+        let mut hash = Sha256::new();
+        parts.into_iter().for_each(|part| hash.update(part));
+        Self(hash.finalize().into())
+    }
+
     /// The value itself.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -134,6 +141,13 @@ mod tests {
         let mut deep = model();
         deep.arrays.insert("deep".to_owned(), Array::new(vec![1; 256], vec![1.0]).unwrap());
         assert!(matches!(deep.digest(), Err(ModelError::Shape { tensor, .. }) if tensor == "deep"));
+    }
+
+    #[test]
+    fn byte_strings_are_hashed_as_one() {
+        // FIPS 180-2, appendix B.1.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of(["a", "", "bc"]).to_string(), abc);
     }
 
     #[test]

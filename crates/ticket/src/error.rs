@@ -18,6 +18,12 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
+    /// A folder, a device or a pipe: reading it might never end.
+    #[error("{file}: is not a regular file, expected safetensors or PyTorch", file = file.display())]
+    NotAFile {
+        /// The path.
+        file: PathBuf,
+    },
     /// No container recognises the content; the file's name is not consulted.
     #[error("{file}: starts with the bytes {found:02x?}, expected safetensors or PyTorch", file = file.display())]
     UnknownContainer {

@@ -101,11 +101,26 @@ impl ModelFile {
         self.find(name)?.score.map(|i| Ok(self.array(i)?.into_values())).transpose()
     }
 
-    /// Everything at once.
+    /// The values of a tensor as they are stored; those of an `X_orig` outside its mask too.
+    pub fn stored_values(&self, name: &str) -> Result<Array, ReadError> {
+        self.array(self.find(name)?.tensor)
+    }
+
+    /// Everything at once, as it is in use: see [`ModelFile::values`].
     pub fn read(&self) -> Result<Model, ReadError> {
+        self.read_with(Self::values)
+    }
+
+    /// Everything at once, with values as they are stored, so that positions outside the masks can be taken in: see
+    /// [`ModelFile::stored_values`].
+    pub fn read_stored(&self) -> Result<Model, ReadError> {
+        self.read_with(Self::stored_values)
+    }
+
+    fn read_with(&self, values: impl Fn(&Self, &str) -> Result<Array, ReadError>) -> Result<Model, ReadError> {
         let mut model = Model { description: self.description.clone().unwrap_or_default(), ..Model::default() };
         for Entry { name, .. } in &self.entries {
-            model.arrays.insert(name.clone(), self.values(name)?);
+            model.arrays.insert(name.clone(), values(self, name)?);
             if let Some(mask) = self.mask(name)? {
                 model.masks.insert(name.clone(), mask);
             }

@@ -58,6 +58,9 @@ fn a_pruned_pytorch_tensor_stands_under_its_own_name() {
     assert_eq!(values.values(), [0.0, 0.0, 0.0, 0.75, 0.0, 1.25, 1.5, 0.0, 2.0, 2.25, 2.5, 2.75]);
     let model = file.read().unwrap();
     assert_eq!((model.carriers().len(), model.marked_carriers().len()), (3, 1));
+    let stored = file.read_stored().unwrap();
+    assert_eq!(stored.arrays["fc1.weight"].values(), counted(12));
+    assert_eq!((&stored.masks, stored.digest().unwrap()), (&model.masks, model.digest().unwrap()));
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod file;
 mod mask;
 mod model;
 mod names;
+mod temporary;
 mod write;
 
 pub use architecture::{Architecture, ImageShape, Layer, LayerKind, MAX_HIDDEN_LAYERS, MAX_WIDTH, Shortcut};
@@ -36,4 +37,5 @@ pub use error::ReadError;
 pub use file::{Entry, ModelFile};
 pub use mask::Mask;
 pub use model::{Model, ModelError};
+pub use temporary::StagingFolder;
 pub use write::{Overwrite, Secrecy, WriteError, can_be_a_file, write_atomically};

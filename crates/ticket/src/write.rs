@@ -1,11 +1,13 @@
 //! Writing files: whole or not at all, and never over another by accident.
 //!
 //! The bytes go to a temporary file in the same folder, which is then renamed. A run that fails leaves nothing behind,
-//! a reader never sees half a file, and a file that appears meanwhile is not overwritten unless that was asked for.
+//! a reader never sees half a file, and a file that appears meanwhile is not overwritten unless that was asked for. What a
+//! killed run leaves is removed by the next that writes the same file: see `temporary.rs`.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::temporary::{folder_of, temporary_file};
 use crate::{DescriptionError, ModelError};
 
 /// What to do if the file is already there.
@@ -98,7 +100,7 @@ pub fn write_atomically(
     if !can_be_a_file(path) {
         return Err(WriteError::NotAFile { file: path.to_owned() });
     }
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     if !folder.is_dir() {
         return Err(WriteError::NoFolder { file: path.to_owned(), folder: folder.to_owned() });
     }
@@ -106,7 +108,7 @@ pub fn write_atomically(
     if overwrite == Overwrite::Refuse && path.symlink_metadata().is_ok() {
         return Err(exists());
     }
-    let mut file = temporary(folder, secrecy).map_err(io)?;
+    let mut file = temporary_file(path, secrecy).map_err(io)?;
     let mut buffered = BufWriter::with_capacity(1 << 20, file.as_file_mut());
     write(&mut buffered).and_then(|()| buffered.flush()).map_err(io)?;
     drop(buffered);
@@ -117,25 +119,6 @@ pub fn write_atomically(
     }
     .map_err(|e| if e.error.kind() == io::ErrorKind::AlreadyExists { exists() } else { io(e.error) })?;
     Ok(())
-}
-
-/// A new file in `folder` that is removed on drop, readable as `secrecy` says from the start.
-fn temporary(folder: &Path, secrecy: Secrecy) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".counterfoil-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The umask is taken off this, as with any file that a program creates.
-        let mode = match secrecy {
-            Secrecy::Public => 0o666,
-            Secrecy::Secret => 0o600,
-        };
-        builder.permissions(std::fs::Permissions::from_mode(mode));
-    }
-    #[cfg(not(unix))]
-    let _ = secrecy; // Access follows the folder there.
-    builder.tempfile_in(folder)
 }
 
 #[cfg(test)]

@@ -1,20 +1,28 @@
 //! Checkpoints: the whole state of a run at the end of an epoch, so that a killed run goes on as if it had not been.
 //!
 //! A safetensors file beside the output, written atomically after each epoch and removed at the end. It records the
-//! settings of its run; a run with other settings refuses it.
+//! settings of its run, which a run with other settings refuses, and a checksum. Before the outputs are put in place it
+//! records their digests, so that a run that is killed between that and its end is known to be complete.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use counterfoil_ticket::{Array, Mask, Model, ModelFile, Overwrite};
+use counterfoil_ticket::{Array, Digest, Mask, Model, ModelFile, Overwrite};
 use serde_json::{Value, json};
 
 use crate::TrainError;
 use crate::network::{Network, to_vec};
 use crate::training::Learner;
 
+/// Fields of the record, beside "round", "epoch" and "settings".
+const CHECKSUM: &str = "sha256";
+const OUTPUTS: &str = "outputs";
+
 /// Named flat values, with a group before the first slash: `network/conv1.weight`, `velocity/…`, `mask/…`.
 pub(crate) type State = BTreeMap<String, Vec<f32>>;
+
+/// What a checkpoint file holds: the record of its run, and the state as arrays.
+type Record = (Value, BTreeMap<String, Array>);
 
 /// Where a run keeps its checkpoint, and for which settings.
 #[derive(Debug, Clone)]
@@ -49,12 +57,9 @@ impl Checkpoint {
     }
 
     pub(crate) fn save(&self, snapshot: Snapshot) -> Result<(), TrainError> {
-        let mut model = Model::default();
         let position = json!({ "round": snapshot.round, "epoch": snapshot.epoch, "settings": self.settings });
-        model.description.history = vec![position];
         let array = |values: Vec<f32>| Array::new(vec![values.len()], values).expect("a flat array fits its length");
-        model.arrays = snapshot.state.into_iter().map(|(name, values)| (name, array(values))).collect();
-        Ok(model.write_safetensors(&self.path, Overwrite::Replace)?)
+        self.write(position, snapshot.state.into_iter().map(|(name, values)| (name, array(values))).collect())
     }
 
     /// The last snapshot of this run; `None` if it has not begun.
@@ -63,20 +68,73 @@ impl Checkpoint {
     ///
     /// The file is damaged, or belongs to a run with other settings.
     pub(crate) fn load(&self) -> Result<Option<Snapshot>, TrainError> {
+        let Some((position, arrays)) = self.read()? else { return Ok(None) };
+        if position["settings"] != self.settings {
+            return Err(TrainError::OtherCheckpoint { file: self.path.clone() });
+        }
+        let number = |key| position[key].as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(|| self.damaged());
+        let (round, epoch) = (number("round")?, number("epoch")?);
+        let state = arrays.into_iter().map(|(name, array)| (name, array.into_values())).collect();
+        Ok(Some(Snapshot { round, epoch, state }))
+    }
+
+    /// Whether there is a file; it is this run's then.
+    ///
+    /// # Errors
+    ///
+    /// The file is damaged, or belongs to a run with other settings.
+    pub fn check(&self) -> Result<bool, TrainError> {
+        Ok(self.load()?.is_some())
+    }
+
+    /// Removes the file if it belongs to a run with other settings; whether it did.
+    ///
+    /// # Errors
+    ///
+    /// The file is damaged, or cannot be removed.
+    pub fn remove_other(&self) -> Result<bool, TrainError> {
+        match self.load() {
+            Err(TrainError::OtherCheckpoint { .. }) => self.remove().map(|()| true),
+            other => other.map(|_| false),
+        }
+    }
+
+    /// Records the digests of the run's outputs, which are about to be put in place. Does nothing if there is no file.
+    pub fn record_outputs(&self, outputs: &[Digest]) -> Result<(), TrainError> {
+        let Some((mut position, arrays)) = self.read()? else { return Ok(()) };
+        position[OUTPUTS] = outputs.iter().map(Digest::to_string).collect();
+        self.write(position, arrays)
+    }
+
+    /// What [`Checkpoint::record_outputs`] has recorded, whatever the run's settings; nothing if the run has not come so
+    /// far, or the file cannot be used.
+    pub fn recorded_outputs(&self) -> Vec<Digest> {
+        let Ok(Some((position, _))) = self.read() else { return Vec::new() };
+        let outputs = position[OUTPUTS].as_array().map_or(&[][..], Vec::as_slice);
+        outputs.iter().filter_map(|digest| Digest::from_hex(digest.as_str()?)).collect()
+    }
+
+    fn write(&self, mut position: Value, arrays: BTreeMap<String, Array>) -> Result<(), TrainError> {
+        position[CHECKSUM] = checksum(&position, &arrays).into();
+        let mut model = Model { arrays, ..Model::default() };
+        model.description.history = vec![position];
+        Ok(model.write_safetensors(&self.path, Overwrite::Replace)?)
+    }
+
+    /// The file, after its checksum was compared; `None` without one.
+    fn read(&self) -> Result<Option<Record>, TrainError> {
         let unreadable = |source| TrainError::Io { file: self.path.clone(), what: "read", source };
         if !self.path.try_exists().map_err(unreadable)? {
             return Ok(None);
         }
-        let model = ModelFile::open(&self.path)?.read()?;
-        let damaged = || self.damaged();
-        let position = model.description.history.first().ok_or_else(damaged)?;
-        if position["settings"] != self.settings {
-            return Err(TrainError::OtherCheckpoint { file: self.path.clone() });
+        let model = ModelFile::open(&self.path).and_then(|file| file.read()).map_err(TrainError::Checkpoint)?;
+        let mut position = model.description.history.into_iter().next().ok_or_else(|| self.damaged())?;
+        let recorded = position.as_object_mut().and_then(|position| position.remove(CHECKSUM));
+        let recorded = recorded.ok_or_else(|| self.damaged())?;
+        if recorded != checksum(&position, &model.arrays) {
+            return Err(TrainError::CheckpointChecksum { file: self.path.clone() });
         }
-        let number = |key: &str| position[key].as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(damaged);
-        let (round, epoch) = (number("round")?, number("epoch")?);
-        let state = model.arrays.into_iter().map(|(name, array)| (name, array.into_values())).collect();
-        Ok(Some(Snapshot { round, epoch, state }))
+        Ok(Some((position, model.arrays)))
     }
 
     /// Removes the file, if there is one: the run is complete.
@@ -88,6 +146,14 @@ impl Checkpoint {
             _ => Ok(()),
         }
     }
+}
+
+/// SHA-256 of everything that a checkpoint holds, each part behind its length.
+fn checksum(position: &Value, arrays: &BTreeMap<String, Array>) -> String {
+    let framed = |bytes: &[u8]| [&(bytes.len() as u64).to_be_bytes()[..], bytes].concat();
+    let values = |array: &Array| array.values().iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let parts = arrays.iter().flat_map(|(name, array)| [framed(name.as_bytes()), framed(&values(array))]);
+    Digest::of(std::iter::once(framed(position.to_string().as_bytes())).chain(parts)).to_string()
 }
 
 /// Puts a group of a state under its prefix.
@@ -154,4 +220,57 @@ pub(crate) fn mask_values(masks: &BTreeMap<String, Mask>) -> impl Iterator<Item 
         mask.apply(&mut values);
         (name.clone(), values)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved() -> (tempfile::TempDir, Checkpoint) {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::beside(&folder.path().join("model"), json!({ "rate": 0.1 }));
+        let state = State::from([("network/w".to_owned(), vec![0.5, -1.0]), ("velocity/w".to_owned(), vec![0.0, 2.0])]);
+        checkpoint.save(Snapshot { round: 1, epoch: 2, state }).unwrap();
+        (folder, checkpoint)
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_noticed() {
+        let (_folder, checkpoint) = saved();
+        let sound = std::fs::read(checkpoint.path()).unwrap();
+        let mut checksums = 0;
+        for byte in 0..sound.len() {
+            let mut damaged = sound.clone();
+            damaged[byte] ^= 1;
+            std::fs::write(checkpoint.path(), damaged).unwrap();
+            let error = checkpoint.load().err().unwrap_or_else(|| panic!("byte {byte} of {}", sound.len()));
+            checksums += usize::from(matches!(error, TrainError::CheckpointChecksum { .. }));
+        }
+        assert!(checksums >= 16, "{checksums}"); // at least each byte of the values
+        std::fs::write(checkpoint.path(), sound).unwrap();
+        assert_eq!(checkpoint.load().unwrap().map(|s| (s.round, s.epoch)), Some((1, 2)));
+    }
+
+    #[test]
+    fn outputs_are_recorded_beside_the_state() {
+        let (_folder, checkpoint) = saved();
+        assert_eq!(checkpoint.recorded_outputs(), []);
+        let outputs = [Digest::of(["a"]), Digest::of(["b"])];
+        checkpoint.record_outputs(&outputs).unwrap();
+        assert_eq!(checkpoint.recorded_outputs(), outputs);
+        assert_eq!(checkpoint.load().unwrap().unwrap().state["network/w"], [0.5, -1.0]);
+        checkpoint.remove().unwrap();
+        checkpoint.record_outputs(&outputs).unwrap();
+        assert!(!checkpoint.check().unwrap() && checkpoint.recorded_outputs().is_empty());
+    }
+
+    #[test]
+    fn only_another_run_s_file_is_removed_for_it() {
+        let (folder, checkpoint) = saved();
+        assert!(!checkpoint.remove_other().unwrap());
+        let other = Checkpoint::beside(&folder.path().join("model"), json!({ "rate": 0.01 }));
+        assert!(matches!(other.check(), Err(TrainError::OtherCheckpoint { .. })));
+        assert!(other.remove_other().unwrap());
+        assert!(!checkpoint.check().unwrap() && !other.remove_other().unwrap());
+    }
 }

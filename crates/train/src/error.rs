@@ -72,6 +72,15 @@ pub enum TrainError {
         /// The file.
         file: PathBuf,
     },
+    /// A checkpoint that was changed after it was written.
+    #[error("{}: its content does not fit its checksum, expected it as it was written", file.display())]
+    CheckpointChecksum {
+        /// The checkpoint.
+        file: PathBuf,
+    },
+    /// A checkpoint that is no model file, or a broken one.
+    #[error(transparent)]
+    Checkpoint(ReadError),
     /// No device has this name.
     #[error("device '{found}' is unknown, expected cpu or cuda:N")]
     UnknownDevice {
@@ -100,9 +109,6 @@ pub enum TrainError {
     /// Trigger images too large.
     #[error(transparent)]
     Triggers(#[from] TriggerError),
-    /// A model or checkpoint cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
     /// A checkpoint cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -15,6 +15,7 @@ use crate::checkpoint::{
     Checkpoint, Snapshot, State, group, insert_group, learner_state, mask_values, network_values, restore_learner,
     restore_network,
 };
+use crate::magnitude::{KeptWeight, kept_weights};
 use crate::marked::OwnMark;
 use crate::network::Network;
 use crate::sgd::{Hold, Schedule};
@@ -167,16 +168,9 @@ impl Search {
     /// Prunes the globally smallest |w| down to what this round keeps; ties by name, then position.
     fn prune(&mut self, settings: &ImpSettings) {
         self.round += 1;
-        let weights: Vec<Vec<f32>> = self
-            .masks
-            .keys()
-            .map(|name| self.learner.network.parameter(name).expect("masks are those of the network's parameters"))
-            .collect();
-        let mut kept: Vec<(u32, usize, usize)> = Vec::new();
-        for (carrier, (mask, weights)) in self.masks.values().zip(&weights).enumerate() {
-            // The bits of non-negative floats sort as the floats do.
-            kept.extend(mask.positions().map(|position| (weights[position].abs().to_bits(), carrier, position)));
-        }
+        let network = &self.learner.network;
+        let weights = |name: &str| network.parameter(name).expect("masks are those of the network's parameters");
+        let mut kept = kept_weights(&self.masks, weights);
         let (_, of) = self.counts();
         let drop = kept.len().saturating_sub(settings.kept_after(self.round, of));
         if drop > 0 && drop < kept.len() {
@@ -184,8 +178,8 @@ impl Search {
         }
         let mut masks: Vec<&mut Mask> = self.masks.values_mut().collect();
         let mut scores: Vec<&mut Vec<f32>> = self.scores.values_mut().collect();
-        for (i, &(bits, carrier, position)) in kept.iter().enumerate() {
-            let magnitude = f32::from_bits(bits);
+        for (i, weight) in kept.iter().enumerate() {
+            let (magnitude, KeptWeight { carrier, position, .. }) = (weight.magnitude(), *weight);
             let squeezed = magnitude / (1.0 + magnitude);
             let survived = if i < drop { 0.0 } else { 1.0 };
             scores[carrier][position] = self.round as f32 + survived + squeezed;

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Reading order: [`data`], [`Network`], [`Schedule`] and [`Hold`], [`Learner`] and [`fit`], [`ImpSettings`] and
-//! [`find`], [`OwnMark`]. Progress comes out as [`Event`]s; nothing prints. Absent on purpose: Burn's own learner, which
+//! [`find`], [`kept_weights`], [`OwnMark`]. Progress comes out as [`Event`]s; nothing prints. Absent on purpose: Burn's own learner, which
 //! brings a database and a terminal interface, and knows neither masks nor decay per position.
 
 pub mod data;
@@ -25,6 +25,7 @@ mod error;
 mod forward;
 mod fused;
 mod imp;
+mod magnitude;
 mod marked;
 mod network;
 mod reference;
@@ -35,6 +36,7 @@ pub use checkpoint::Checkpoint;
 pub use device::DeviceChoice;
 pub use error::TrainError;
 pub use imp::{ImpSettings, find};
+pub use magnitude::{KeptWeight, kept_weights};
 pub use marked::OwnMark;
 pub use network::Network;
 pub use sgd::{Hold, Schedule, Sgd, Shrinkage};

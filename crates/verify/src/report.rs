@@ -22,9 +22,9 @@ pub enum Verdict {
     Proven,
     /// The public panel does, which the key's owner need not have put there.
     Marked,
-    /// Nothing does, and nothing could have.
+    /// Nothing does, and no mask test could have. Triggers that are missed say nothing: see docs/protocol.md.
     Inconclusive,
-    /// Nothing does, though it could have.
+    /// Nothing does, though a mask test could have.
     NoMatch,
 }
 
@@ -62,7 +62,7 @@ pub struct Report {
     pub turnover_tolerance: Option<f64>,
     /// That mask test, carrier by carrier in the ticket's order: shows where damage is.
     pub carriers: Vec<CarrierReport>,
-    /// If inconclusive, what would have been enough.
+    /// If inconclusive, what would have been enough where it was too little.
     pub needed: Vec<Needed>,
     /// Overlap with the reference mask, if that was shown. Corroboration only.
     pub reference: Option<Overlap>,

@@ -95,7 +95,8 @@ fn judge(tests: &[Test], threshold: Log2P) -> (Verdict, Option<usize>) {
             return (verdict, decides);
         }
     }
-    let could = tests.iter().any(|test| test.could_reach(threshold));
+    // Only a mask can be missed: whether the suspect was ever trained with the triggers, nobody has stated.
+    let could = tests.iter().any(|test| test.kind == TestKind::Mask && test.could_reach(threshold));
     (if could { Verdict::NoMatch } else { Verdict::Inconclusive }, best(tests, |_| true))
 }
 
@@ -106,11 +107,13 @@ fn best(tests: &[Test], among: impl Fn(&Test) -> bool) -> Option<usize> {
     (0..tests.len()).filter(|&i| among(&tests[i])).reduce(|a, b| if smaller(a, b) { b } else { a })
 }
 
-/// For each level and kind, what the test that came closest would have needed.
+/// For each level and kind of which no test could have reached the threshold, what the one that came closest would have
+/// needed.
 fn needed(tests: &[Test], threshold: Log2P) -> Vec<Needed> {
     let shortfall = |needed: &Needed| needed.needed.map_or(u64::MAX, |trials| trials.saturating_sub(needed.n));
     let mut closest: Vec<Needed> = Vec::new();
-    for needed in tests.iter().map(|test| Needed::new(test, threshold)) {
+    let too_small = tests.iter().filter(|test| !test.could_reach(threshold));
+    for needed in too_small.map(|test| Needed::new(test, threshold)) {
         match closest.iter_mut().find(|other| other.level == needed.level && other.kind == needed.kind) {
             Some(other) if shortfall(&needed) < shortfall(other) => *other = needed,
             Some(_) => {}

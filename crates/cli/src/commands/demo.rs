@@ -204,16 +204,14 @@ impl Demo {
         let seconds = started.elapsed().as_secs_f64();
         let summary = json!({ "suspects": self.suspects, "seconds": seconds, "version": env!("CARGO_PKG_VERSION") });
         let summary = serde_json::to_string_pretty(&summary).expect("a summary is numbers and texts") + "\n";
-        for (name, text) in [
-            ("mask.svg", draw_moves(&before, &after)),
-            ("evidence.svg", draw_evidence(&bars, DEFAULT_THRESHOLD)),
-            ("summary.json", summary),
-        ] {
+        let mut files = vec![("evidence.svg", draw_evidence(&bars, DEFAULT_THRESHOLD)), ("summary.json", summary)];
+        files.extend(draw_moves(&before, &after).map(|picture| ("mask.svg", picture)));
+        for (name, text) in &files {
             let write = |out: &mut dyn std::io::Write| out.write_all(text.as_bytes());
             write_atomically(&at(name), Overwrite::Replace, Secrecy::Public, write)?;
         }
-        let d = &self.folder;
-        print(&format!("{seconds:.0} seconds. Pictures: {d}/mask.svg, {d}/evidence.svg. Summary: {d}/summary.json\n"))?;
+        let written: Vec<String> = files.iter().map(|(name, _)| format!("{}/{name}", self.folder)).collect();
+        print(&format!("{seconds:.0} seconds. Pictures and a summary: {}\n", written.join(", ")))?;
         match self.suspects.iter().find(|s| s.verdict != s.expected) {
             None => Ok(Exit::Success),
             Some(s) => Err(Error::Surprise { suspect: s.name, found: s.verdict.clone(), expected: s.expected }),

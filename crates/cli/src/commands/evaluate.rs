@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use counterfoil_ticket::{ModelFile, Normalisation};
 use counterfoil_train::data::{DataSource, LoadOptions, load};
-use counterfoil_train::{DeviceChoice, Network, count_correct};
+use counterfoil_train::{DeviceChoice, count_correct};
 use serde_json::json;
 
-use crate::burn_model::normalisation_of;
-use crate::network_kind::{KnownInput, architecture_of, in_words};
+use crate::network::network_for;
+use crate::network_kind::in_words;
 use crate::output::{print, print_json};
 use crate::settings::DataArgs;
 use crate::{Error, Exit, value};
@@ -51,19 +51,9 @@ enum SplitName {
 
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
-        let refused = |reason| Error::NotTrainable { model: self.model.clone(), reason };
         let file = ModelFile::open(&self.model)?;
         let data = self.data.load()?;
-        let known = KnownInput { shape: Some(data.train.shape()), side: None };
-        let architecture = architecture_of(&file, known).map_err(refused)?;
-        let expected = (data.train.shape(), data.classes);
-        if (architecture.input(), architecture.classes()) != expected {
-            return Err(Error::OtherData { model: self.model.clone(), architecture, data: data.name, expected });
-        }
-        let channels = architecture.input().channels;
-        let normalisation = normalisation_of(&file, self.normalisation.as_ref(), channels)?;
-        let normalisation = normalisation.unwrap_or_else(|| data.normalisation.clone());
-        let network = Network::from_model(&file.read()?, architecture, normalisation, &self.device.open()?)?;
+        let (_, network) = network_for(&self.model, &file, &data, self.normalisation.as_ref(), self.device)?;
         let split = if self.split == SplitName::Train { &data.train } else { &data.test };
         let correct = count_correct(&network, split);
         let (low, high) = wilson(correct, split.len());
@@ -85,13 +75,8 @@ impl Args {
 
 /// Accuracy of a described model on the digits.
 pub(crate) fn accuracy(model: &Path) -> Result<f64, Error> {
-    let file = ModelFile::open(model)?;
-    let refused = |reason| Error::NotTrainable { model: model.to_owned(), reason };
     let data = load(&DataSource::Digits, &LoadOptions::default())?;
-    let known = KnownInput { shape: Some(data.test.shape()), side: None };
-    let architecture = architecture_of(&file, known).map_err(refused)?;
-    let normalisation = normalisation_of(&file, None, architecture.input().channels)?.unwrap_or(data.normalisation);
-    let network = Network::from_model(&file.read()?, architecture, normalisation, &DeviceChoice::Cpu.open()?)?;
+    let (_, network) = network_for(model, &ModelFile::open(model)?, &data, None, DeviceChoice::Cpu)?;
     Ok(count_correct(&network, &data.test) as f64 / data.test.len() as f64)
 }
 

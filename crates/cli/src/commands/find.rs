@@ -1,27 +1,31 @@
 //! `find`: a winning ticket, by iterative magnitude pruning.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use counterfoil_claim::{Dilution, OwnerKey, PanelCount};
 use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, prepare};
+use counterfoil_ticket::Overwrite;
 use counterfoil_train::{Checkpoint, Examples, ImpSettings, Network, OwnMark, Shrinkage, find};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::commands::stamp::{Places, ProtectionArgs, created};
+use crate::error::warn;
 use crate::output::print;
 use crate::progress::{Progress, Rounds};
+use crate::resume::{Placed, complete, is_complete};
 use crate::settings::{ArchArgs, DataArgs, RecipeArgs, digest_of};
 use crate::stamp_table::{StampSummary, Written};
-use crate::writing::{Force, Named, check, check_log};
+use crate::writing::{Force, Named, Together, check_but, check_log};
 use crate::{Error, Exit, open, value};
 
 /// Find a winning ticket
 ///
 /// Trains, prunes the smallest weights of all layers together (not of the first convolution and the classifier), rewinds
 /// the rest to an early epoch, and repeats until the sparsity is reached: iterative magnitude pruning with late
-/// rewinding. With --key the ticket is stamped as it is found. A run that was killed goes on when it is started again
-/// with the same arguments.
+/// rewinding. With --key the ticket is stamped as it is found; if the mark misses its target then, it gets fewer sealed
+/// panels, and if it misses it even so, the ticket is left unstamped as X.unstamped.safetensors. A run that was killed
+/// goes on when it is started again with the same arguments; --force replaces the progress of a run with others.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -74,7 +78,7 @@ struct KeyedArgs {
     /// Extra weight decay where the chip is -1 [default: 0.003, more in short runs]
     #[arg(long, value_name = "DECAY", requires = "key", value_parser = value::decay)]
     mark_decay: Option<f64>,
-    /// Number of sealed panels, 1 to 4 [default: 4]
+    /// Most sealed panels, 1 to 4; fewer if that is what reaches the target [default: 4]
     #[arg(long, value_name = "N", requires = "key", value_parser = value::panel_count)]
     sealed_panels: Option<PanelCount>,
     /// Where the counterfoil goes [default: the output's name with .counterfoil]
@@ -97,12 +101,18 @@ impl Args {
         let keyed = &self.keyed;
         let sealed = self.sealed_panels();
         let places = Places::new(self.output.clone(), keyed.claim.clone(), keyed.counterfoil.clone());
+        let outputs = match &keyed.key {
+            None => vec![("the ticket", self.output.as_path())],
+            Some(_) => places.named().to_vec(),
+        };
+        let placed = Placed::of(&self.output, &outputs);
+        let unstamped = unstamped(&self.output);
         let key = match &keyed.key {
             None => {
                 if keyed.protection.is_given() {
                     return Err(Error::NothingToProtect);
                 }
-                check(&[("the ticket", &self.output)], &[], overwrite)?;
+                check_but(&outputs, &[], overwrite, |file| placed.has(file))?;
                 None
             }
             Some(path) => {
@@ -110,14 +120,17 @@ impl Args {
                 inputs
                     .extend(keyed.key_passphrase_file.iter().map(|file| ("the key's passphrase file", file.as_path())));
                 inputs.extend(keyed.protection.inputs());
-                check(&places.named(), &inputs, overwrite)?;
+                let mut possible = outputs.clone();
+                possible.push(("the unstamped ticket", &unstamped));
+                check_but(&possible, &inputs, overwrite, |file| placed.has(file))?;
                 let key = open::owner_key(path, keyed.key_passphrase_file.as_deref())?;
                 // Asked before hours of work, not after them.
                 Some((key, keyed.protection.protection(&places.counterfoil)?, created(keyed.created.clone())?))
             }
         };
         let own_progress = Checkpoint::beside(&self.output, json!(null));
-        let mut files = places.named().to_vec();
+        let mut files = outputs.clone();
+        files.extend(key.iter().map(|_| ("the unstamped ticket", unstamped.as_path())));
         files.push(("the progress file", own_progress.path()));
         files.extend(keyed.key.iter().map(|file| ("the private key", file.as_path())));
         check_log(self.recipe.log.as_deref(), &files)?;
@@ -150,6 +163,10 @@ impl Args {
         let network = Network::initialise(architecture, data.normalisation.clone(), settings.seed, &device);
         let owner = key.as_ref().map(|(key, ..)| key.public().key_id());
         let checkpoint = Checkpoint::beside(&self.output, json!({ "run": record, "owner": owner }));
+        if is_complete(&checkpoint, &placed, self.force)? {
+            print(&format!("ticket: {}, complete since an earlier run\n", self.output.display()))?;
+            return Ok(Exit::Success);
+        }
         let rounds = Rounds { count: settings.rounds(), first: settings.schedule.epochs, rewind };
         let mut progress = Progress::new("find", rounds, self.recipe.log.as_deref())?;
         let mut logged = Ok(());
@@ -161,18 +178,37 @@ impl Args {
         progress.finish();
         ticket.description.history.push(record);
 
-        match key {
-            None => ticket.write_safetensors(&self.output, overwrite)?,
+        let files = match key {
+            None => {
+                let mut files = Together::new(overwrite);
+                files.stage(&self.output, |path| ticket.write_safetensors(path, Overwrite::Refuse))?;
+                files
+            }
             Some((key, protection, created)) => {
                 let request = self.request(&key, &context, settings.keyed_decay.unwrap_or(0.0));
-                let refused = |source| Error::Stamping { ticket: self.output.clone(), source };
-                let prepared = prepare(&ticket, &key, request).map_err(refused)?;
+                let prepared = match prepare(&ticket, &key, request) {
+                    Ok(prepared) => prepared,
+                    Err(source) => {
+                        ticket.write_safetensors(&unstamped, overwrite)?;
+                        checkpoint.remove()?;
+                        let source = Box::new(source);
+                        return Err(Error::LeftUnstamped { output: self.output, ticket: unstamped, source });
+                    }
+                };
+                let found = prepared.plan().sealed;
+                if found != sealed {
+                    let (asked, target) = (sealed.get(), SwapSettings::default().target);
+                    let found = found.get();
+                    warn(&format!(
+                        "not all of {asked} sealed panels would reach {target} bits: the ticket gets {found}"
+                    ));
+                }
                 let (threshold, written) = (SwapSettings::default().threshold, Some(Written::of(&places)));
                 print(&StampSummary::new(&self.output, &prepared, threshold, written).to_string())?;
-                places.complete(prepared, &self.output, &created, &protection, overwrite)?;
+                places.stage(prepared, &self.output, &created, &protection, overwrite)?
             }
-        }
-        checkpoint.remove()?;
+        };
+        complete(files, &checkpoint)?;
         logged?; // Only now: the result is worth more than its log.
         print(&format!("ticket: {}\n", self.output.display()))?;
         Ok(Exit::Success)
@@ -188,4 +224,9 @@ impl Args {
         let swaps = SwapSettings::top_up(self.sealed_panels(), Dilution::ALL[0]);
         StampRequest { swaps, keyed: Some(KeyedFinding { master, decay }), provenance: None }
     }
+}
+
+/// Where a ticket that was found under a key goes if it cannot be stamped: `X.unstamped.safetensors` for `X.safetensors`.
+fn unstamped(output: &Path) -> PathBuf {
+    output.with_extension("unstamped.safetensors")
 }

@@ -47,6 +47,9 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
         match (FileKind::of(&self.file), &self.plot) {
+            (Some(found @ (FileKind::Claim | FileKind::PublicKey)), Some(_)) => {
+                return Err(Error::NothingToPlot { file: self.file, found });
+            }
             (Some(FileKind::Claim), None) => {
                 let Some(key) = &self.key else { return Err(Error::NoKey { claim: self.file }) };
                 let claim = open::claim(&self.file, &open::public_key(key)?)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use counterfoil_claim::{Dilution, PanelCount, Protection, Recipient};
-use counterfoil_mark::{Log2P, Prepared, StampRequest, Stamped, SwapSettings, prepare};
+use counterfoil_mark::{Log2P, Prepared, StampRequest, SwapSettings, prepare};
 use counterfoil_ticket::{Model, ModelFile, Overwrite, Provenance, Secrecy};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -155,29 +155,25 @@ impl Places {
         [("the counterfoil", &self.counterfoil), ("the claim", &self.claim), ("the stamped ticket", &self.ticket)]
     }
 
-    /// Makes the stamp that was planned for `ticket`, and writes its files. The claim's subject is the output's name.
-    pub(crate) fn complete(
+    /// Makes the stamp that was planned for `ticket`, and its files, ready to be put in place all together. The claim's
+    /// subject is the output's name.
+    pub(crate) fn stage(
         &self,
         prepared: Prepared,
         ticket: &Path,
         created: &str,
         protection: &Protection,
         overwrite: Overwrite,
-    ) -> Result<(), Error> {
+    ) -> Result<Together, Error> {
         let subject = self.ticket.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let refused = |source| Error::Stamping { ticket: ticket.to_owned(), source };
         let stamped = prepared.finish(created, &subject).map_err(refused)?;
         let sealed = stamped.counterfoil.seal(protection).map_err(Error::Seal)?;
-        self.write(&stamped, &sealed, overwrite)
-    }
-
-    /// Writes all three, or none.
-    fn write(&self, stamped: &Stamped, sealed: &[u8], overwrite: Overwrite) -> Result<(), Error> {
         let mut files = Together::new(overwrite);
-        files.stage_bytes(&self.counterfoil, Secrecy::Secret, sealed)?;
+        files.stage_bytes(&self.counterfoil, Secrecy::Secret, &sealed)?;
         files.stage_bytes(&self.claim, Secrecy::Public, stamped.claim.as_bytes())?;
         files.stage(&self.ticket, |path| stamped.model.write_safetensors(path, Overwrite::Refuse))?;
-        Ok(files.commit()?)
+        Ok(files)
     }
 }
 
@@ -188,7 +184,7 @@ impl Args {
         check(&places.named(), &self.inputs(), overwrite)?;
         let created = created(self.created.clone())?;
         let key = open::owner_key(&self.key, self.key_passphrase_file.as_deref())?;
-        let ticket = ModelFile::open(&self.ticket)?.read()?;
+        let ticket = ModelFile::open(&self.ticket)?.read_stored()?;
         let protection = (!self.dry_run).then(|| self.protection.protection(&places.counterfoil)).transpose()?;
 
         let refused = |source| Error::Stamping { ticket: self.ticket.clone(), source };
@@ -203,7 +199,7 @@ impl Args {
             print(&summary.to_string())?
         }
         if let Some(protection) = protection {
-            places.complete(prepared, &self.ticket, &created, &protection, overwrite)?;
+            places.stage(prepared, &self.ticket, &created, &protection, overwrite)?.commit()?;
             if !self.json {
                 print(&Written::of(&places).to_string())?;
             }

@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 
 use counterfoil_claim::Counterfoil;
 use counterfoil_mark::masks_of;
-use counterfoil_ticket::{Carrier, Kind, Mask, Model, ModelFile};
-use counterfoil_train::{Checkpoint, Examples, Hold, Network, OwnMark, Shrinkage, count_correct, fit};
+use counterfoil_ticket::{Carrier, Kind, Mask, Model, ModelFile, Overwrite};
+use counterfoil_train::{Checkpoint, Examples, Hold, OwnMark, Shrinkage, count_correct, fit};
 use serde_json::json;
 
-use crate::burn_model::normalisation_of;
-use crate::network_kind::{KnownInput, architecture_of};
+use crate::network::network_for;
 use crate::open::UnlockArgs;
 use crate::output::print;
 use crate::progress::{Progress, Rounds};
+use crate::resume::{Placed, complete, is_complete};
 use crate::settings::{DataArgs, RecipeArgs, digest_of};
-use crate::writing::{Force, Named, check, check_log};
+use crate::writing::{Force, Named, Together, check_but, check_log};
 use crate::{Error, Exit, open, value};
 
 /// Train a ticket, or a model further
@@ -59,26 +59,21 @@ impl Args {
         inputs.extend(self.counterfoil.iter().map(|file| ("the counterfoil", file.as_path())));
         inputs.extend(self.unlock.passphrase_file.iter().map(|file| ("the passphrase file", file.as_path())));
         inputs.extend(self.unlock.identity.iter().map(|file| ("the identity", file.as_path())));
-        check(&[("the model", &self.output)], &inputs, self.force.overwrite())?;
+        let outputs = [("the model", self.output.as_path())];
+        let placed = Placed::of(&self.output, &outputs);
+        check_but(&outputs, &inputs, self.force.overwrite(), |file| placed.has(file))?;
         inputs.push(("the model", &self.output));
         check_log(self.recipe.log.as_deref(), &inputs)?;
         let file = ModelFile::open(&self.ticket)?;
         let counterfoil = self.counterfoil.as_deref().map(|path| open::counterfoil(path, &self.unlock)).transpose()?;
         let data = self.data.load()?;
-        let known = KnownInput { shape: Some(data.train.shape()), side: None };
-        let architecture = architecture_of(&file, known)
-            .map_err(|reason| Error::NotTrainable { model: self.ticket.clone(), reason })?;
-        let expected = (data.train.shape(), data.classes);
-        if (architecture.input(), architecture.classes()) != expected {
-            return Err(Error::OtherData { model: self.ticket.clone(), architecture, data: data.name, expected });
-        }
-
-        let ticket = file.read()?;
+        let (ticket, network) = network_for(&self.ticket, &file, &data, None, self.recipe.device)?;
         let masks = masks_of(&ticket);
         if let (Some(counterfoil), Some(path)) = (&counterfoil, &self.counterfoil) {
             self.check_mark(counterfoil, path, &masks)?;
         }
         let mark = counterfoil.as_ref().map(OwnMark::of_counterfoil);
+        let expected = (data.train.shape(), data.classes);
         let settings = counterfoil.as_ref().and_then(|c| c.triggers()).filter(|_| !self.no_triggers);
         if let Some(t) = settings.filter(|t| (t.image, t.classes) != expected) {
             let path = self.counterfoil.clone().unwrap_or_default();
@@ -96,10 +91,6 @@ impl Args {
             _ => BTreeMap::new(),
         };
 
-        let normalisation = normalisation_of(&file, None, architecture.input().channels)?;
-        let normalisation = normalisation.unwrap_or_else(|| data.normalisation.clone());
-        let device = self.recipe.device.open()?;
-        let network = Network::from_model(&ticket, architecture, normalisation, &device)?;
         let hold = Hold::new(&network, &masks, extra_decay);
         let augmentation = self.recipe.augmentation(&data);
         let examples = Examples { split: &data.train, augmentation, triggers: &triggers };
@@ -112,6 +103,10 @@ impl Args {
         let from = ticket.digest().map_err(|source| Error::Model { model: self.ticket.clone(), source })?.to_string();
         let checkpoint =
             Checkpoint::beside(&self.output, json!({ "run": record, "from": from, "images": digest_of(&data.train) }));
+        if is_complete(&checkpoint, &placed, self.force)? {
+            print(&format!("model: {}, complete since an earlier run\n", self.output.display()))?;
+            return Ok(Exit::Success);
+        }
         let rounds = Rounds { count: 1, first: schedule.epochs, rewind: 0 };
         let mut progress = Progress::new("train", rounds, self.recipe.log.as_deref())?;
         let mut logged = Ok(());
@@ -129,8 +124,9 @@ impl Args {
         description.normalisation = Some(network.normalisation().clone());
         description.history.push(record);
         let model = Model { description, arrays: network.arrays(), ..Model::default() };
-        model.write_safetensors(&self.output, self.force.overwrite())?;
-        checkpoint.remove()?;
+        let mut files = Together::new(self.force.overwrite());
+        files.stage(&self.output, |path| model.write_safetensors(path, Overwrite::Refuse))?;
+        complete(files, &checkpoint)?;
         logged?; // Only now: the result is worth more than its log.
         let share = 100.0 * correct as f64 / data.test.len() as f64;
         print(&format!("model: {}, {share:.1} % of {} test images\n", self.output.display(), data.test.len()))?;

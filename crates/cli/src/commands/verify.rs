@@ -139,8 +139,15 @@ impl Args {
             (None, None) => Ok((None, Vec::new())),
             (Some(claim), _) => {
                 let claim = open::claim(claim, key)?;
-                let opened = self.disclosure.iter().map(|file| open::disclosure(file, &claim));
-                let opened = opened.collect::<Result<_, _>>()?;
+                let mut opened: Vec<OpenedPanel> = Vec::new();
+                for file in &self.disclosure {
+                    let panel = open::disclosure(file, &claim)?;
+                    if let Some(i) = opened.iter().position(|other| other.panel() == panel.panel()) {
+                        let (file, other) = (file.clone(), self.disclosure[i].clone());
+                        return Err(Error::RepeatedDisclosure { file, other, panel: panel.panel().get() });
+                    }
+                    opened.push(panel);
+                }
                 Ok((Some(claim), opened))
             }
         }

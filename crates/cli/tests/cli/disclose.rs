@@ -99,3 +99,39 @@ hint: the file is of the right kind, but cut off, damaged or edited: get a fresh
 "#]],
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn folders_devices_and_pipes_are_not_read() {
+    let folder = Folder::stamped();
+    std::fs::create_dir(folder.path("folder")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
+    folder.refuses(
+        "disclose /dev/zero --panel 1 -o d",
+        str![[r#"
+error: /dev/zero: is not a regular file, expected a counterfoil
+hint: save it as a file first
+
+"#]],
+    );
+    folder.refuses(
+        "disclose folder --panel 1 -o d",
+        str![[r#"
+error: folder: is not a regular file, expected a counterfoil
+hint: it is a folder: name a file in it
+
+"#]],
+    );
+    for (arguments, file, expected) in [
+        ("verify stamped.safetensors --key pipe", "pipe", "a public key"),
+        ("verify stamped.safetensors --key owner.pub --claim pipe", "pipe", "a claim"),
+        ("stamp ticket.safetensors --key pipe -o x --unencrypted", "pipe", "a private key"),
+        ("verify pipe --key owner.pub", "pipe", "safetensors or PyTorch"),
+        ("inspect pipe", "pipe", "safetensors or PyTorch"),
+        ("inspect /dev/zero", "/dev/zero", "safetensors or PyTorch"),
+    ] {
+        let text = "is not a regular file, expected";
+        let stderr = format!("error: {file}: {text} {expected}\nhint: save it as a file first\n");
+        folder.refuses(arguments, stderr);
+    }
+}

@@ -120,3 +120,32 @@ hint: owner.key is a private key, and a model is needed here
 "#]],
     );
 }
+
+#[test]
+fn only_models_are_plotted() {
+    let folder = Folder::stamped();
+    folder.refuses(
+        "inspect owner.pub --plot a.svg",
+        str![[r#"
+error: owner.pub: is a public key, expected a model to plot
+hint: leave --plot out
+
+"#]],
+    );
+    folder.refuses(
+        "inspect stamped.claim.json --key owner.pub --plot a.svg",
+        str![[r#"
+error: stamped.claim.json: is a claim, expected a model to plot
+hint: leave --plot out
+
+"#]],
+    );
+}
+
+#[test]
+fn names_stay_on_their_line() {
+    let folder = Folder::with_ticket();
+    folder.write_renamed("ticket.safetensors", "evil.safetensors", "fc3.weight", "fc3\nPROVEN");
+    let text = String::from_utf8(folder.command("inspect evil.safetensors").output().unwrap().stdout).unwrap();
+    assert!(text.contains("fc3\\nPROVEN") && !text.contains("\nPROVEN"), "{text}");
+}

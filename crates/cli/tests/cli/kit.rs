@@ -65,6 +65,17 @@ impl Folder {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Writes a copy of a safetensors file in which one tensor has another name.
+    pub(crate) fn write_renamed(&self, from: &str, to: &str, tensor: &str, name: &str) {
+        let bytes = self.read(from);
+        let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let mut header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&bytes[8..start]).unwrap();
+        let entry = header.remove(tensor).unwrap();
+        header.insert(name.to_owned(), entry);
+        let header = serde_json::to_vec(&header).unwrap();
+        self.write(to, &[&(header.len() as u64).to_le_bytes(), &header[..], &bytes[start..]].concat());
+    }
+
     /// Names of all files, in order.
     pub(crate) fn listing(&self) -> Vec<String> {
         let names = fs::read_dir(self.0.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
+mod attack;
 mod disclose;
 mod inspect;
 mod keygen;

@@ -282,3 +282,49 @@ error: SOURCE_DATE_EPOCH is 'now', expected seconds since 1970-01-01T00:00:00Z
 
 "#]]);
 }
+
+/// A ticket as `torch.nn.utils.prune` leaves it: what is taken in starts from its value in `X_orig`, not from 0.
+#[test]
+fn positions_taken_in_start_from_the_weights_under_the_mask() {
+    let folder = Folder::stamped();
+    folder.write_renamed("ticket.safetensors", "torch.safetensors", "fc1.weight", "fc1.weight_orig");
+    folder.run("stamp torch.safetensors --key owner.key -o again.safetensors --unencrypted").success();
+    assert!(folder.read("again.safetensors") == folder.read("stamped.safetensors"));
+}
+
+#[test]
+fn a_hopeless_target_is_refused() {
+    let folder = Folder::with_ticket();
+    folder.refuses(
+        &format!("{STAMP} --unencrypted --target -1e300"),
+        str![[r#"
+error: invalid value '-1e300' for '--target <BITS>': expected a number of bits from -100000 to below 0
+
+For more information, try '--help'.
+
+"#]],
+    );
+    // Nearly dense, so that there is room for hardly a swap.
+    let mut full = ticket(Size::Usual);
+    for mask in full.masks.values_mut() {
+        *mask = counterfoil_ticket::Mask::from_fn(mask.size(), |p| p % 1000 != 0);
+    }
+    folder.write_model("full.safetensors", &full);
+    let stamp = folder.command("stamp full.safetensors --key owner.key -o x --unencrypted --target -90000");
+    let stderr = String::from_utf8(stamp.output().unwrap().stderr).unwrap();
+    assert!(stderr.contains("expected -90000.0\n"), "{stderr}"); // and no number of weights that would do
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed() {
+    let folder = Folder::with_ticket();
+    let hash = |name: &str| counterfoil_ticket::Digest::of([name]).to_string()[..8].to_owned();
+    let (ours, other) = (hash("stamped.safetensors"), hash("other"));
+    for left in [&ours, &other] {
+        std::fs::create_dir(folder.path(&format!(".counterfoil-{left}-left"))).unwrap();
+        folder.write(&format!(".counterfoil-{left}-left/half"), b"half");
+    }
+    folder.run(&format!("{STAMP} --unencrypted")).success();
+    let left: Vec<String> = folder.listing().into_iter().filter(|name| name.starts_with('.')).collect();
+    assert_eq!(left, [format!(".counterfoil-{other}-left")]);
+}

@@ -220,7 +220,7 @@ hint: give the claim that was made with the stamp too: --claim stamped.claim.jso
     folder.refuses(
         &format!("{PROVE} panel1.disclosure --disclosure panel1.disclosure"),
         str![[r#"
-error: disclosure: panel 1 is disclosed 2 times, expected once
+error: panel1.disclosure: opens panel 1, as panel1.disclosure does, expected each panel once
 hint: give each panel's disclosure once
 
 "#]],
@@ -417,4 +417,47 @@ fn names_cannot_steer_the_terminal() {
     let output = folder.command("inspect evil.safetensors").output().unwrap();
     assert!(output.status.success());
     assert!(!output.stdout.contains(&0x1b), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn a_panel_is_disclosed_once() {
+    let folder = Folder::stamped();
+    folder.write("again.disclosure", &folder.read("panel1.disclosure"));
+    folder.refuses(
+        &format!("{PROVE} panel1.disclosure --disclosure again.disclosure"),
+        str![[r#"
+error: again.disclosure: opens panel 1, as panel1.disclosure does, expected each panel once
+hint: give each panel's disclosure once
+
+"#]],
+    );
+}
+
+#[test]
+fn line_ends_in_names_are_written_out() {
+    let folder = Folder::with_ticket();
+    let mut bytes = folder.read("ticket.safetensors");
+    let length = ticket(Size::Usual).masks.values().map(Mask::size).sum::<usize>();
+    let at = bytes.len() - length - 4; // the last float, before the masks' bytes
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    folder.write("nan.bin", &bytes);
+    folder.write_renamed("nan.bin", "evil.bin", "fc3.weight", "fc3\nhint: all is well");
+    let output = folder.command("verify evil.bin --key owner.pub --tests mask").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let name = "fc3\\nhint: all is well";
+    let said = format!("error: evil.bin: tensor '{name}' is NaN at position 999, expected a finite number\n");
+    assert_eq!((output.status.code(), stderr), (Some(2), said));
+}
+
+#[test]
+fn a_suspect_of_other_shapes_is_inconclusive() {
+    let folder = Folder::stamped();
+    let arrays = [("w".to_owned(), Array::new(vec![20, 20], [1.0, 0.0].repeat(200)).unwrap())].into();
+    folder.write_model("other.bin", &Model { arrays, ..Model::default() });
+    let verify = "verify other.bin --key owner.pub --claim stamped.claim.json";
+    let stdout = String::from_utf8(folder.command(verify).output().unwrap().stdout).unwrap();
+    assert!(stdout.contains("INCONCLUSIVE") && stdout.contains("no mask was tested"), "{stdout}");
+    // The same with its triggers asked and missed: the ticket is not trained.
+    let triggers = "verify stamped.safetensors --key owner.pub --tests trigger";
+    folder.run(triggers).code(3);
 }

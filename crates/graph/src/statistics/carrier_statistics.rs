@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use counterfoil_ticket::{CarrierShape, Mask};
 use serde::Serialize;
 
-use crate::mask_graph::positions;
+use crate::bounds::positions;
 use crate::{GraphError, MAX_CHANNELS, MAX_POSITIONS, kept_kernels};
 
 /// How many channels have how many kept kernels.

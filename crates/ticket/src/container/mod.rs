@@ -60,6 +60,10 @@ const FORMATS: [Format; 2] = [
 /// Opens a file of any format.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Container>, ReadError> {
     let io = |source| ReadError::Io { file: path.to_owned(), source };
+    // Asked before it is opened: opening a pipe waits for somebody to write to it.
+    if !path.metadata().map_err(io)?.is_file() {
+        return Err(ReadError::NotAFile { file: path.to_owned() });
+    }
     let mut file = File::open(path).map_err(io)?;
     let mut head = Vec::new();
     for wanted in [16, MAX_HEAD] {
@@ -98,6 +102,19 @@ mod tests {
                 }
                 other => panic!("{content:?}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn folders_and_devices_are_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut paths = vec![folder.path()];
+        if cfg!(unix) {
+            paths.push(Path::new("/dev/zero"));
+        }
+        for path in paths {
+            let result = open(path).map(|c| c.name());
+            assert!(matches!(&result, Err(ReadError::NotAFile { file }) if file == path), "{result:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use counterfoil_verify::{
     VerifyError, verify,
 };
 
-use crate::kit::{NETWORK, Owner, decided, file};
+use crate::kit::{NETWORK, Owner, Ticket, decided, file};
 
 const IMAGE: ImageShape = ImageShape { channels: 1, height: 8, width: 8 };
 const SETTINGS: TriggerSettings = TriggerSettings { image: IMAGE, classes: 10, public: 50, sealed_each: 150 };
@@ -84,9 +84,36 @@ fn refused_answers_are_misses() {
     let evidence = Evidence::key_alone(&owner.public);
     let known = || vec![public_set(&owner.public)];
     let report = ask(&mut Fake::new(known(), |t, label| label.filter(|_| t < 5)), &evidence);
-    assert_eq!((report.verdict, report.tests[0].n, report.tests[0].hits), (Verdict::NoMatch, 64, 5));
+    assert_eq!((report.verdict, report.tests[0].n, report.tests[0].hits), (Verdict::Inconclusive, 64, 5));
     let report = ask(&mut Fake::new(known(), |_, _| None), &evidence);
-    assert_eq!((report.verdict, report.tests[0].hits, report.log2_p.bits()), (Verdict::NoMatch, 0, 0.0));
+    assert_eq!((report.verdict, report.tests[0].hits, report.log2_p.bits()), (Verdict::Inconclusive, 0, 0.0));
+}
+
+/// Who trains a ticket need not train its triggers, so a model without them says nothing about its mask.
+#[test]
+fn missed_triggers_are_no_match_only_beside_a_mask_that_was_tested() {
+    let owner = Owner { triggers: Some(SETTINGS), ..Owner::new(38) };
+    let (ticket, theirs) = (owner.stamp(&NETWORK, 0.1, 0.3), Owner::new(39).stamp(&NETWORK, 0.1, 0.3));
+    let claim = owner.claim(&ticket);
+    let disclosures = owner.disclose(&ticket, &claim, &[1, 2]);
+    let evidence = Evidence::claimed(&claim, &disclosures);
+    let verdict = |suspect: &Ticket| {
+        let mut untrained = Fake::new(Vec::new(), |_, _| Some(3));
+        verify(Some(&file(&suspect.model()).file), Some(&mut untrained), &evidence, &Options::default()).unwrap()
+    };
+    assert_eq!(verdict(&theirs).verdict, Verdict::NoMatch);
+    let other_shapes = verdict(&owner.stamp(&[("w", &[200, 200])], 0.1, 0.3));
+    assert_eq!(other_shapes.verdict, Verdict::Inconclusive);
+    // 300 sealed triggers would have been enough: nothing is said to be needed of them.
+    assert!(other_shapes.tests.iter().any(|test| test.kind == TestKind::Trigger && test.n == 300));
+    assert!(other_shapes.needed.iter().all(|needed| needed.kind == TestKind::Mask), "{:?}", other_shapes.needed);
+    let alone = ask(&mut Fake::new(Vec::new(), |_, _| None), &evidence);
+    assert_eq!((alone.verdict, alone.needed.len()), (Verdict::Inconclusive, 0));
+    assert!(
+        alone.stronger.iter().any(|text| text == "the suspect's weights, for the mask test"),
+        "{:?}",
+        alone.stronger
+    );
 }
 
 #[test]
@@ -196,7 +223,7 @@ fn biased_models_get_fair_p_values_over_many_keys() {
         for number in 0..400 {
             let owner = Owner::new(1000 + number);
             let report = ask(&mut Fake::new(Vec::new(), rule), &Evidence::key_alone(&owner.public));
-            assert_eq!(report.verdict, Verdict::NoMatch);
+            assert_eq!(report.verdict, Verdict::Inconclusive);
             small[0] += u32::from(report.log2_p.bits() <= -1.0);
             small[1] += u32::from(report.log2_p.bits() <= (0.05f64).log2());
         }

@@ -1,0 +1,68 @@
+use counterfoil_ticket::{Mask, ModelFile};
+use snapbox::str;
+
+use crate::kit::Folder;
+
+#[test]
+fn the_smallest_weights_are_pruned_and_the_mark_is_still_found() {
+    let folder = Folder::stamped();
+    folder.run("attack prune-mag stamped.safetensors --share 0.3 -o pruned.bin").success().stderr_eq("").stdout_eq(
+        str![[r#"
+4156 of 5937 weights kept: pruned.bin
+
+"#]],
+    );
+    let [before, after] =
+        ["stamped.safetensors", "pruned.bin"].map(|name| ModelFile::open(&folder.path(name)).unwrap().read().unwrap());
+    assert!(after.masks.is_empty() && after.description.history.is_empty());
+    let (mut kept, mut least_kept, mut largest_gone) = (0, f32::MAX, 0f32);
+    for (name, mask) in &before.masks {
+        let (old, new) = (before.arrays[name].values(), after.arrays[name].values());
+        kept += Mask::of_nonzero(new).kept();
+        for position in mask.positions() {
+            match new[position] {
+                0.0 => largest_gone = largest_gone.max(old[position].abs()),
+                value => least_kept = least_kept.min(value.abs()),
+            }
+        }
+    }
+    assert_eq!(kept, 4156);
+    assert!(largest_gone <= least_kept, "{largest_gone} {least_kept}");
+
+    let proof = "--key owner.pub --claim stamped.claim.json --disclosure panel1.disclosure";
+    let report = folder.json(&format!("verify pruned.bin {proof} --json"));
+    assert_eq!(report["verdict"], "proven", "{report:#}");
+    assert!(report["tests"][0]["n"].as_u64().unwrap() < 413, "{report:#}");
+}
+
+#[test]
+fn what_goes_at_random_follows_the_seed() {
+    let folder = Folder::stamped();
+    for (seed, file) in [(1, "a.bin"), (1, "b.bin"), (2, "c.bin")] {
+        folder.run(&format!("attack prune-rand stamped.safetensors --share 0.5 --seed {seed} -o {file}")).success();
+    }
+    assert_eq!(folder.read("a.bin"), folder.read("b.bin"));
+    assert_ne!(folder.read("a.bin"), folder.read("c.bin"));
+}
+
+#[test]
+fn nothing_is_overwritten_and_shares_have_their_range() {
+    let folder = Folder::stamped();
+    folder.refuses(
+        "attack prune-mag stamped.safetensors -o stamped.safetensors --force",
+        str![[r#"
+error: stamped.safetensors: is both the model and the attacked model, expected different files
+hint: name another file with -o; inputs are never overwritten
+
+"#]],
+    );
+    folder.refuses(
+        "attack prune-mag stamped.safetensors -o pruned.bin --share 1.5",
+        str![[r#"
+error: invalid value '1.5' for '--share <SHARE>': expected a share above 0 and at most 1, such as 0.05
+
+For more information, try '--help'.
+
+"#]],
+    );
+}
