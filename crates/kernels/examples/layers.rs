@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use counterfoil_kernels::buffers::give;
 use counterfoil_kernels::{Connections, Conv, ConvNorm, Kernels, Parameters, Saved};
 
 fn main() {
@@ -53,11 +54,17 @@ fn main() {
                 times.sort_by(f64::total_cmp);
                 times[4]
             };
-            let forward = time(&mut || drop(kernels.train(&layer, images, &x, None, parameters)));
+            let forward = time(&mut || {
+                let trained = kernels.train(&layer, images, &x, None, parameters);
+                give(trained.z);
+                give(trained.y);
+            });
             let inference =
-                time(&mut || drop(kernels.evaluate(&layer, images, &x, None, parameters, &trained.statistics)));
+                time(&mut || give(kernels.evaluate(&layer, images, &x, None, parameters, &trained.statistics)));
             let by_weight = time(&mut || drop(kernels.backward(&layer, images, saved, parameters, &dy, false)));
-            let backward = time(&mut || drop(kernels.backward(&layer, images, saved, parameters, &dy, true)));
+            let backward = time(&mut || {
+                kernels.backward(&layer, images, saved, parameters, &dy, true).x.into_iter().for_each(give);
+            });
             let flops = 2.0
                 * (images * conv.height_out() * conv.width_out()) as f64
                 * kept.iter().filter(|&&k| k).count() as f64;

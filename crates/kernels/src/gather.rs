@@ -6,7 +6,7 @@
 
 use pulp::Simd;
 
-use crate::connections::{Row, Rows};
+use crate::connections::{Row, Rows, TOGETHER};
 use crate::geometry::Grid;
 
 /// A tap with the weights of `C` channels that are computed together.
@@ -16,58 +16,73 @@ struct Weighted<const C: usize> {
     weights: [f32; C],
 }
 
-impl<const C: usize> Weighted<C> {
-    #[inline(always)]
-    fn list(row: &Row, stride: usize, weight: &[f32]) -> Vec<Self> {
-        let mut list = Vec::with_capacity(row.taps.len());
-        for tap in &row.taps {
-            let mut weights = [0.0; C];
-            for (c, value) in weights.iter_mut().enumerate() {
-                *value = weight[tap.index as usize + c * stride];
-            }
-            list.push(Self { offset: tap.offset as usize, weights });
-        }
-        list
+/// The taps of `C` channels from `channel` on.
+#[derive(Debug)]
+struct List<const C: usize> {
+    channel: usize,
+    taps: Vec<Weighted<C>>,
+}
+
+impl<const C: usize> List<C> {
+    fn new(row: &Row, stride: usize, weight: &[f32]) -> Self {
+        let weighted = |tap: &crate::connections::Tap| Weighted {
+            offset: tap.offset as usize,
+            weights: std::array::from_fn(|c| weight[tap.index as usize + c * stride]),
+        };
+        Self { channel: row.channel, taps: row.taps.iter().map(weighted).collect() }
     }
 }
 
-/// Writes the sums of all `rows` at the pixels of `grid` into `planes`, `plane` vectors per channel.
-#[inline(always)]
-pub(crate) fn gather_rows<S: Simd>(
-    simd: S,
-    source: &[S::f32s],
-    rows: &Rows,
-    weight: &[f32],
-    grid: &Grid,
-    planes: &mut [S::f32s],
-    plane: usize,
-) {
-    for row in &rows.rows {
-        let planes = &mut planes[row.channel * plane..(row.channel + row.together) * plane];
-        if row.together == 1 {
-            gather(simd, source, &Weighted::<1>::list(row, rows.stride, weight), grid, planes, plane);
-        } else {
-            gather(simd, source, &Weighted::<4>::list(row, rows.stride, weight), grid, planes, plane);
+/// The weights of all channels, in the order in which they are used.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    together: Vec<List<TOGETHER>>,
+    single: Vec<List<1>>,
+}
+
+impl Lists {
+    pub(crate) fn new(rows: &Rows, weight: &[f32]) -> Self {
+        let (together, single): (Vec<&Row>, Vec<&Row>) = rows.rows.iter().partition(|row| row.together == TOGETHER);
+        Self {
+            together: together.into_iter().map(|row| List::new(row, rows.stride, weight)).collect(),
+            single: single.into_iter().map(|row| List::new(row, rows.stride, weight)).collect(),
         }
     }
 }
 
+/// Writes the sums of all channels at the pixels of `grid` into `planes`, `plane` vectors per channel.
 #[inline(always)]
-fn gather<S: Simd, const C: usize>(
+pub(crate) fn gather<S: Simd>(
     simd: S,
     source: &[S::f32s],
-    taps: &[Weighted<C>],
+    lists: &Lists,
     grid: &Grid,
     planes: &mut [S::f32s],
     plane: usize,
 ) {
+    gather_lists(simd, source, &lists.together, grid, planes, plane);
+    gather_lists(simd, source, &lists.single, grid, planes, plane);
+}
+
+#[inline(always)]
+fn gather_lists<S: Simd, const C: usize>(
+    simd: S,
+    source: &[S::f32s],
+    lists: &[List<C>],
+    grid: &Grid,
+    planes: &mut [S::f32s],
+    plane: usize,
+) {
+    if lists.is_empty() {
+        return;
+    }
     match grid.from[2] {
-        1 => gather_step::<S, C, 1>(simd, source, taps, grid, planes, plane),
-        2 => gather_step::<S, C, 2>(simd, source, taps, grid, planes, plane),
+        1 => gather_step::<S, C, 1>(simd, source, lists, grid, planes, plane),
+        2 => gather_step::<S, C, 2>(simd, source, lists, grid, planes, plane),
         _ => {
             for i in 0..grid.rows {
                 for j in 0..grid.columns {
-                    tile::<S, C, 1, 1, 1>(simd, source, taps, grid, i, j, planes, plane);
+                    tile::<S, C, 1, 1, 1>(simd, source, lists, grid, i, j, planes, plane);
                 }
             }
         }
@@ -78,7 +93,7 @@ fn gather<S: Simd, const C: usize>(
 fn gather_step<S: Simd, const C: usize, const STEP: usize>(
     simd: S,
     source: &[S::f32s],
-    taps: &[Weighted<C>],
+    lists: &[List<C>],
     grid: &Grid,
     planes: &mut [S::f32s],
     plane: usize,
@@ -88,13 +103,13 @@ fn gather_step<S: Simd, const C: usize, const STEP: usize>(
         let left = grid.rows - i;
         // Narrow planes fill the registers with several rows at once.
         if left >= 4 && grid.columns < sums::<S>() / (2 * C) {
-            strip::<S, C, 4, STEP>(simd, source, taps, grid, i, planes, plane);
+            strip::<S, C, 4, STEP>(simd, source, lists, grid, i, planes, plane);
             i += 4;
         } else if left >= 2 && grid.columns < sums::<S>() / C {
-            strip::<S, C, 2, STEP>(simd, source, taps, grid, i, planes, plane);
+            strip::<S, C, 2, STEP>(simd, source, lists, grid, i, planes, plane);
             i += 2;
         } else {
-            strip::<S, C, 1, STEP>(simd, source, taps, grid, i, planes, plane);
+            strip::<S, C, 1, STEP>(simd, source, lists, grid, i, planes, plane);
             i += 1;
         }
     }
@@ -111,7 +126,7 @@ const fn sums<S: Simd>() -> usize {
 fn strip<S: Simd, const C: usize, const R: usize, const STEP: usize>(
     simd: S,
     source: &[S::f32s],
-    taps: &[Weighted<C>],
+    lists: &[List<C>],
     grid: &Grid,
     i: usize,
     planes: &mut [S::f32s],
@@ -120,38 +135,38 @@ fn strip<S: Simd, const C: usize, const R: usize, const STEP: usize>(
     let mut j = 0;
     if C * R * 16 <= sums::<S>() {
         while j + 16 <= grid.columns {
-            tile::<S, C, R, 16, STEP>(simd, source, taps, grid, i, j, planes, plane);
+            tile::<S, C, R, 16, STEP>(simd, source, lists, grid, i, j, planes, plane);
             j += 16;
         }
     }
     if C * R * 8 <= sums::<S>() {
         while j + 8 <= grid.columns {
-            tile::<S, C, R, 8, STEP>(simd, source, taps, grid, i, j, planes, plane);
+            tile::<S, C, R, 8, STEP>(simd, source, lists, grid, i, j, planes, plane);
             j += 8;
         }
     }
     if C * R * 4 <= sums::<S>() {
         while j + 4 <= grid.columns {
-            tile::<S, C, R, 4, STEP>(simd, source, taps, grid, i, j, planes, plane);
+            tile::<S, C, R, 4, STEP>(simd, source, lists, grid, i, j, planes, plane);
             j += 4;
         }
     }
     while j + 2 <= grid.columns {
-        tile::<S, C, R, 2, STEP>(simd, source, taps, grid, i, j, planes, plane);
+        tile::<S, C, R, 2, STEP>(simd, source, lists, grid, i, j, planes, plane);
         j += 2;
     }
     if j < grid.columns {
-        tile::<S, C, R, 1, STEP>(simd, source, taps, grid, i, j, planes, plane);
+        tile::<S, C, R, 1, STEP>(simd, source, lists, grid, i, j, planes, plane);
     }
 }
 
-/// `R` rows by `W` columns of `C` channels, from row `i` and column `j` on.
+/// `R` rows by `W` columns of all channels, from row `i` and column `j` on: the pixels that they read stay in the first
+/// cache while channel after channel is computed.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 fn tile<S: Simd, const C: usize, const R: usize, const W: usize, const STEP: usize>(
     simd: S,
     source: &[S::f32s],
-    taps: &[Weighted<C>],
+    lists: &[List<C>],
     grid: &Grid,
     i: usize,
     j: usize,
@@ -160,28 +175,31 @@ fn tile<S: Simd, const C: usize, const R: usize, const W: usize, const STEP: usi
 ) {
     let [first, per_row, per_column] = grid.from;
     let from = first + i * per_row + j * per_column;
-    let mut sums = [[[simd.splat_f32s(0.0); W]; R]; C];
-    for tap in taps {
-        let mut weights = [simd.splat_f32s(0.0); C];
-        for c in 0..C {
-            weights[c] = simd.splat_f32s(tap.weights[c]);
-        }
-        for r in 0..R {
-            let pixels = &source[from + r * per_row + tap.offset..][..(W - 1) * STEP + 1];
-            for w in 0..W {
-                let pixel = pixels[w * STEP];
-                for c in 0..C {
-                    sums[c][r][w] = simd.mul_add_e_f32s(weights[c], pixel, sums[c][r][w]);
+    let [first, to_row, to_column] = grid.to;
+    let to = first + i * to_row + j * to_column;
+    for List { channel, taps } in lists {
+        let mut sums = [[[simd.splat_f32s(0.0); W]; R]; C];
+        for tap in taps {
+            let mut weights = [simd.splat_f32s(0.0); C];
+            for c in 0..C {
+                weights[c] = simd.splat_f32s(tap.weights[c]);
+            }
+            for r in 0..R {
+                let pixels = &source[from + r * per_row + tap.offset..][..(W - 1) * STEP + 1];
+                for w in 0..W {
+                    let pixel = pixels[w * STEP];
+                    for c in 0..C {
+                        sums[c][r][w] = simd.mul_add_e_f32s(weights[c], pixel, sums[c][r][w]);
+                    }
                 }
             }
         }
-    }
-    let [first, per_row, per_column] = grid.to;
-    for c in 0..C {
-        for r in 0..R {
-            let to = c * plane + first + (i + r) * per_row + j * per_column;
-            for w in 0..W {
-                planes[to + w * per_column] = sums[c][r][w];
+        for c in 0..C {
+            for r in 0..R {
+                let to = (channel + c) * plane + to + r * to_row;
+                for w in 0..W {
+                    planes[to + w * to_column] = sums[c][r][w];
+                }
             }
         }
     }

@@ -125,6 +125,20 @@ impl Padded {
             }
         }
     }
+
+    /// Writes only the zeros around the planes.
+    #[inline(always)]
+    pub(crate) fn fill_around<V: Copy>(&self, zero: V, padded: &mut [V]) {
+        let ([rows, columns], [top, left], [height, width]) = (self.inner, self.before, self.whole);
+        for padded in padded.chunks_exact_mut(height * width) {
+            padded[..top * width].fill(zero);
+            padded[(top + rows) * width..].fill(zero);
+            for row in padded[top * width..(top + rows) * width].chunks_exact_mut(width) {
+                row[..left].fill(zero);
+                row[left + columns..].fill(zero);
+            }
+        }
+    }
 }
 
 /// Pixels that are computed alike: where each reads (its taps' offsets are added) and where it is written.

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::buffers::take;
 use crate::connections::Connections;
 use crate::correlate::correlate;
-use crate::gather::gather_rows;
+use crate::gather::{Lists, gather};
 use crate::norm::{Added, Moments, Slope, backward_row, forward, gradient_sums};
 use crate::scratch::with_room;
 
@@ -159,15 +160,15 @@ impl Kernels {
         parameters: Parameters,
     ) -> Trained {
         let split = Split::new(self, layer, images);
-        let mut z = vec![0.0; split.blocks * split.output];
+        let lists = Lists::new(&layer.connections.forward, parameters.weight);
+        let mut z = take(split.blocks * split.output);
         let moments: Vec<Vec<Moments>> = z
             .par_chunks_mut(split.chunk * split.output)
             .zip(x.par_chunks(split.chunk * split.input))
             .enumerate()
             .map(|(chunk, (z, x))| {
                 with_room([split.padded[0], 0], |room, _| {
-                    let weight = parameters.weight;
-                    self.arch.dispatch(Convolve { layer, split: &split, chunk, x, weight, room, z })
+                    self.arch.dispatch(Convolve { layer, split: &split, chunk, x, lists: &lists, room, z })
                 })
             })
             .collect();
@@ -176,7 +177,7 @@ impl Kernels {
         let (mean, variance) = merged.map(|m| (m.mean as f32, (m.squares / m.count) as f32)).unzip();
         let statistics = Statistics { mean, variance };
         let lines = lines(parameters, &statistics);
-        let mut y = vec![0.0; z.len()];
+        let mut y = take(z.len());
         y.par_chunks_mut(split.output).zip(z.par_chunks(split.output)).enumerate().for_each(|(block, (y, z))| {
             let shortcut = split.shortcut(shortcut, block);
             self.arch.dispatch(Apply { layer, split: &split, block, lines: &lines, shortcut, z, y });
@@ -196,12 +197,13 @@ impl Kernels {
     ) -> Vec<f32> {
         let split = Split::new(self, layer, images);
         let lines = lines(parameters, statistics);
-        let mut y = vec![0.0; split.blocks * split.output];
+        let lists = Lists::new(&layer.connections.forward, parameters.weight);
+        let mut y = take(split.blocks * split.output);
         y.par_chunks_mut(split.output).zip(x.par_chunks(split.input)).enumerate().for_each(|(block, (y, x))| {
             let shortcut = split.shortcut(shortcut, block);
             with_room([split.padded[0], split.output], |room, z| {
-                let (lines, weight) = (&lines, parameters.weight);
-                self.arch.dispatch(Evaluate { layer, split: &split, block, lines, weight, shortcut, x, room, z, y });
+                let (lines, lists) = (&lines, &lists);
+                self.arch.dispatch(Evaluate { layer, split: &split, block, lines, lists, shortcut, x, room, z, y });
             });
         });
         y
@@ -238,13 +240,20 @@ impl Kernels {
             })
             .collect();
 
-        let mut dx = vec![0.0; if by_input { split.blocks * split.input } else { 0 }];
+        let lists: Vec<Lists> = match by_input {
+            true => layer.connections.backward.iter().map(|rows| Lists::new(rows, parameters.weight)).collect(),
+            false => Vec::new(),
+        };
+        let mut dx = take(if by_input { split.blocks * split.input } else { 0 });
         let mut dx_chunks: Vec<&mut [f32]> = match by_input {
             true => dx.chunks_mut(split.chunk * split.input).collect(),
             false => (0..split.chunks()).map(|_| Default::default()).collect(),
         };
         let added = split.added;
-        let mut dadded = vec![0.0; split.blocks * added];
+        let mut dadded = take(split.blocks * added);
+        if let Some(Shortcut::Subsampled { .. }) = layer.shortcut {
+            dadded.fill(0.0);
+        }
         let mut added_chunks: Vec<&mut [f32]> = match added {
             0 => (0..split.chunks()).map(|_| Default::default()).collect(),
             _ => dadded.chunks_mut(split.chunk * added).collect(),
@@ -254,11 +263,11 @@ impl Kernels {
             .zip(dx_chunks.par_iter_mut().zip(&mut added_chunks))
             .enumerate()
             .map(|(chunk, ((((z, y), dy), x), (dx, dadded)))| {
-                let (split, slopes, weight) = (&split, &slopes, parameters.weight);
+                let (split, slopes, lists) = (&split, &slopes, &lists[..]);
                 let blocks = x.len() / split.input;
                 with_room(split.padded.map(|size| size * blocks), |input, gradient| {
                     let rooms = [input, gradient];
-                    self.arch.dispatch(Backward { layer, split, chunk, slopes, weight, x, z, y, dy, rooms, dx, dadded })
+                    self.arch.dispatch(Backward { layer, split, chunk, slopes, lists, x, z, y, dy, rooms, dx, dadded })
                 })
             })
             .collect();
@@ -373,7 +382,7 @@ struct Convolve<'a> {
     split: &'a Split,
     chunk: usize,
     x: &'a [f32],
-    weight: &'a [f32],
+    lists: &'a Lists,
     room: &'a mut [f32],
     z: &'a mut [f32],
 }
@@ -383,13 +392,13 @@ impl WithSimd for Convolve<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<Moments> {
-        let Self { layer, split, chunk, x, weight, room, z } = self;
+        let Self { layer, split, chunk, x, lists, room, z } = self;
         let conv = &layer.connections.conv;
         let mut moments = vec![Moments::default(); conv.channels_out];
         let blocks = x.chunks_exact(split.input).zip(z.chunks_exact_mut(split.output));
         for (block, (x, z)) in blocks.enumerate() {
             let z = S::as_mut_simd_f32s(z).0;
-            convolve(simd, layer, S::as_simd_f32s(x).0, weight, S::as_mut_simd_f32s(room).0, z);
+            convolve(simd, layer, S::as_simd_f32s(x).0, lists, S::as_mut_simd_f32s(room).0, z);
             let valid = split.valid(chunk * split.chunk + block);
             for (moments, plane) in moments.iter_mut().zip(z.chunks_exact(conv.height_out() * conv.width_out())) {
                 *moments = moments.merge(Moments::of_plane(simd, plane, valid));
@@ -401,18 +410,11 @@ impl WithSimd for Convolve<'_> {
 
 /// The convolution of one block, with room for its padded planes.
 #[inline(always)]
-fn convolve<S: Simd>(
-    simd: S,
-    layer: &ConvNorm,
-    x: &[S::f32s],
-    weight: &[f32],
-    room: &mut [S::f32s],
-    z: &mut [S::f32s],
-) {
+fn convolve<S: Simd>(simd: S, layer: &ConvNorm, x: &[S::f32s], lists: &Lists, room: &mut [S::f32s], z: &mut [S::f32s]) {
     let conv = &layer.connections.conv;
     conv.padded_input().fill(x, simd.splat_f32s(0.0), room);
     let plane = conv.height_out() * conv.width_out();
-    gather_rows(simd, room, &layer.connections.forward, weight, &conv.forward_grid(), z, plane);
+    gather(simd, room, lists, &conv.forward_grid(), z, plane);
 }
 
 /// Norm, shortcut and ReLU of a block.
@@ -451,7 +453,7 @@ struct Evaluate<'a> {
     split: &'a Split,
     block: usize,
     lines: &'a [[f32; 2]],
-    weight: &'a [f32],
+    lists: &'a Lists,
     shortcut: &'a [f32],
     x: &'a [f32],
     room: &'a mut [f32],
@@ -464,9 +466,9 @@ impl WithSimd for Evaluate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { layer, split, block, lines, weight, shortcut, x, room, z, y } = self;
+        let Self { layer, split, block, lines, lists, shortcut, x, room, z, y } = self;
         let room = S::as_mut_simd_f32s(room).0;
-        convolve(simd, layer, S::as_simd_f32s(x).0, weight, room, S::as_mut_simd_f32s(z).0);
+        convolve(simd, layer, S::as_simd_f32s(x).0, lists, room, S::as_mut_simd_f32s(z).0);
         Apply { layer, split, block, lines, shortcut, z, y }.with_simd(simd);
     }
 }
@@ -507,7 +509,8 @@ struct Backward<'a, 'b> {
     split: &'a Split,
     chunk: usize,
     slopes: &'a [Slope],
-    weight: &'a [f32],
+    /// One per phase of the input's pixels; none if its gradient is not wanted.
+    lists: &'a [Lists],
     x: &'a [f32],
     z: &'a [f32],
     y: &'a [f32],
@@ -522,7 +525,7 @@ impl WithSimd for Backward<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let Self { layer, split, chunk, slopes, weight, x, z, y, dy, rooms, dx, dadded } = self;
+        let Self { layer, split, chunk, slopes, lists, x, z, y, dy, rooms, dx, dadded } = self;
         let connections = &layer.connections;
         let conv = &connections.conv;
         let (padded_in, padded_out) = (conv.padded_input(), conv.padded_gradient());
@@ -542,9 +545,8 @@ impl WithSimd for Backward<'_, '_> {
             before_norm(simd, layer, slopes, [z, y, dy], lanes, gradient, dadded);
             if !dx.is_empty() {
                 let dx = S::as_mut_simd_f32s(&mut dx[block * split.input..(block + 1) * split.input]).0;
-                for (phase, rows) in conv.phases().zip(&connections.backward) {
-                    let grid = conv.backward_grid(phase);
-                    gather_rows(simd, gradient, rows, weight, &grid, dx, conv.height * conv.width);
+                for (phase, lists) in conv.phases().zip(lists) {
+                    gather(simd, gradient, lists, &conv.backward_grid(phase), dx, conv.height * conv.width);
                 }
             }
         }
@@ -569,7 +571,7 @@ fn before_norm<S: Simd>(
     let conv = &layer.connections.conv;
     let padded = conv.padded_gradient();
     let ([rows, columns], [top, left]) = (padded.inner, padded.before);
-    gradient.fill(simd.splat_f32s(0.0));
+    padded.fill_around(simd.splat_f32s(0.0), gradient);
     for (c, slope) in slopes.iter().enumerate() {
         let added = added_plane(layer, dadded, c);
         for i in 0..rows {

@@ -12,6 +12,7 @@
 #![allow(clippy::needless_range_loop, clippy::too_many_arguments)]
 
 pub mod blocked;
+pub mod buffers;
 mod connections;
 mod correlate;
 mod gather;

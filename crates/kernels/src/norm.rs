@@ -45,17 +45,18 @@ impl Moments {
 /// Folds a plane with four sums side by side.
 #[inline(always)]
 fn fold<S: Simd>(simd: S, plane: &[S::f32s], mut step: impl FnMut(S::f32s, S::f32s) -> S::f32s) -> S::f32s {
-    let mut sums = [simd.splat_f32s(0.0); 4];
+    let [mut a, mut b, mut c, mut d] = [simd.splat_f32s(0.0); 4];
     let (quads, rest) = plane.as_chunks::<4>();
     for quad in quads {
-        for q in 0..4 {
-            sums[q] = step(sums[q], quad[q]);
-        }
+        a = step(a, quad[0]);
+        b = step(b, quad[1]);
+        c = step(c, quad[2]);
+        d = step(d, quad[3]);
     }
     for &vector in rest {
-        sums[0] = step(sums[0], vector);
+        a = step(a, vector);
     }
-    simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]))
+    simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d))
 }
 
 /// What is added to a plane before ReLU: pixels of another plane, `step` apart.

@@ -83,8 +83,11 @@ pub(crate) fn convolution(layer: &Layer) -> (usize, usize, &str) {
 #[derive(Debug, Default)]
 pub(crate) struct Connected {
     masks: BTreeMap<String, Mask>,
-    made: Mutex<BTreeMap<(String, [usize; 2]), Arc<Connections>>>,
+    made: Mutex<Made>,
 }
+
+/// Connections by layer and size of its input.
+type Made = BTreeMap<(String, [usize; 2]), Arc<Connections>>;
 
 impl Connected {
     /// The weights that masks keep, by parameter name; all of those without one.

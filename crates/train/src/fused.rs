@@ -13,6 +13,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Device, Tensor, TensorData};
 use counterfoil_kernels::blocked::{average, from_images, spread};
+use counterfoil_kernels::buffers::give;
 use counterfoil_kernels::{ConvNorm, Kernels, Parameters, Saved, Shortcut, Statistics};
 use counterfoil_ticket::Layer;
 
@@ -177,6 +178,11 @@ impl<const N: usize> Backward<Flex, N> for LayerBackward<N> {
             }
             _ => TensorData::new(by_shortcut, call.dims),
         });
+        // Backward passes run from the last layer to the first, so that nobody else reads these any more; should
+        // somebody, the buffer stays with him.
+        reclaim(dy);
+        reclaim(y);
+        Arc::try_unwrap(z).map(give).ok();
         let flat = |values: Vec<f32>| {
             let length = values.len();
             Some(TensorData::new(values, [length]))
@@ -270,6 +276,9 @@ impl Pass for Evaluate<'_> {
             Parameters { weight: &weight, gamma: &gamma, beta: &beta },
             &statistics,
         );
+        for used in [Some(x), shortcut].into_iter().flatten() {
+            Arc::try_unwrap(used.values).map(give).ok();
+        }
         Blocks { values: Arc::new(values), dims }
     }
 
@@ -312,6 +321,15 @@ fn primitive<const D: usize>(tensor: Tensor<D>) -> Tracked {
 fn contiguous(tensor: &Values) -> Values {
     let whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0;
     if whole { tensor.clone() } else { tensor.to_contiguous() }
+}
+
+/// Gives a tensor's buffer back to the kernels, if nobody else holds it.
+fn reclaim(tensor: Values) {
+    if tensor.is_unique()
+        && let Ok(values) = tensor.into_data().try_into_vec()
+    {
+        give(values);
+    }
 }
 
 /// The values of a [`contiguous`] tensor.

@@ -75,7 +75,7 @@ impl Schedule {
     pub fn check(&self) -> Result<(), TrainError> {
         let settings = [
             ("epochs", f64::from(self.epochs), self.epochs > 0, "at least 1"),
-            ("batch", self.batch as f64, self.batch > 1, "at least 2, for batch norms need a variance"),
+            ("batch", self.batch as f64, self.batch > 0, "at least 1"),
             ("learning rate", self.rate, self.rate > 0.0 && self.rate.is_finite(), "a positive number"),
             ("drop", self.drop, self.drop > 0.0 && self.drop <= 1.0, "a factor above 0, at most 1"),
             ("momentum", self.momentum, (0.0..1.0).contains(&self.momentum), "at least 0, below 1"),
