@@ -67,6 +67,9 @@ struct Args {
     /// Attacks to make, by the beginning of their names; all by default.
     #[arg(long, value_delimiter = ',')]
     attacks: Option<Vec<String>>,
+    /// Leave the triggers out, to see what they cost.
+    #[arg(long)]
+    no_triggers: bool,
     /// Where the lines go; the file is appended to.
     #[arg(short, long)]
     output: PathBuf,
@@ -200,10 +203,11 @@ impl Bench {
     fn measure(&self, subject: &Subject) -> Result<(), Box<dyn Error>> {
         let started = Instant::now();
         let mark = subject.counterfoil.map(OwnMark::of_counterfoil);
-        let triggers = match (&mark, subject.counterfoil.and_then(Counterfoil::triggers)) {
-            (Some(mark), Some(settings)) => mark.trigger_sets(settings)?,
-            _ => Vec::new(),
-        };
+        let triggers =
+            match (&mark, subject.counterfoil.and_then(Counterfoil::triggers).filter(|_| !self.args.no_triggers)) {
+                (Some(mark), Some(settings)) => mark.trigger_sets(settings)?,
+                _ => Vec::new(),
+            };
         let carriers = subject.ticket.marked_carriers();
         let extra = mark.as_ref().map_or_else(BTreeMap::new, |mark| mark.extra_decay(&carriers, subject.decay));
         let architecture = self.network()?.architecture().clone();
@@ -269,9 +273,11 @@ impl Bench {
             line["mask"] = json!({ "public": evidence(public, 2), "sealed": evidence(sealed, 2) });
             let answers =
                 |sets: &[TriggerSet]| -> Tally { sets.iter().map(|set| trigger_tally(&after.network, set)).sum() };
-            let (public, sealed) = (answers(&triggers[..1]), answers(&triggers[1..]));
-            let classes = self.data.classes;
-            line["triggers"] = json!({ "public": evidence(public, classes), "sealed": evidence(sealed, classes) });
+            if let [public, sealed @ ..] = triggers {
+                let (public, sealed) = (answers(std::slice::from_ref(public)), answers(sealed));
+                let classes = self.data.classes;
+                line["triggers"] = json!({ "public": evidence(public, classes), "sealed": evidence(sealed, classes) });
+            }
         }
         self.write(&line)
     }
