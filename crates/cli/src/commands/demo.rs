@@ -15,7 +15,7 @@ use crate::demo_pictures::{draw_evidence, draw_moves};
 use crate::output::{Align, Table, print};
 use crate::{Cli, Error, Exit};
 
-/// See all of it on embedded data, in about two minutes
+/// See all of it on embedded data, in under a minute
 ///
 /// Finds a winning ticket in a ResNet-20 on the UCI digits, stamps it, trains it, and verifies it and six other suspects.
 /// Prints every command, so that you can go on by hand, and leaves the files, pictures and a summary in demo-out/.
@@ -50,7 +50,7 @@ struct Demo {
     suspects: Vec<Suspect>,
 }
 
-/// Training that suits two minutes: a round of pruning takes two epochs.
+/// Training that suits a minute: a round of pruning takes two epochs.
 const FIND: &str =
     "find --data digits --arch resnet20 --finder imp --sparsity 0.95 --prune-share 0.451 --epochs 3 --rewind 1";
 /// Training of a ticket.
