@@ -1,4 +1,5 @@
-# What people run. Everything needs only Rust 1.95 and a C compiler; `interop` also needs Python with venv.
+# What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and `bench-train` also need Python with
+# venv, and fetch PyTorch.
 
 .PHONY: demo test interop fmt lint doc measure bench-train
 
@@ -28,7 +29,7 @@ measure:
 	cargo build --release --locked -p counterfoil-attack --example strength
 	target/release/examples/strength --seeds 0,1,2,3,4,5,6,7,8,9 --reinforce 0,1e-3,3e-3,6e-3,1e-2 \
 	  --keyed 1e-3,3e-3,6e-3,1e-2 -o docs/results/strength-digits.jsonl
-	target/release/examples/strength --data $(CIFAR) --limit 5000 --limit-test 10000 --seeds 0,1,2 --find-epochs 3 \
+	target/release/examples/strength --data $(CIFAR) --limit 2500 --limit-test 10000 --seeds 0,1,2 --find-epochs 3 \
 	  --train-epochs 12 --reinforce 1e-2 --keyed 3e-3 -o docs/results/strength-cifar.jsonl
 
 fmt:

@@ -111,12 +111,15 @@ class Ours:
 
 def machine():
     names = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} threads, torch {torch.__version__}"
+    return f"{names[0] if names else platform.processor()}, {len(os.sched_getaffinity(0))} threads, torch {torch.__version__}"
 
 
 def main():
     program = sys.argv[1]
-    torch.set_num_threads(os.cpu_count())
+    # Both sides get the threads that this process may use.
+    threads = len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    os.environ["RAYON_NUM_THREADS"] = str(threads)
     rows = []
     print(machine())
     for density in (1.0, 0.05, 0.01):

@@ -161,12 +161,13 @@ fn stamping(error: &StampingError) -> Option<String> {
 
 /// Stamping anew can do with less than the target of a keyed finding.
 fn left_unstamped(ticket: &Path, error: &StampingError) -> Option<String> {
-    let StampingError::Swaps(StampError::TooSmall { could, .. }) = error else { return None };
-    let weaker = (could.bits() <= -80.0).then(|| {
-        let (ticket, bits) = (ticket.display(), could.bits().ceil());
-        format!(", or stamp this one for less: counterfoil stamp {ticket} --target {bits:.0} …")
-    });
-    Some(format!("find a ticket that keeps more weights (a lower --sparsity){}", weaker.unwrap_or_default()))
+    let StampingError::Swaps(StampError::TooSmall { .. }) = error else { return None };
+    // How much it can carry under the seeds of a stamp of its own, only `stamp` can say.
+    let ticket = ticket.display();
+    Some(format!(
+        "find a ticket that keeps more weights (a lower --sparsity), or stamp this one for less: \
+         counterfoil stamp {ticket} --target BITS …"
+    ))
 }
 
 /// What the file is instead.

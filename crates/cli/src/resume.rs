@@ -67,9 +67,9 @@ pub(crate) fn is_complete(checkpoint: &Checkpoint, placed: &Placed, force: Force
 
 /// Puts the outputs of a run in place, and removes its progress file.
 pub(crate) fn complete(outputs: Together, checkpoint: &Checkpoint) -> Result<(), Error> {
-    let digests: io::Result<Vec<Digest>> = outputs.staged().map(digest_of_file).collect();
-    let unreadable = |source| Error::Unreadable { file: checkpoint.path().to_owned(), source };
-    checkpoint.record_outputs(&digests.map_err(unreadable)?)?;
+    let digest =
+        |file: &Path| digest_of_file(file).map_err(|source| Error::Unreadable { file: file.to_owned(), source });
+    checkpoint.record_outputs(&outputs.staged().map(digest).collect::<Result<Vec<_>, _>>()?)?;
     outputs.commit()?;
     Ok(checkpoint.remove()?)
 }

@@ -1,10 +1,16 @@
 //! The blocked layout: `[blocks, channels, height, width, lanes]`, image `i` in block `i / lanes`, lane `i % lanes`.
 //! Lanes behind the last image are 0.
 
+use crate::buffers::take;
+
 /// Planes `[images, size]` (size: channels × height × width) as blocks.
 pub fn from_images(images: &[f32], size: usize, lanes: usize) -> Vec<f32> {
     let count = images.len() / size;
-    let mut blocks = vec![0.0; count.div_ceil(lanes) * lanes * size];
+    let mut blocks = take(count.div_ceil(lanes) * lanes * size);
+    if !count.is_multiple_of(lanes) {
+        let last = blocks.len() - lanes * size;
+        blocks[last..].fill(0.0);
+    }
     for (i, image) in images.chunks_exact(size).enumerate() {
         let block = &mut blocks[i / lanes * lanes * size..][..lanes * size];
         for (pixel, value) in image.iter().enumerate() {
@@ -46,7 +52,7 @@ pub fn average(blocks: &[f32], images: usize, channels: usize, lanes: usize) -> 
 
 /// The gradient of [`average`]: `[images, channels]` spread over blocks of `pixels` pixels a channel.
 pub fn spread(gradient: &[f32], images: usize, channels: usize, pixels: usize, lanes: usize) -> Vec<f32> {
-    let mut blocks = vec![0.0; images.div_ceil(lanes) * channels * pixels * lanes];
+    let mut blocks = take(images.div_ceil(lanes) * channels * pixels * lanes);
     for (i, plane) in blocks.chunks_exact_mut(pixels * lanes).enumerate() {
         let (block, channel) = (i / channels, i % channels);
         let mut values = vec![0.0; lanes];

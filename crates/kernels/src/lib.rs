@@ -11,6 +11,7 @@
 // Tiles are written as loops over constant ranges: several arrays go by the same index.
 #![allow(clippy::needless_range_loop, clippy::too_many_arguments)]
 
+mod backward;
 pub mod blocked;
 pub mod buffers;
 mod connections;
@@ -22,6 +23,7 @@ mod norm;
 #[cfg(test)]
 mod reference;
 mod scratch;
+mod split;
 
 pub use connections::Connections;
 pub use geometry::Conv;

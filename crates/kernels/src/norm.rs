@@ -69,7 +69,6 @@ pub(crate) struct Added<'a, V> {
 
 /// `y = relu(scale · z + shift + added)`, times `lanes` (1 where an image is, 0 where none is).
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 pub(crate) fn forward<S: Simd>(
     simd: S,
     z: &[S::f32s],
@@ -81,20 +80,23 @@ pub(crate) fn forward<S: Simd>(
     y: &mut [S::f32s],
 ) {
     let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(shift));
+    let zero = simd.splat_f32s(0.0);
     let least = simd.splat_f32s(if relu { 0.0 } else { f32::NEG_INFINITY });
+    // Not a maximum, which would turn NaN into 0 and hide that training diverges.
+    let rectified = |value| simd.select_f32s(simd.less_than_f32s(value, least), zero, value);
     let rows = z.chunks_exact(columns).zip(y.chunks_exact_mut(columns));
     for (i, (z, y)) in rows.enumerate() {
         match added {
             None => {
                 for (z, y) in z.iter().zip(&mut *y) {
-                    *y = simd.max_f32s(simd.mul_add_e_f32s(*z, scale, shift), least);
+                    *y = rectified(simd.mul_add_e_f32s(*z, scale, shift));
                 }
             }
             Some(Added { plane, columns: from, step }) => {
                 let added = plane[i * step * from..(i * step + 1) * from].iter().step_by(step);
                 for ((z, y), added) in z.iter().zip(&mut *y).zip(added) {
                     let sum = simd.add_f32s(simd.mul_add_e_f32s(*z, scale, shift), *added);
-                    *y = simd.max_f32s(sum, least);
+                    *y = rectified(sum);
                 }
             }
         }
@@ -148,7 +150,6 @@ pub(crate) struct Slope {
 
 /// One row of the gradient before the norm, into `before`; the gradient before ReLU is handed to `each`.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 pub(crate) fn backward_row<S: Simd>(
     simd: S,
     z: &[S::f32s],

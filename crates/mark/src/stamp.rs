@@ -2,8 +2,8 @@
 //!
 //! Two steps, so that people see what they get before anything is written: [`prepare`] plans the swaps, [`Prepared::finish`]
 //! carries them out and signs. Keyed finding ends here too: its ticket carries a mark already, and is topped up by swaps
-//! only where a panel misses the target; if that is not enough, it gets fewer sealed panels. Implements "Seeds" (master), "Reference mask" and "Merkle root" of
-//! docs/protocol.md by way of the crate `claim`.
+//! only where a panel misses the target; if that is not enough, it gets fewer sealed panels. Implements "Seeds" (master),
+//! "Reference mask" and "Merkle root" of docs/protocol.md by way of the crate `claim`.
 
 use std::collections::BTreeMap;
 

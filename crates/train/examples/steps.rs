@@ -51,7 +51,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &[] };
                 learner.train_epoch(examples, &schedule, &hold, EpochSeed { seed: 1, round: 0 }, &mut |_| ())?;
             }
-            "infer" => drop(classify(&learner.network, split.images())),
+            "infer" => {
+                for batch in split.images().chunks(BATCH * input.size()) {
+                    drop(classify(&learner.network, batch));
+                }
+            }
             _ => return Err(format!("'{what}' is unknown, expected train or infer").into()),
         }
         println!("{}", started.elapsed().as_secs_f64());

@@ -310,7 +310,10 @@ fn input_rows(network: &Network, images: &[u8], device: &Device) -> Tensor<2> {
 /// How a shortcut of dimensions `from` is added to an output of dimensions `to`.
 fn shortcut_kind(from: [usize; 5], to: [usize; 5]) -> Shortcut {
     let [_, channels, height, width, _] = from;
-    if from == to { Shortcut::Identity } else { Shortcut::Subsampled { channels, height, width, step: 2 } }
+    if from == to {
+        return Shortcut::Identity;
+    }
+    Shortcut::Subsampled { channels, height, width, step: height.div_ceil(to[2]) }
 }
 
 fn primitive<const D: usize>(tensor: Tensor<D>) -> Tracked {
@@ -442,6 +445,10 @@ mod tests {
             let gradients = loss.backward();
             leaves.iter().map(|(n, leaf)| (n.clone(), to_vec(&leaf.grad(&gradients).unwrap().inner()))).collect()
         };
+        let evaluated = network.logits(&images, &network.connected());
+        let expected =
+            forward(network.architecture(), network.layers(), &mut reference::Evaluate::new(&network), &images);
+        close("logits", &to_vec(&evaluated.flatten::<1>(0, 1)), &to_vec(&expected.flatten::<1>(0, 1)));
         let (listed, dense) = (gradients(&Connected::new(masks.clone())), gradients(&Connected::default()));
         for (name, dense) in dense {
             let mut expected = dense;

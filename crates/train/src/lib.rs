@@ -14,8 +14,8 @@
 //! ```
 //!
 //! Reading order: [`data`], [`Network`], [`Schedule`] and [`Hold`], [`Learner`] and [`fit`], [`ImpSettings`] and
-//! [`find`], [`kept_weights`], [`OwnMark`]. Progress comes out as [`Event`]s; nothing prints. Absent on purpose: Burn's own learner, which
-//! brings a database and a terminal interface, and knows neither masks nor decay per position.
+//! [`find`], [`kept_weights`], [`OwnMark`]. Progress comes out as [`Event`]s; nothing prints. Absent on purpose: Burn's
+//! own learner, which brings a database and a terminal interface, and knows neither masks nor decay per position.
 
 pub mod data;
 

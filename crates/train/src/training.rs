@@ -304,6 +304,28 @@ mod tests {
     }
 
     #[test]
+    fn an_epoch_shows_each_trigger_twice() {
+        let split = split();
+        let triggers: Vec<TriggerSet> = [vec![1, 0], vec![1]]
+            .into_iter()
+            .enumerate()
+            .map(|(i, labels)| TriggerSet {
+                images: vec![i as u8 + 1; 16 * labels.len()],
+                labels,
+                shape: split.shape(),
+                classes: 2,
+            })
+            .collect();
+        let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &triggers };
+        assert_eq!(examples.len(), 64 + 2 * 3);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        (64..70).for_each(|index| examples.push(index, &mut rng, &mut images, &mut labels));
+        assert_eq!(labels, [1, 0, 1, 1, 0, 1]);
+        assert_eq!(images.iter().step_by(16).copied().collect::<Vec<u8>>(), [1, 1, 2, 1, 1, 2]);
+    }
+
+    #[test]
     fn more_decay_makes_smaller_weights() {
         let decay = (0..128).map(|p| if p < 64 { 0.03 } else { 0.0 }).collect();
         let extra = BTreeMap::from([("fc1.weight".to_owned(), decay)]);
