@@ -1,22 +1,26 @@
 //! The blocked layout: `[blocks, channels, height, width, lanes]`, image `i` in block `i / lanes`, lane `i % lanes`.
 //! Lanes behind the last image are 0.
 
+use rayon::prelude::*;
+
 use crate::buffers::take;
 
 /// Planes `[images, size]` (size: channels × height × width) as blocks.
 pub fn from_images(images: &[f32], size: usize, lanes: usize) -> Vec<f32> {
-    let count = images.len() / size;
-    let mut blocks = take(count.div_ceil(lanes) * lanes * size);
-    if !count.is_multiple_of(lanes) {
-        let last = blocks.len() - lanes * size;
-        blocks[last..].fill(0.0);
-    }
-    for (i, image) in images.chunks_exact(size).enumerate() {
-        let block = &mut blocks[i / lanes * lanes * size..][..lanes * size];
-        for (pixel, value) in image.iter().enumerate() {
-            block[pixel * lanes + i % lanes] = *value;
+    from_fn(images.len() / size, size, lanes, |image, pixel| images[image * size + pixel])
+}
+
+/// Blocks of `images` images, `size` pixels each, whose values are `value(image, pixel)`.
+pub fn from_fn(images: usize, size: usize, lanes: usize, value: impl Fn(usize, usize) -> f32 + Sync) -> Vec<f32> {
+    let mut blocks = take(images.div_ceil(lanes) * lanes * size);
+    blocks.par_chunks_mut(lanes * size).enumerate().for_each(|(block, values)| {
+        let first = block * lanes;
+        for (pixel, values) in values.chunks_exact_mut(lanes).enumerate() {
+            for (lane, slot) in values.iter_mut().enumerate() {
+                *slot = if first + lane < images { value(first + lane, pixel) } else { 0.0 };
+            }
         }
-    }
+    });
     blocks
 }
 

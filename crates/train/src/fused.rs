@@ -12,7 +12,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Device, Tensor, TensorData};
-use counterfoil_kernels::blocked::{average, from_images, spread};
+use counterfoil_kernels::blocked::{average, from_fn, spread};
 use counterfoil_kernels::buffers::give;
 use counterfoil_kernels::{ConvNorm, Kernels, Parameters, Saved, Shortcut, Statistics};
 use counterfoil_ticket::Layer;
@@ -296,9 +296,11 @@ impl Pass for Evaluate<'_> {
 fn blocked_input(network: &Network, images: &[u8]) -> (Vec<f32>, [usize; 5]) {
     let shape = network.architecture().input();
     let lanes = Kernels::detect().lanes();
-    let values = from_images(&network.normalised(images), shape.size(), lanes);
-    let blocks = values.len() / (shape.size() * lanes);
-    (values, [blocks, shape.channels as usize, shape.height as usize, shape.width as usize, lanes])
+    let (size, plane) = (shape.size(), (shape.height * shape.width) as usize);
+    let count = images.len() / size;
+    let tables = network.normalised_bytes();
+    let values = from_fn(count, size, lanes, |i, pixel| tables[pixel / plane][images[i * size + pixel] as usize]);
+    (values, [count.div_ceil(lanes), shape.channels as usize, shape.height as usize, shape.width as usize, lanes])
 }
 
 fn input_rows(network: &Network, images: &[u8], device: &Device) -> Tensor<2> {

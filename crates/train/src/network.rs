@@ -179,12 +179,16 @@ impl Network {
     pub(crate) fn normalised(&self, images: &[u8]) -> Vec<f32> {
         let shape = self.architecture.input();
         let plane = (shape.height * shape.width) as usize;
+        let tables = self.normalised_bytes();
+        let planes = images.chunks_exact(plane).zip(tables.iter().cycle());
+        planes.flat_map(|(pixels, table)| pixels.iter().map(|&v| table[v as usize])).collect()
+    }
+
+    /// What each byte is, normalised, by channel.
+    pub(crate) fn normalised_bytes(&self) -> Vec<[f32; 256]> {
         let Normalisation { mean, std } = &self.normalisation;
-        images
-            .chunks_exact(plane)
-            .zip((0..shape.channels as usize).cycle())
-            .flat_map(|(pixels, c)| pixels.iter().map(move |&v| (f32::from(v) / 255.0 - mean[c]) / std[c]))
-            .collect()
+        let channels = mean.iter().zip(std);
+        channels.map(|(mean, std)| std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std)).collect()
     }
 
     /// Mean cross-entropy of a batch, differentiable in the returned leaves; follows the running statistics. Weights
