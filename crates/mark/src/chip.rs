@@ -23,7 +23,10 @@ pub struct ChipMap {
 /// position is not active.
 pub fn chips(seed: &Seed, pk: &PublicKey, carrier: &Carrier, dilution: Dilution) -> Vec<i8> {
     let mut stream = chip_stream(seed, pk, carrier);
-    (0..carrier.shape.size()).map(|_| chip_of(stream.byte(), dilution.get())).collect()
+    let mut chips = Vec::with_capacity(carrier.shape.size());
+    let dilution = dilution.get();
+    stream.slices(carrier.shape.size(), |bytes| chips.extend(bytes.iter().map(|&byte| chip_of(byte, dilution))));
+    chips
 }
 
 /// Panel and chip of each position, under the given seeds: for a verifier those of the disclosed panels, for the owner
@@ -40,13 +43,15 @@ pub fn chip_map(
     let panel = panels(pk, sealed, carrier);
     let mut chip = vec![0; panel.len()];
     for (id, seed) in seeds {
-        let mut stream = chip_stream(seed, pk, carrier);
-        for (chip, &panel) in chip.iter_mut().zip(&panel) {
-            let own = chip_of(stream.byte(), dilution.get());
-            if panel == id.get() {
-                *chip = own;
+        let (id, dilution, mut done) = (id.get(), dilution.get(), 0);
+        chip_stream(seed, pk, carrier).slices(panel.len(), |bytes| {
+            let there = done..done + bytes.len();
+            for ((chip, &panel), &byte) in chip[there.clone()].iter_mut().zip(&panel[there]).zip(bytes) {
+                let own = chip_of(byte, dilution);
+                *chip = if panel == id { own } else { *chip };
             }
-        }
+            done += bytes.len();
+        });
     }
     ChipMap { panel, chip }
 }
@@ -58,13 +63,8 @@ fn chip_stream(seed: &Seed, pk: &PublicKey, carrier: &Carrier) -> KeyStream {
 
 /// The upper seven bits say whether the position is active, the lowest bit is the sign.
 fn chip_of(byte: u8, dilution: u8) -> i8 {
-    if byte / 2 >= 128 / dilution {
-        0
-    } else if byte % 2 == 1 {
-        1
-    } else {
-        -1
-    }
+    let sign = (byte % 2 * 2) as i8 - 1;
+    if byte / 2 < 128 / dilution { sign } else { 0 }
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ use crate::stream::{KeyStream, derive};
 pub fn panels(pk: &PublicKey, sealed: PanelCount, carrier: &Carrier) -> Vec<u8> {
     let split_key = derive(pk.bytes(), b"counterfoil/v1 split", &[&carrier.id()]);
     let mut stream = KeyStream::new(&split_key);
-    (0..carrier.shape.size()).map(|_| panel_of(stream.byte(), sealed.get())).collect()
+    let panel: [u8; 256] = std::array::from_fn(|byte| panel_of(byte as u8, sealed.get()));
+    let mut panels = Vec::with_capacity(carrier.shape.size());
+    stream.slices(carrier.shape.size(), |bytes| panels.extend(bytes.iter().map(|&byte| panel[usize::from(byte)])));
+    panels
 }
 
 /// Below 128 the public panel, the rest cut into `sealed` runs of as equal a length as integers allow.

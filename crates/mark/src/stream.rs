@@ -44,6 +44,21 @@ impl KeyStream {
         byte
     }
 
+    /// The next `count` bytes, handed on in order in slices of a cache's size.
+    pub(crate) fn slices(&mut self, count: usize, mut each: impl FnMut(&[u8])) {
+        let mut left = count;
+        while left > 0 {
+            if self.used == BUFFER {
+                self.cipher.write_keystream(self.buffer.as_mut_slice());
+                self.used = 0;
+            }
+            let size = left.min(BUFFER - self.used);
+            each(&self.buffer[self.used..self.used + size]);
+            self.used += size;
+            left -= size;
+        }
+    }
+
     /// The next four bytes as a big-endian word.
     pub(crate) fn word(&mut self) -> u32 {
         u32::from_be_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
@@ -76,6 +91,18 @@ mod tests {
             "9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed\
              29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f"
         );
+    }
+
+    #[test]
+    fn slices_are_the_bytes_in_order() {
+        let mut stream = KeyStream::new(&[7; 32]);
+        let expected: Vec<u8> = (0..3 * BUFFER + 5).map(|_| stream.byte()).collect();
+        let mut stream = KeyStream::new(&[7; 32]);
+        let mut found = vec![stream.byte()];
+        stream.slices(2 * BUFFER, |bytes| found.extend(bytes));
+        found.push(stream.byte());
+        stream.slices(BUFFER + 3, |bytes| found.extend(bytes));
+        assert_eq!(found, expected);
     }
 
     /// RFC 5869, appendix A.1, first 32 bytes of the output.

@@ -61,13 +61,13 @@ impl Sum for Tally {
 /// Panics if mask and chips are not of one carrier, that is differ in size.
 pub fn tally(kept: &Mask, chips: &ChipMap, panel: PanelId) -> Tally {
     assert_eq!(kept.size(), chips.chip.len(), "mask and chips differ in size");
-    kept.positions()
-        .filter(|&position| chips.panel[position] == panel.get())
-        .map(|position| match chips.chip[position] {
-            0 => Tally::default(),
-            chip => Tally { n: 1, hits: u64::from(chip > 0) },
-        })
-        .sum()
+    let (mut n, mut hits) = (0, 0);
+    for position in kept.positions() {
+        let chip = if chips.panel[position] == panel.get() { chips.chip[position] } else { 0 };
+        n += u64::from(chip != 0);
+        hits += u64::from(chip > 0);
+    }
+    Tally { n, hits }
 }
 
 #[cfg(test)]
