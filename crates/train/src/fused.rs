@@ -351,7 +351,7 @@ mod tests {
     use super::*;
     use crate::DeviceChoice;
     use crate::forward::forward;
-    use crate::reference;
+    use crate::reference::Reference;
 
     fn network() -> Network {
         let input = ImageShape { channels: 3, height: 8, width: 8 };
@@ -408,7 +408,7 @@ mod tests {
             &network,
             &leaves,
             &images,
-            |leaves, batch| reference::Train::new(&network, leaves, batch),
+            |leaves, batch| Reference::train(&network, leaves, batch),
             &mut expected_batch,
         );
         let vec = |logits: Tensor<2>| to_vec(&logits.inner().flatten::<1>(0, 1));
@@ -422,8 +422,7 @@ mod tests {
             close(&found.0, &to_vec(&found.2), &to_vec(&expected.2));
         }
         let evaluated = network.logits(&images, &network.connected());
-        let expected =
-            forward(network.architecture(), network.layers(), &mut reference::Evaluate::new(&network), &images);
+        let expected = forward(network.architecture(), network.layers(), &mut Reference::evaluate(&network), &images);
         close("evaluated logits", &to_vec(&evaluated.flatten::<1>(0, 1)), &to_vec(&expected.flatten::<1>(0, 1)));
     }
 
@@ -448,8 +447,7 @@ mod tests {
             leaves.iter().map(|(n, leaf)| (n.clone(), to_vec(&leaf.grad(&gradients).unwrap().inner()))).collect()
         };
         let evaluated = network.logits(&images, &network.connected());
-        let expected =
-            forward(network.architecture(), network.layers(), &mut reference::Evaluate::new(&network), &images);
+        let expected = forward(network.architecture(), network.layers(), &mut Reference::evaluate(&network), &images);
         close("logits", &to_vec(&evaluated.flatten::<1>(0, 1)), &to_vec(&expected.flatten::<1>(0, 1)));
         let (listed, dense) = (gradients(&Connected::new(masks.clone())), gradients(&Connected::default()));
         for (name, dense) in dense {

@@ -13,7 +13,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::TrainError;
 use crate::forward::{Connected, forward};
-use crate::{fused, reference};
+use crate::fused;
+use crate::reference::Reference;
 
 /// Weight of the newest batch in the running statistics; PyTorch's default.
 const STATISTICS_MOMENTUM: f64 = 0.1;
@@ -206,7 +207,7 @@ impl Network {
                 images,
             )
         } else {
-            forward(&self.architecture, &self.layers, &mut reference::Train::new(self, &leaves, &mut batch), images)
+            forward(&self.architecture, &self.layers, &mut Reference::train(self, &leaves, &mut batch), images)
         };
         self.follow(batch);
         let labels: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
@@ -240,7 +241,7 @@ impl Network {
         if fused::runs_on(&self.device) {
             forward(&self.architecture, &self.layers, &mut fused::Evaluate::new(self, connected), images)
         } else {
-            forward(&self.architecture, &self.layers, &mut reference::Evaluate::new(self), images)
+            forward(&self.architecture, &self.layers, &mut Reference::evaluate(self), images)
         }
     }
 }

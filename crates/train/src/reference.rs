@@ -1,5 +1,7 @@
 //! The layers by Burn's own operations: on any device, and what the kernels are tested against.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData, activation, s};
@@ -9,24 +11,36 @@ use counterfoil_ticket::Layer;
 use crate::forward::{Pass, convolution};
 use crate::network::{BatchStatistics, Leaves, Network};
 
-/// A pass with gradients, batch norms by the batch.
-pub(crate) struct Train<'a> {
+/// A pass by Burn's operations.
+pub(crate) struct Reference<'a> {
     network: &'a Network,
-    leaves: &'a Leaves,
-    batch: &'a mut BatchStatistics,
+    /// Where the images go: with gradients or without, as the values are.
+    device: Device,
+    values: &'a BTreeMap<String, Tensor<1>>,
+    /// Where batch norms leave their statistics; without it they use the running ones.
+    batch: Option<&'a mut BatchStatistics>,
 }
 
-impl<'a> Train<'a> {
-    pub(crate) fn new(network: &'a Network, leaves: &'a Leaves, batch: &'a mut BatchStatistics) -> Self {
-        Self { network, leaves, batch }
+impl<'a> Reference<'a> {
+    /// With gradients by `leaves`, batch norms by the batch.
+    pub(crate) fn train(network: &'a Network, leaves: &'a Leaves, batch: &'a mut BatchStatistics) -> Self {
+        Self { network, device: network.device().clone().autodiff(), values: leaves, batch: Some(batch) }
+    }
+
+    /// Without gradients, batch norms by the running statistics.
+    pub(crate) fn evaluate(network: &'a Network) -> Self {
+        Self { network, device: network.device().clone(), values: &network.parameters, batch: None }
     }
 }
 
-impl Pass for Train<'_> {
+impl Pass for Reference<'_> {
     type Activation = Tensor<4>;
 
     fn images(&mut self, images: &[u8]) -> Tensor<4> {
-        input(self.network, images, &self.network.device().clone().autodiff())
+        let shape = self.network.architecture().input();
+        let n = images.len() / shape.size();
+        let dims = [n, shape.channels as usize, shape.height as usize, shape.width as usize];
+        Tensor::from_data(TensorData::new(self.network.normalised(images), dims), &self.device)
     }
 
     fn rows(&mut self, images: &[u8]) -> Tensor<2> {
@@ -37,11 +51,21 @@ impl Pass for Train<'_> {
         let (_, _, norm) = convolution(layer);
         let z = convolve(layer, x, self.value(&layer.weight()));
         let [gamma, beta] = ["weight", "bias"].map(|kind| self.value(&format!("{norm}.{kind}")));
-        let count = z.dims()[0] * z.dims()[2] * z.dims()[3];
-        let result = batch_norm_train(z, gamma, beta, EPSILON);
-        let unbiased = count as f64 / (count.max(2) - 1) as f64;
-        self.batch.push((norm.to_owned(), result.mean.inner(), result.variance.inner().mul_scalar(unbiased)));
-        add_and_relu(result.output, shortcut)
+        let normed = match &mut self.batch {
+            Some(batch) => {
+                let count = z.dims()[0] * z.dims()[2] * z.dims()[3];
+                let result = batch_norm_train(z, gamma, beta, EPSILON);
+                let unbiased = count as f64 / (count.max(2) - 1) as f64;
+                batch.push((norm.to_owned(), result.mean.inner(), result.variance.inner().mul_scalar(unbiased)));
+                result.output
+            }
+            None => {
+                let [mean, variance] = ["running_mean", "running_var"]
+                    .map(|kind| self.network.statistics[&format!("{norm}.{kind}")].clone());
+                batch_norm(z, gamma, beta, mean, variance, EPSILON)
+            }
+        };
+        add_and_relu(normed, shortcut)
     }
 
     fn pool(&mut self, x: Tensor<4>) -> Tensor<2> {
@@ -49,55 +73,8 @@ impl Pass for Train<'_> {
     }
 
     fn value(&self, name: &str) -> Tensor<1> {
-        self.leaves[name].clone()
+        self.values[name].clone()
     }
-}
-
-/// A pass without gradients, batch norms by the running statistics.
-pub(crate) struct Evaluate<'a> {
-    network: &'a Network,
-}
-
-impl<'a> Evaluate<'a> {
-    pub(crate) fn new(network: &'a Network) -> Self {
-        Self { network }
-    }
-}
-
-impl Pass for Evaluate<'_> {
-    type Activation = Tensor<4>;
-
-    fn images(&mut self, images: &[u8]) -> Tensor<4> {
-        input(self.network, images, self.network.device())
-    }
-
-    fn rows(&mut self, images: &[u8]) -> Tensor<2> {
-        self.images(images).flatten(1, 3)
-    }
-
-    fn conv_norm(&mut self, layer: &Layer, x: Tensor<4>, shortcut: Option<Tensor<4>>) -> Tensor<4> {
-        let (_, _, norm) = convolution(layer);
-        let z = convolve(layer, x, self.value(&layer.weight()));
-        let [gamma, beta] = ["weight", "bias"].map(|kind| self.value(&format!("{norm}.{kind}")));
-        let [mean, variance] =
-            ["running_mean", "running_var"].map(|kind| self.network.statistics[&format!("{norm}.{kind}")].clone());
-        add_and_relu(batch_norm(z, gamma, beta, mean, variance, EPSILON), shortcut)
-    }
-
-    fn pool(&mut self, x: Tensor<4>) -> Tensor<2> {
-        x.mean_dim(3).mean_dim(2).flatten(1, 3)
-    }
-
-    fn value(&self, name: &str) -> Tensor<1> {
-        self.network.parameters[name].clone()
-    }
-}
-
-fn input(network: &Network, images: &[u8], device: &Device) -> Tensor<4> {
-    let shape = network.architecture().input();
-    let n = images.len() / shape.size();
-    let dims = [n, shape.channels as usize, shape.height as usize, shape.width as usize];
-    Tensor::from_data(TensorData::new(network.normalised(images), dims), device)
 }
 
 /// `[n, in, h, w]` to `[n, out, h', w']`.
