@@ -51,22 +51,13 @@ impl Kernels {
             false => Vec::new(),
         };
         let mut dx = take(if by_input { split.blocks * split.input } else { 0 });
-        let mut dx_chunks: Vec<&mut [f32]> = match by_input {
-            true => dx.chunks_mut(split.chunk * split.input).collect(),
-            false => (0..split.chunks()).map(|_| Default::default()).collect(),
-        };
-        let added = split.added;
-        let mut dadded = take(split.blocks * added);
+        let mut dadded = take(split.blocks * split.added);
         if let Some(Shortcut::Subsampled { .. }) = layer.shortcut {
             dadded.fill(0.0);
         }
-        let mut added_chunks: Vec<&mut [f32]> = match added {
-            0 => (0..split.chunks()).map(|_| Default::default()).collect(),
-            _ => dadded.chunks_mut(split.chunk * added).collect(),
-        };
         let partial: Vec<Vec<f32>> = chunks()
             .zip(saved.x.par_chunks(split.chunk * split.input))
-            .zip(dx_chunks.par_iter_mut().zip(&mut added_chunks))
+            .zip(split.chunks_of(&mut dx).into_par_iter().zip(split.chunks_of(&mut dadded)))
             .enumerate()
             .map(|(chunk, ((((z, y), dy), x), (dx, dadded)))| {
                 let (split, slopes, lists) = (&split, &slopes, &lists[..]);
@@ -130,7 +121,7 @@ impl WithSimd for Sums<'_> {
 }
 
 /// The gradients of a chunk: by the input and the shortcut in place, by the weights as sums in the order of the taps.
-struct Backward<'a, 'b> {
+struct Backward<'a> {
     layer: &'a ConvNorm,
     split: &'a Split,
     chunk: usize,
@@ -142,11 +133,11 @@ struct Backward<'a, 'b> {
     y: &'a [f32],
     dy: &'a [f32],
     rooms: [&'a mut [f32]; 2],
-    dx: &'a mut &'b mut [f32],
-    dadded: &'a mut &'b mut [f32],
+    dx: &'a mut [f32],
+    dadded: &'a mut [f32],
 }
 
-impl WithSimd for Backward<'_, '_> {
+impl WithSimd for Backward<'_> {
     type Output = Vec<f32>;
 
     #[inline(always)]
@@ -196,23 +187,17 @@ fn before_norm<S: Simd>(
 ) {
     let conv = &layer.connections.conv;
     let padded = conv.padded_gradient();
-    let ([rows, columns], [top, left]) = (padded.inner, padded.before);
-    padded.fill_around(simd.splat_f32s(0.0), gradient);
-    for (c, slope) in slopes.iter().enumerate() {
-        let added = added_plane(layer, dadded, c);
-        for i in 0..rows {
-            let at = (c * rows + i) * columns..(c * rows + i + 1) * columns;
-            let start = padded.at(c, top + i, left);
-            let before = &mut gradient[start..start + columns];
-            let (z, y, dy) = (&z[at.clone()], &y[at.clone()], &dy[at]);
-            match &added {
-                Some((range, from, step)) => {
-                    let row = &mut dadded[range.start + i * step * from..range.start + (i * step + 1) * from];
-                    let each = |j: usize, g| row[j * step] = g;
-                    backward_row(simd, z, y, dy, *slope, layer.relu, lanes, before, each);
-                }
-                None => backward_row(simd, z, y, dy, *slope, layer.relu, lanes, before, |_, _| ()),
+    let [rows, columns] = padded.inner;
+    padded.fill_with(simd.splat_f32s(0.0), gradient, |c, i, before| {
+        let at = (c * rows + i) * columns..(c * rows + i + 1) * columns;
+        let (z, y, dy) = (&z[at.clone()], &y[at.clone()], &dy[at]);
+        match added_plane(layer, dadded, c) {
+            Some((range, from, step)) => {
+                let row = &mut dadded[range.start + i * step * from..range.start + (i * step + 1) * from];
+                let each = |j: usize, g| row[j * step] = g;
+                backward_row(simd, z, y, dy, slopes[c], layer.relu, lanes, before, each);
             }
+            None => backward_row(simd, z, y, dy, slopes[c], layer.relu, lanes, before, |_, _| ()),
         }
-    }
+    });
 }

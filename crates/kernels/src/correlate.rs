@@ -13,8 +13,8 @@ const TILE: usize = 8;
 /// Floats of input rows that stay in a core's first cache beside what else goes by.
 const BAND_FLOATS: usize = 1 << 12;
 
-/// Adds nothing to what is there: fills `sums`, one per tap in the order of [`Connections`]' forward rows; of channels
-/// that are computed together, tap by tap.
+/// Fills `sums`, one per tap in the order of [`Connections`]' forward rows; of channels that are computed together, tap by
+/// tap.
 ///
 /// `input` and `gradient` are padded planes of the same blocks, one block after the other.
 #[inline(always)]

@@ -112,29 +112,20 @@ impl Padded {
     /// Copies planes `[channels, inner rows, inner columns]` in and writes the zeros around them.
     #[inline(always)]
     pub(crate) fn fill<V: Copy>(&self, planes: &[V], zero: V, padded: &mut [V]) {
-        let ([rows, columns], [top, left], [height, width]) = (self.inner, self.before, self.whole);
-        let planes = planes.chunks_exact(rows * columns);
-        for (plane, padded) in planes.zip(padded.chunks_exact_mut(height * width)) {
-            padded[..top * width].fill(zero);
-            padded[(top + rows) * width..].fill(zero);
-            let inside = &mut padded[top * width..(top + rows) * width];
-            for (row, padded) in plane.chunks_exact(columns).zip(inside.chunks_exact_mut(width)) {
-                padded[..left].fill(zero);
-                padded[left..left + columns].copy_from_slice(row);
-                padded[left + columns..].fill(zero);
-            }
-        }
+        let mut rows = planes.chunks_exact(self.inner[1]);
+        self.fill_with(zero, padded, |_, _, row| row.copy_from_slice(rows.next().expect("planes have as many rows")));
     }
 
-    /// Writes only the zeros around the planes.
+    /// Writes the zeros around planes, and hands each row between them to `each`: channel, row, values.
     #[inline(always)]
-    pub(crate) fn fill_around<V: Copy>(&self, zero: V, padded: &mut [V]) {
+    pub(crate) fn fill_with<V: Copy>(&self, zero: V, padded: &mut [V], mut each: impl FnMut(usize, usize, &mut [V])) {
         let ([rows, columns], [top, left], [height, width]) = (self.inner, self.before, self.whole);
-        for padded in padded.chunks_exact_mut(height * width) {
+        for (channel, padded) in padded.chunks_exact_mut(height * width).enumerate() {
             padded[..top * width].fill(zero);
             padded[(top + rows) * width..].fill(zero);
-            for row in padded[top * width..(top + rows) * width].chunks_exact_mut(width) {
+            for (i, row) in padded[top * width..(top + rows) * width].chunks_exact_mut(width).enumerate() {
                 row[..left].fill(zero);
+                each(channel, i, &mut row[left..left + columns]);
                 row[left + columns..].fill(zero);
             }
         }
