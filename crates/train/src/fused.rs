@@ -68,12 +68,9 @@ impl Pass for Train<'_> {
 
     fn conv_norm(&mut self, layer: &Layer, x: Tensor<5>, shortcut: Option<Tensor<5>>) -> Tensor<5> {
         let (_, _, norm) = convolution(layer);
-        let [blocks, _, height, width, lanes] = x.dims();
-        let connections = self.connected.of(layer, [height, width]);
-        let conv = *connections.conv();
-        let dims = [blocks, conv.channels_out, conv.height_out(), conv.width_out(), lanes];
-        let kind = shortcut.as_ref().map(|shortcut| shortcut_kind(shortcut.dims(), dims));
-        let call = Call { layer: ConvNorm { connections, shortcut: kind, relu: true }, images: self.images, dims };
+        let (fused, dims) = fused_layer(self.connected, layer, x.dims(), shortcut.as_ref().map(Tensor::dims));
+        let conv = *fused.connections.conv();
+        let call = Call { layer: fused, images: self.images, dims };
         let inputs = [
             primitive(x),
             self.primitive(&layer.weight()),
@@ -258,18 +255,14 @@ impl Pass for Evaluate<'_> {
 
     fn conv_norm(&mut self, layer: &Layer, x: Blocks, shortcut: Option<Blocks>) -> Blocks {
         let (_, _, norm) = convolution(layer);
-        let [blocks, _, height, width, lanes] = x.dims;
-        let connections = self.connected.of(layer, [height, width]);
-        let conv = *connections.conv();
-        let dims = [blocks, conv.channels_out, conv.height_out(), conv.width_out(), lanes];
-        let kind = shortcut.as_ref().map(|shortcut| shortcut_kind(shortcut.dims, dims));
+        let (fused, dims) = fused_layer(self.connected, layer, x.dims, shortcut.as_ref().map(|shortcut| shortcut.dims));
         let values = |name: String| to_vec(&self.network.parameters[&name]);
         let (weight, gamma, beta) =
             (values(layer.weight()), values(format!("{norm}.weight")), values(format!("{norm}.bias")));
         let statistic = |kind: &str| to_vec(&self.network.statistics[&format!("{norm}.{kind}")]);
         let statistics = Statistics { mean: statistic("running_mean"), variance: statistic("running_var") };
         let values = Kernels::detect().evaluate(
-            &ConvNorm { connections, shortcut: kind, relu: true },
+            &fused,
             self.images,
             &x.values,
             shortcut.as_ref().map(|shortcut| &shortcut.values[..]),
@@ -309,13 +302,23 @@ fn input_rows(network: &Network, images: &[u8], device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(network.normalised(images), dims), device)
 }
 
-/// How a shortcut of dimensions `from` is added to an output of dimensions `to`.
-fn shortcut_kind(from: [usize; 5], to: [usize; 5]) -> Shortcut {
-    let [_, channels, height, width, _] = from;
-    if from == to {
-        return Shortcut::Identity;
-    }
-    Shortcut::Subsampled { channels, height, width, step: height.div_ceil(to[2]) }
+/// A layer for an input and a shortcut of these dimensions, and the dimensions of its output.
+fn fused_layer(
+    connected: &Connected,
+    layer: &Layer,
+    [blocks, _, height, width, lanes]: [usize; 5],
+    shortcut: Option<[usize; 5]>,
+) -> (ConvNorm, [usize; 5]) {
+    let connections = connected.of(layer, [height, width]);
+    let conv = connections.conv();
+    let dims = [blocks, conv.channels_out, conv.height_out(), conv.width_out(), lanes];
+    let shortcut = shortcut.map(|from| match from {
+        from if from == dims => Shortcut::Identity,
+        [_, channels, height, width, _] => {
+            Shortcut::Subsampled { channels, height, width, step: height.div_ceil(dims[2]) }
+        }
+    });
+    (ConvNorm { connections, shortcut, relu: true }, dims)
 }
 
 fn primitive<const D: usize>(tensor: Tensor<D>) -> Tracked {
