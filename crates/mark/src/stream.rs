@@ -35,10 +35,7 @@ impl KeyStream {
 
     /// The next byte.
     pub(crate) fn byte(&mut self) -> u8 {
-        if self.used == BUFFER {
-            self.cipher.write_keystream(self.buffer.as_mut_slice());
-            self.used = 0;
-        }
+        self.refill_if_used_up();
         let byte = self.buffer[self.used];
         self.used += 1;
         byte
@@ -48,14 +45,18 @@ impl KeyStream {
     pub(crate) fn slices(&mut self, count: usize, mut each: impl FnMut(&[u8])) {
         let mut left = count;
         while left > 0 {
-            if self.used == BUFFER {
-                self.cipher.write_keystream(self.buffer.as_mut_slice());
-                self.used = 0;
-            }
+            self.refill_if_used_up();
             let size = left.min(BUFFER - self.used);
             each(&self.buffer[self.used..self.used + size]);
             self.used += size;
             left -= size;
+        }
+    }
+
+    fn refill_if_used_up(&mut self) {
+        if self.used == BUFFER {
+            self.cipher.write_keystream(self.buffer.as_mut_slice());
+            self.used = 0;
         }
     }
 
