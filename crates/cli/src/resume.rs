@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use counterfoil_ticket::Digest;
 use counterfoil_train::{Checkpoint, TrainError};
 use serde_json::json;
-use sha2::Sha256;
 
 use crate::Error;
 use crate::error::warn;
@@ -78,20 +77,5 @@ fn digest_of_file(path: &Path) -> io::Result<Digest> {
     if !path.metadata()?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let mut hash = <Sha256 as sha2::Digest>::new();
-    io::copy(&mut File::open(path)?, &mut HashWriter(&mut hash))?;
-    Ok(Digest::from(<[u8; 32]>::from(sha2::Digest::finalize(hash))))
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        sha2::Digest::update(self.0, bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Digest::of_reader(File::open(path)?)
 }

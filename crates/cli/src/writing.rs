@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use counterfoil_ticket::{Overwrite, Secrecy, StagingFolder, WriteError, can_be_a_file, write_atomically};
+use counterfoil_ticket::{Overwrite, Secrecy, StagingFolder, WriteError, can_be_a_file, folder_of, write_atomically};
 use tempfile::TempPath;
 
 use crate::Error;
@@ -54,8 +54,8 @@ pub(crate) fn check_but(
         if !can_be_a_file(path) {
             return Err(WriteError::NotAFile { file: file() }.into());
         }
-        if !folder(path).is_dir() {
-            return Err(WriteError::NoFolder { file: file(), folder: folder(path).to_owned() }.into());
+        if !folder_of(path).is_dir() {
+            return Err(WriteError::NoFolder { file: file(), folder: folder_of(path).to_owned() }.into());
         }
         if overwrite == Overwrite::Refuse && path.symlink_metadata().is_ok() && !ours(path) {
             return Err(WriteError::Exists { file: file() }.into());
@@ -147,14 +147,10 @@ fn stage_beside(place: &Path) -> Result<StagingFolder, WriteError> {
     StagingFolder::beside(place).map_err(|source| WriteError::Io { file: place.to_owned(), source })
 }
 
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// Whether two paths lead to one file; one that is not there yet is told by its folder and name.
 fn is_same_file(a: &Path, b: &Path) -> bool {
     let resolve = |path: &Path| {
-        path.canonicalize().ok().or_else(|| Some(folder(path).canonicalize().ok()?.join(path.file_name()?)))
+        path.canonicalize().ok().or_else(|| Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?)))
     };
     matches!((resolve(a), resolve(b)), (Some(a), Some(b)) if a == b)
 }

@@ -2,7 +2,7 @@
 //!
 //! Implements "Canonical digest of a ticket" of docs/protocol.md.
 
-use std::fmt;
+use std::{fmt, io};
 
 use sha2::{Digest as _, Sha256};
 
@@ -18,6 +18,24 @@ impl Digest {
         let mut hash = Sha256::new();
         parts.into_iter().for_each(|part| hash.update(part));
         Self(hash.finalize().into())
+    }
+
+    /// SHA-256 of all that a reader gives.
+    ///
+    /// # Errors
+    ///
+    /// The reader's.
+    pub fn of_reader(mut reader: impl io::Read) -> io::Result<Self> {
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(Self(hash.finalize().into())),
+                Ok(read) => hash.update(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The value itself.
@@ -148,6 +166,9 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(["a", "", "bc"]).to_string(), abc);
+        let long = vec![7; 200_000];
+        assert_eq!(Digest::of_reader(&b"abc"[..]).unwrap().to_string(), abc);
+        assert_eq!(Digest::of_reader(&long[..]).unwrap(), Digest::of([&long]));
     }
 
     #[test]

@@ -37,5 +37,5 @@ pub use error::ReadError;
 pub use file::{Entry, ModelFile};
 pub use mask::Mask;
 pub use model::{Model, ModelError};
-pub use temporary::StagingFolder;
+pub use temporary::{StagingFolder, folder_of};
 pub use write::{Overwrite, Secrecy, WriteError, can_be_a_file, write_atomically};

@@ -70,7 +70,7 @@ pub(crate) fn temporary_file(output: &Path, secrecy: Secrecy) -> io::Result<Name
 }
 
 /// The folder that a file is in, or will be.
-pub(crate) fn folder_of(path: &Path) -> &Path {
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
