@@ -6,7 +6,9 @@
 
 use counterfoil_claim::{Dilution, PanelCount, PanelId, PublicKey, Seed};
 use counterfoil_ticket::Carrier;
+use zeroize::Zeroizing;
 
+use crate::panel::{panel_of, split_key};
 use crate::panels;
 use crate::stream::{KeyStream, derive};
 
@@ -58,7 +60,11 @@ pub fn chip_map(
 
 /// STREAM(chip_key): one byte for each position, whether the panel owns it or not.
 fn chip_stream(seed: &Seed, pk: &PublicKey, carrier: &Carrier) -> KeyStream {
-    KeyStream::new(&derive(seed.as_bytes(), pk.bytes(), &[b"counterfoil/v1 chips", &carrier.id()]))
+    KeyStream::new(&chip_key(seed, pk, carrier))
+}
+
+fn chip_key(seed: &Seed, pk: &PublicKey, carrier: &Carrier) -> Zeroizing<[u8; 32]> {
+    derive(seed.as_bytes(), pk.bytes(), &[b"counterfoil/v1 chips", &carrier.id()])
 }
 
 /// The upper seven bits say whether the position is active, the lowest bit is the sign.
@@ -67,9 +73,123 @@ fn chip_of(byte: u8, dilution: u8) -> i8 {
     if byte / 2 < 128 / dilution { sign } else { 0 }
 }
 
+/// What the given seeds say of one position, under every dilution: nothing, or its panel, its chip, and from which
+/// dilution on it is not active any more. One byte, so that positions can be counted by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chip(u8);
+
+/// Dilutions halve: a position is active at all of them, at all but the highest, …, at the lowest only.
+const ACTIVITIES: u8 = Dilution::ALL.len() as u8;
+
+/// Codes of one panel: activity and sign.
+const PANEL_CODES: u8 = 2 * ACTIVITIES;
+
+impl Chip {
+    /// Values are below this; those of panel 0 are the lowest but [`Chip::UNKNOWN`].
+    pub const CODES: usize = 1 + (PanelCount::MAX as usize + 1) * PANEL_CODES as usize;
+
+    /// The position's panel is none whose seed was given.
+    pub const UNKNOWN: Self = Self(0);
+
+    /// The chip of a position of this panel whose byte of the panel's stream is `byte`.
+    fn new(panel: u8, byte: u8) -> Self {
+        let lost = Dilution::ALL.iter().filter(|d| byte / 2 >= 128 / d.get()).count() as u8;
+        Self(1 + panel * PANEL_CODES + 2 * lost + byte % 2)
+    }
+
+    /// Below [`Chip::CODES`].
+    pub fn code(self) -> u8 {
+        self.0
+    }
+
+    /// All chips of a panel that are active at this dilution, those of sign −1, then those of sign +1.
+    pub fn active(panel: PanelId, dilution: Dilution) -> [Vec<Self>; 2] {
+        let with_sign = |sign: u8| {
+            let active = (0..=u8::MAX).filter(|byte| byte % 2 == sign && chip_of(*byte, dilution.get()) != 0);
+            let mut chips: Vec<Self> = active.map(|byte| Self::new(panel.get(), byte)).collect();
+            chips.dedup();
+            chips
+        };
+        [with_sign(0), with_sign(1)]
+    }
+}
+
+/// The chips of one carrier under the given seeds, for any run of its positions.
+pub struct ChipReader {
+    split: Zeroizing<[u8; 32]>,
+    sealed: PanelCount,
+    /// Panel and key of its stream.
+    panels: Vec<(u8, Zeroizing<[u8; 32]>)>,
+}
+
+impl ChipReader {
+    /// For a verifier the seeds of the disclosed panels, each panel once.
+    pub fn new(seeds: &[(PanelId, &Seed)], pk: &PublicKey, sealed: PanelCount, carrier: &Carrier) -> Self {
+        let panels = seeds.iter().map(|(id, seed)| (id.get(), chip_key(seed, pk, carrier))).collect();
+        Self { split: split_key(pk, carrier), sealed, panels }
+    }
+
+    /// The chips of the positions from `first` on, as many as there is room for.
+    pub fn read(&self, first: usize, chips: &mut [Chip]) {
+        let known = |panel: u8| self.panels.iter().any(|(id, _)| *id == panel);
+        let own = |panel: u8| Chip(1 + panel * PANEL_CODES);
+        let split: [Chip; 256] = std::array::from_fn(|byte| {
+            let panel = panel_of(byte as u8, self.sealed.get());
+            if known(panel) { own(panel) } else { Chip::UNKNOWN }
+        });
+        each_byte(&self.split, first, chips, |chip, byte| *chip = split[usize::from(byte)]);
+        for (panel, key) in &self.panels {
+            let (own, of_byte) = (own(*panel), std::array::from_fn::<Chip, 256, _>(|b| Chip::new(*panel, b as u8)));
+            each_byte(key, first, chips, |chip, byte| {
+                *chip = if *chip == own { of_byte[usize::from(byte)] } else { *chip };
+            });
+        }
+    }
+}
+
+/// Lays the bytes of a stream from number `first` on over the chips.
+fn each_byte(key: &[u8; 32], first: usize, mut chips: &mut [Chip], mut lay: impl FnMut(&mut Chip, u8)) {
+    KeyStream::from_byte(key, first).slices(chips.len(), |bytes| {
+        let (now, later) = std::mem::take(&mut chips).split_at_mut(bytes.len());
+        now.iter_mut().zip(bytes).for_each(|(chip, &byte)| lay(chip, byte));
+        chips = later;
+    });
+}
+
 #[cfg(test)]
 mod tests {
+    use counterfoil_claim::OwnerKey;
+    use counterfoil_ticket::CarrierShape;
+
     use super::*;
+
+    #[test]
+    fn chips_read_by_runs_are_those_of_the_map() {
+        let key = OwnerKey::from_seed(&[3; 32]);
+        let (pk, master) = (key.public(), key.master_seed(&[4; 32]));
+        let shape = CarrierShape { out: 16, inp: 33, height: 3, width: 3 };
+        let carrier = Carrier { name: "w".to_owned(), shape, ordinal: 2 };
+        let sealed = PanelCount::new(3).expect("1 to 4");
+        let [two, three] = [2, 3].map(|panel| PanelId::new(panel).expect("0 to 4"));
+        let owned = [(PanelId::PUBLIC, pk.public_seed()), (three, master.panel(three))];
+        let seeds: Vec<_> = owned.iter().map(|(panel, seed)| (*panel, seed)).collect();
+        let reader = ChipReader::new(&seeds, &pk, sealed, &carrier);
+        for dilution in Dilution::ALL {
+            let map = chip_map(&seeds, &pk, sealed, &carrier, dilution);
+            for range in [0..shape.size(), 100..4200, 4700..4701] {
+                let mut chips = vec![Chip::UNKNOWN; range.len()];
+                reader.read(range.start, &mut chips);
+                for (chip, position) in chips.iter().zip(range) {
+                    for panel in [PanelId::PUBLIC, two, three] {
+                        let here = map.panel[position] == panel.get();
+                        let [minus, plus] = Chip::active(panel, dilution).map(|chips| chips.contains(chip));
+                        let expected = if here { map.chip[position] } else { 0 };
+                        assert_eq!((minus, plus), (expected < 0, expected > 0), "{position}, {panel}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn one_in_dilution_is_active_and_signs_balance_exactly() {

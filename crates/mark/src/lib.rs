@@ -12,9 +12,9 @@
 //! ```
 //!
 //! In reading order: [`panels`] splits a carrier's positions over the panels, [`chips`] and [`ChipMap`] give them
-//! signs, [`TriggerSet`] derives query images and labels; [`Reading`] says which positions a suspect keeps, with
-//! [`balance`] and [`largest`] for suspects without zeros and [`assign`] for re-ordered ones; [`tally`] counts, and
-//! [`log2_upper_tail`] judges. [`plan`] embeds, by swaps within each carrier, and
+//! signs, [`ChipReader`] gives them for any run of positions, [`TriggerSet`] derives query images and labels; [`Reading`]
+//! says which positions a suspect keeps, with [`Balanced`] and [`Cut`] for suspects without zeros and [`assign`] for
+//! re-ordered ones; [`tally`] counts, and [`log2_upper_tail`] judges. [`plan`] embeds, by swaps within each carrier, and
 //! [`plan_found`] tops up what was found under the key.
 //!
 //! Absent on purpose: keys, claims and disclosures (`counterfoil-claim`), files (`counterfoil-ticket`), verdicts
@@ -26,6 +26,7 @@ mod balance;
 mod binomial_tail;
 mod candidate;
 mod chip;
+mod cut;
 mod panel;
 mod plan;
 mod reading;
@@ -39,13 +40,14 @@ mod trigger;
 mod turnover;
 
 pub use assignment::{assign, log2_orders};
-pub use balance::{balance, largest};
+pub use balance::Balance;
 pub use binomial_tail::{Chance, Log2P, hits_for, log2_upper_tail};
 pub use candidate::{Candidate, Ranking};
-pub use chip::{ChipMap, chip_map, chips};
+pub use chip::{Chip, ChipMap, ChipReader, chip_map, chips};
+pub use cut::{Balanced, Cut, RankRoom, runs_of_rows};
 pub use panel::panels;
 pub use plan::{CarrierPlan, PanelPlan, Plan, plan, plan_found};
-pub use reading::{BLIND_DENSITIES, BLIND_DILUTION_BITS, EITHER_BITS, RankDensity, Reading, charge, ranks, zeros};
+pub use reading::{BLIND_DENSITIES, BLIND_DILUTION_BITS, EITHER_BITS, RankDensity, Reading, charge};
 pub use stamp::{KeyedFinding, PUBLIC_TRIGGERS, Prepared, StampRequest, Stamped, StampingError, masks_of, prepare};
 pub use stamp_settings::{StampError, SwapSettings};
 pub use swap::Moves;

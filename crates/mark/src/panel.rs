@@ -6,21 +6,25 @@
 
 use counterfoil_claim::{PanelCount, PublicKey};
 use counterfoil_ticket::Carrier;
+use zeroize::Zeroizing;
 
 use crate::stream::{KeyStream, derive};
 
 /// The panel of each position of the carrier, in row-major order: 0, or 1 to `sealed`.
 pub fn panels(pk: &PublicKey, sealed: PanelCount, carrier: &Carrier) -> Vec<u8> {
-    let split_key = derive(pk.bytes(), b"counterfoil/v1 split", &[&carrier.id()]);
-    let mut stream = KeyStream::new(&split_key);
+    let mut stream = KeyStream::new(&split_key(pk, carrier));
     let panel: [u8; 256] = std::array::from_fn(|byte| panel_of(byte as u8, sealed.get()));
     let mut panels = Vec::with_capacity(carrier.shape.size());
     stream.slices(carrier.shape.size(), |bytes| panels.extend(bytes.iter().map(|&byte| panel[usize::from(byte)])));
     panels
 }
 
+pub(crate) fn split_key(pk: &PublicKey, carrier: &Carrier) -> Zeroizing<[u8; 32]> {
+    derive(pk.bytes(), b"counterfoil/v1 split", &[&carrier.id()])
+}
+
 /// Below 128 the public panel, the rest cut into `sealed` runs of as equal a length as integers allow.
-fn panel_of(byte: u8, sealed: u8) -> u8 {
+pub(crate) fn panel_of(byte: u8, sealed: u8) -> u8 {
     match byte.checked_sub(128) {
         None => 0,
         Some(rest) => 1 + (u16::from(rest) * u16::from(sealed) / 128) as u8,

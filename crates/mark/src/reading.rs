@@ -4,9 +4,7 @@
 //! what the claim fixed before the suspect was seen, never on chips; only the assignment of carriers to ordinals does,
 //! and is paid for by the number of assignments.
 
-use counterfoil_ticket::{CarrierShape, Mask};
-
-use crate::{balance, largest, log2_orders};
+use crate::log2_orders;
 
 /// Densities tried for every carrier when no claim states them.
 pub const BLIND_DENSITIES: [RankDensity; 6] = [
@@ -67,22 +65,6 @@ impl RankDensity {
     }
 }
 
-/// Reading 1 of one carrier; `None` if no position is zero: the carrier is left out.
-///
-/// Panics if values and mask differ in size.
-pub fn zeros(values: &[f32], mask: Option<&Mask>) -> Option<Mask> {
-    let kept = mask.cloned().unwrap_or_else(|| Mask::of_nonzero(values));
-    assert_eq!(kept.size(), values.len(), "values and mask differ in size");
-    (kept.kept() < kept.size()).then_some(kept)
-}
-
-/// Reading 2 of one carrier; `None` if the density is 1: the carrier is left out.
-///
-/// Panics if the number of values is not the shape's.
-pub fn ranks(values: &[f32], shape: CarrierShape, density: RankDensity) -> Option<Mask> {
-    (!density.is_dense()).then(|| largest(&balance(values, shape), density.count(values.len())))
-}
-
 /// Bits to add to log2 p of a reading.
 ///
 /// `others` is the number of readings besides [`Reading::Zeros`] that apply to this suspect, the reading itself
@@ -101,25 +83,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mask_decides_over_values_and_dense_carriers_are_left_out() {
-        let values = [1.0, 0.0, -0.0, 2.0];
-        let mask = Mask::from_fn(4, |position| position < 2);
-        assert_eq!(zeros(&values, None), Some(Mask::from_fn(4, |p| p == 0 || p == 3)));
-        assert_eq!(zeros(&values, Some(&mask)), Some(mask));
-        assert_eq!(zeros(&values, Some(&Mask::full(4))), None);
-        assert_eq!(zeros(&[1.0, 2.0], None), None);
-    }
-
-    #[test]
-    fn ranks_keep_exactly_the_claimed_number() {
-        let shape = CarrierShape { out: 7, inp: 7, height: 1, width: 1 };
-        let values: Vec<f32> = (0u16..49).map(|i| f32::from(i * 29 % 49) - 24.0).collect();
-        for kept in 0..49 {
+    fn densities_are_worked_out_in_integers() {
+        for kept in 0..=49 {
             // 49 · (kept / 49) in floating point would round up to one more for some of these
             let density = RankDensity::new(kept, 49).expect("no more than 49 are kept");
-            assert_eq!(ranks(&values, shape, density).map(|mask| mask.kept() as u64), Some(kept));
+            assert_eq!((density.count(49), density.is_dense()), (kept as usize, kept == 49));
         }
-        assert_eq!(RankDensity::new(49, 49).and_then(|dense| ranks(&values, shape, dense)), None);
         assert_eq!(RankDensity::new(1, 0), None);
         assert_eq!(RankDensity::new(3, 2), None);
     }

@@ -1,6 +1,6 @@
 //! `HKDF` and `STREAM(key)` of docs/protocol.md, "Conventions": the two primitives behind panels, chips and triggers.
 
-use chacha20::cipher::{KeyIvInit, StreamCipher};
+use chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
 use chacha20::{ChaCha20, Key, Nonce};
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -31,6 +31,13 @@ impl KeyStream {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
         let cipher = ChaCha20::new(&Key::from(*key), &Nonce::default());
         Self { cipher, buffer: Box::new([0; BUFFER]), used: BUFFER }
+    }
+
+    /// The stream from byte number `start` on.
+    pub(crate) fn from_byte(key: &[u8; 32], start: usize) -> Self {
+        let mut stream = Self::new(key);
+        stream.cipher.seek(start as u64);
+        stream
     }
 
     /// The next byte.
@@ -104,6 +111,16 @@ mod tests {
         found.push(stream.byte());
         stream.slices(BUFFER + 3, |bytes| found.extend(bytes));
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_stream_can_be_entered_anywhere() {
+        let mut stream = KeyStream::new(&[7; 32]);
+        let expected: Vec<u8> = (0..2 * BUFFER).map(|_| stream.byte()).collect();
+        for start in [0, 1, 63, 64, BUFFER - 1, BUFFER + 7] {
+            let mut stream = KeyStream::from_byte(&[7; 32], start);
+            assert!(expected[start..].iter().all(|&byte| stream.byte() == byte), "from byte {start}");
+        }
     }
 
     /// RFC 5869, appendix A.1, first 32 bytes of the output.

@@ -1,5 +1,6 @@
 //! Element types, and how their bytes become `f32`.
 
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 use crate::Element;
@@ -66,6 +67,17 @@ impl Dtype {
         }
     }
 
+    /// Bytes of one value; `None` for types that are not read.
+    pub(crate) fn width(self) -> Option<usize> {
+        match self {
+            Self::F64 | Self::I64 | Self::U64 => Some(8),
+            Self::F32 | Self::I32 | Self::U32 => Some(4),
+            Self::F16 | Self::BF16 | Self::I16 | Self::U16 => Some(2),
+            Self::I8 | Self::U8 | Self::Bool => Some(1),
+            Self::Other(_) => None,
+        }
+    }
+
     /// Whether its values are floating-point numbers or integers.
     pub fn element(self) -> Element {
         match self {
@@ -75,47 +87,80 @@ impl Dtype {
     }
 }
 
-/// Reads little-endian bytes, as many as whole elements. f64 is rounded to nearest; every value must be finite as
-/// `f32`, and every integer exact.
-pub(crate) fn decode(dtype: Dtype, bytes: &[u8]) -> Result<Vec<f32>, Undecodable> {
+/// Reads little-endian bytes, as many as whole elements, and appends their values. f64 is rounded to nearest; every value
+/// must be finite as `f32`, and every integer exact. After an error some values may have been appended.
+pub(crate) fn decode(dtype: Dtype, bytes: &[u8], values: &mut Vec<f32>) -> Result<(), Undecodable> {
     match dtype {
-        Dtype::F64 => floats(bytes, f64::from_le_bytes),
-        Dtype::F32 => floats(bytes, |b| f32::from_le_bytes(b).into()),
-        Dtype::F16 => floats(bytes, |b| f16::from_le_bytes(b).into()),
-        Dtype::BF16 => floats(bytes, |b| bf16::from_le_bytes(b).into()),
-        Dtype::I64 => integers(bytes, |b| i64::from_le_bytes(b).into()),
-        Dtype::I32 => integers(bytes, |b| i32::from_le_bytes(b).into()),
-        Dtype::I16 => integers(bytes, |b| i16::from_le_bytes(b).into()),
-        Dtype::I8 => integers(bytes, |b| i8::from_le_bytes(b).into()),
-        Dtype::U64 => integers(bytes, |b| u64::from_le_bytes(b).into()),
-        Dtype::U32 => integers(bytes, |b| u32::from_le_bytes(b).into()),
-        Dtype::U16 => integers(bytes, |b| u16::from_le_bytes(b).into()),
-        Dtype::U8 | Dtype::Bool => integers(bytes, |[b]: [u8; 1]| b.into()),
+        Dtype::F64 => floats(bytes, values, |b| f64::from_le_bytes(b) as f32, f64::from_le_bytes),
+        Dtype::F32 => floats(bytes, values, f32::from_le_bytes, |b| f32::from_le_bytes(b).into()),
+        Dtype::F16 => halves(bytes, values),
+        Dtype::BF16 => floats(bytes, values, |b| bf16::from_le_bytes(b).to_f32(), |b| bf16::from_le_bytes(b).into()),
+        Dtype::I64 => integers(bytes, values, |b| i64::from_le_bytes(b).into()),
+        Dtype::I32 => integers(bytes, values, |b| i32::from_le_bytes(b).into()),
+        Dtype::I16 => integers(bytes, values, |b| i16::from_le_bytes(b).into()),
+        Dtype::I8 => integers(bytes, values, |b| i8::from_le_bytes(b).into()),
+        Dtype::U64 => integers(bytes, values, |b| u64::from_le_bytes(b).into()),
+        Dtype::U32 => integers(bytes, values, |b| u32::from_le_bytes(b).into()),
+        Dtype::U16 => integers(bytes, values, |b| u16::from_le_bytes(b).into()),
+        Dtype::U8 | Dtype::Bool => integers(bytes, values, |[b]: [u8; 1]| b.into()),
         Dtype::Other(_) => Err(Undecodable::Unsupported),
     }
 }
 
-fn floats<const N: usize>(bytes: &[u8], parse: impl Fn([u8; N]) -> f64) -> Result<Vec<f32>, Undecodable> {
-    let convert = |(position, &word): (usize, &[u8; N])| {
-        let found = parse(word);
-        let value = found as f32;
-        if value.is_finite() { Ok(value) } else { Err(Undecodable::NotFinite { position, found }) }
-    };
-    bytes.as_chunks().0.iter().enumerate().map(convert).collect()
+/// Converts all first and checks them after, for both loops are then vectors; `exact` is what an error shows.
+fn floats<const N: usize>(
+    bytes: &[u8],
+    values: &mut Vec<f32>,
+    convert: impl Fn([u8; N]) -> f32,
+    exact: impl Fn([u8; N]) -> f64,
+) -> Result<(), Undecodable> {
+    let (words, start) = (bytes.as_chunks().0, values.len());
+    values.extend(words.iter().map(|&word| convert(word)));
+    check_finite(&values[start..], |position| exact(words[position]))
 }
 
-fn integers<const N: usize>(bytes: &[u8], parse: impl Fn([u8; N]) -> i128) -> Result<Vec<f32>, Undecodable> {
-    let convert = |(position, &word): (usize, &[u8; N])| {
+/// `half` converts slices by the processor's own instruction where it has one.
+fn halves(bytes: &[u8], values: &mut Vec<f32>) -> Result<(), Undecodable> {
+    let words: Vec<f16> = bytes.as_chunks().0.iter().map(|&word| f16::from_le_bytes(word)).collect();
+    let start = values.len();
+    values.resize(start + words.len(), 0.0);
+    words.convert_to_f32_slice(&mut values[start..]);
+    check_finite(&values[start..], |position| words[position].into())
+}
+
+fn check_finite(values: &[f32], exact: impl Fn(usize) -> f64) -> Result<(), Undecodable> {
+    const INFINITE: u32 = f32::INFINITY.to_bits();
+    // As integers, infinities and NaN are the largest magnitudes.
+    if values.iter().fold(0, |largest, v| v.abs().to_bits().max(largest)) < INFINITE {
+        return Ok(());
+    }
+    let position = values.iter().position(|v| !v.is_finite()).expect("the largest is not finite");
+    Err(Undecodable::NotFinite { position, found: exact(position) })
+}
+
+fn integers<const N: usize>(
+    bytes: &[u8],
+    values: &mut Vec<f32>,
+    parse: impl Fn([u8; N]) -> i128,
+) -> Result<(), Undecodable> {
+    for (position, &word) in bytes.as_chunks().0.iter().enumerate() {
         let found = parse(word);
-        let exact = found.unsigned_abs() <= 1 << f32::MANTISSA_DIGITS;
-        if exact { Ok(found as f32) } else { Err(Undecodable::Inexact { position, found }) }
-    };
-    bytes.as_chunks().0.iter().enumerate().map(convert).collect()
+        if found.unsigned_abs() > 1 << f32::MANTISSA_DIGITS {
+            return Err(Undecodable::Inexact { position, found });
+        }
+        values.push(found as f32);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decode(dtype: Dtype, bytes: &[u8]) -> Result<Vec<f32>, Undecodable> {
+        let mut values = Vec::new();
+        super::decode(dtype, bytes, &mut values).map(|()| values)
+    }
 
     #[test]
     fn every_type_gives_its_values() {

@@ -8,8 +8,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::container::{self, Container, Listed};
-use crate::dtype::{Undecodable, decode};
 use crate::names::{NameError, Resolved, resolve};
+use crate::values::{Stored, Values};
 use crate::{Array, Carrier, Description, Dtype, Mask, Model, ReadError, natural_order};
 
 /// One tensor of a file; its mask and scores are attached, not entries of their own.
@@ -27,8 +27,8 @@ pub struct Entry {
 
 /// A model file, opened: entries listed, values read on demand. Can be shared between threads.
 pub struct ModelFile {
-    path: PathBuf,
-    container: Box<dyn Container>,
+    pub(crate) path: PathBuf,
+    pub(crate) container: Box<dyn Container>,
     description: Option<Description>,
     entries: Vec<Entry>,
     /// Where each of `entries` is in the container.
@@ -91,6 +91,29 @@ impl ModelFile {
         Ok(array)
     }
 
+    /// The values of a tensor as by [`ModelFile::values`], to be read part by part: never more than
+    /// [`MAX_HELD`](crate::MAX_HELD) of them are held, if the container lets parts be read.
+    pub fn values_by_parts(&self, name: &str) -> Result<Values<'_>, ReadError> {
+        let entry = self.find(name)?;
+        let mask = if entry.is_orig { self.attached_mask(entry)? } else { None };
+        Values::open(Stored::new(self, entry.tensor)?, mask)
+    }
+
+    /// The positions of a tensor whose value, as by [`ModelFile::values`], is not zero.
+    pub fn nonzero(&self, name: &str) -> Result<Mask, ReadError> {
+        let entry = self.find(name)?;
+        let stored = Stored::new(self, entry.tensor)?;
+        let mut nonzero = Mask::empty(stored.size());
+        stored.each_part(|first, values| {
+            nonzero.keep_nonzero(first, values);
+            Ok(())
+        })?;
+        match self.attached_mask(entry)?.filter(|_| entry.is_orig) {
+            Some(mask) => Ok(nonzero.and(&mask)),
+            None => Ok(nonzero),
+        }
+    }
+
     /// The mask of a tensor, if the file has one for it.
     pub fn mask(&self, name: &str) -> Result<Option<Mask>, ReadError> {
         self.attached_mask(self.find(name)?)
@@ -141,38 +164,27 @@ impl ModelFile {
     /// One tensor of the container, by index.
     fn array(&self, index: usize) -> Result<Array, ReadError> {
         let Listed { name, shape, dtype } = &self.container.tensors()[index];
-        let (file, tensor) = (|| self.path.clone(), || name.clone());
-        // Asked first: a type that is not read can have any size.
-        if let Dtype::Other(dtype) = *dtype {
-            return Err(ReadError::UnsupportedDtype { file: file(), tensor: tensor(), dtype });
-        }
-        let bytes = self.container.bytes(index)?;
-        let values = decode(*dtype, &bytes).map_err(|e| match e {
-            Undecodable::NotFinite { position, found } => {
-                ReadError::NotFinite { file: file(), tensor: tensor(), position, found }
-            }
-            Undecodable::Inexact { position, found } => {
-                ReadError::Inexact { file: file(), tensor: tensor(), position, found }
-            }
-            Undecodable::Unsupported => {
-                ReadError::UnsupportedDtype { file: file(), tensor: tensor(), dtype: dtype.name() }
-            }
-        })?;
+        let values = Stored::new(self, index)?.read_all()?;
         Array::with_element(shape.clone(), values, dtype.element()).map_err(|source| ReadError::Tensor {
-            file: file(),
-            tensor: tensor(),
+            file: self.path.clone(),
+            tensor: name.clone(),
             source: std::io::Error::new(std::io::ErrorKind::InvalidData, source),
         })
     }
 
     fn attached_mask(&self, entry: &Resolved) -> Result<Option<Mask>, ReadError> {
         let Some(index) = entry.mask else { return Ok(None) };
-        let values = self.array(index)?.into_values();
-        if let Some(position) = values.iter().position(|&v| v != 0.0 && v != 1.0) {
-            let tensor = self.container.tensors()[index].name.clone();
-            return Err(ReadError::MaskValue { file: self.path.clone(), tensor, position, found: values[position] });
-        }
-        Ok(Some(Mask::of_nonzero(&values)))
+        let stored = Stored::new(self, index)?;
+        let mut mask = Mask::empty(stored.size());
+        stored.each_part(|first, values| {
+            if let Some(i) = values.iter().position(|&v| v != 0.0 && v != 1.0) {
+                let (file, tensor) = (self.path.clone(), self.container.tensors()[index].name.clone());
+                return Err(ReadError::MaskValue { file, tensor, position: first + i, found: values[i] });
+            }
+            mask.keep_nonzero(first, values);
+            Ok(())
+        })?;
+        Ok(Some(mask))
     }
 }
 

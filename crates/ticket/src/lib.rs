@@ -22,6 +22,7 @@ mod mask;
 mod model;
 mod names;
 mod temporary;
+mod values;
 mod write;
 
 pub use architecture::{Architecture, ImageShape, Layer, LayerKind, MAX_HIDDEN_LAYERS, MAX_WIDTH, Shortcut};
@@ -38,4 +39,5 @@ pub use file::{Entry, ModelFile};
 pub use mask::Mask;
 pub use model::{Model, ModelError};
 pub use temporary::{StagingFolder, folder_of};
+pub use values::{MAX_HELD, Values};
 pub use write::{Overwrite, Secrecy, WriteError, can_be_a_file, write_atomically};

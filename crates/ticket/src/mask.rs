@@ -30,7 +30,20 @@ impl Mask {
 
     /// Keeps the positions whose value is not zero (−0 is zero).
     pub fn of_nonzero(values: &[f32]) -> Self {
-        Self::from_fn(values.len(), |position| values[position] != 0.0)
+        let mut mask = Self::empty(values.len());
+        mask.keep_nonzero(0, values);
+        mask
+    }
+
+    /// Keeps the positions from `first` on whose value is not zero, a word of bits at a time. Panics if `first` is not a
+    /// multiple of 64, or if there are fewer positions.
+    pub fn keep_nonzero(&mut self, first: usize, values: &[f32]) {
+        const WORD: usize = usize::BITS as usize;
+        assert!(first.is_multiple_of(64), "position {first} does not start a word");
+        assert!(first + values.len() <= self.size(), "more values than positions");
+        for (word, values) in self.0.as_mut_slice()[first / WORD..].iter_mut().zip(values.chunks(WORD)) {
+            *word |= values.iter().enumerate().fold(0, |bits, (i, v)| bits | usize::from(*v != 0.0) << i);
+        }
     }
 
     /// Number of positions.
@@ -68,6 +81,13 @@ impl Mask {
     pub fn overlap(&self, other: &Self) -> usize {
         assert_eq!(self.size(), other.size(), "masks of different sizes");
         self.0.intersection_count(&other.0)
+    }
+
+    /// The positions kept by both. Panics if the sizes differ.
+    pub fn and(mut self, other: &Self) -> Self {
+        assert_eq!(self.size(), other.size(), "masks of different sizes");
+        self.0.intersect_with(&other.0);
+        self
     }
 
     /// `mask bits` of docs/protocol.md: position f is bit f mod 8 of byte ⌊f / 8⌋, spare bits 0.
@@ -119,6 +139,16 @@ mod tests {
     #[test]
     fn negative_zero_is_pruned() {
         assert_eq!(Mask::of_nonzero(&[0.0, -0.0, 1.0, f32::MIN_POSITIVE]).to_bytes(), [0b1100]);
+    }
+
+    #[test]
+    fn words_are_filled_from_any_of_them_on() {
+        let values: Vec<f32> = (0..200).map(|i| (i % 3) as f32).collect();
+        let mut mask = Mask::empty(200);
+        mask.keep_nonzero(128, &values[128..]);
+        mask.keep_nonzero(0, &values[..128]);
+        assert_eq!(mask, Mask::from_fn(200, |p| values[p] != 0.0));
+        assert_eq!(mask, Mask::of_nonzero(&values));
     }
 
     #[test]

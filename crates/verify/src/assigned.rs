@@ -2,20 +2,25 @@
 //!
 //! Implements reading 3 of docs/protocol.md, "What is read as kept", for suspects whose tensors were renamed so that
 //! their order changed. Each of the at most ∏ g! orders is one more look, and is paid for. Kept positions of a group are
-//! held in memory, a bit each; chips are drawn once for each carrier and dilution.
+//! held in memory, a bit each, and the chips of one carrier, a byte each.
 
 use std::collections::BTreeMap;
 
-use counterfoil_mark::{Reading, Tally, assign};
-use counterfoil_ticket::{CarrierShape, ModelFile};
+use counterfoil_mark::{Chip, Reading, Tally, assign};
+use counterfoil_ticket::{CarrierShape, Mask, ModelFile, ReadError};
+use rayon::prelude::*;
 
-use crate::count::{CarrierCount, Kept, MaskCount, read_zeros};
-use crate::search::{Look, Search};
+use crate::census::ChipCounts;
+use crate::count::{CarrierCount, MaskCount, read_zeros};
+use crate::search::Search;
 use crate::stand_in::{Group, Layout};
 use crate::{CarrierState, VerifyError};
 
-/// Tallies of each panel and positions that can carry the mark, when one tensor stands for one carrier.
-type Counted = (Vec<Tally>, u64);
+/// Positions whose chips a thread draws at a time.
+const RUN: usize = 1 << 16;
+
+/// Tallies of each panel, when one tensor stands for one carrier; `None` for tensors that are left out.
+type Counted = Option<Vec<Tally>>;
 
 /// Counts under every look; `zeros` are that reading's counts under the same looks, which carriers of other shapes keep.
 pub(crate) fn count_assigned(
@@ -26,13 +31,18 @@ pub(crate) fn count_assigned(
 ) -> Result<Vec<MaskCount>, VerifyError> {
     let mut counts: Vec<MaskCount> = zeros.iter().map(|&zeros| zeros.clone()).collect();
     counts.iter_mut().for_each(|count| count.reading = Reading::AssignedZeros);
-    let looks: Vec<Look> = counts.iter().map(|count| count.look.clone()).collect();
     let order = layout.stand_ins.iter().enumerate();
     let slots: BTreeMap<(CarrierShape, u32), usize> =
         order.map(|(i, s)| ((s.carrier.shape, s.carrier.ordinal), i)).collect();
     for group in &layout.groups {
-        let kept = group.tensors.iter().map(|t| read_zeros(file, t)).collect::<Result<Vec<Option<Kept>>, _>>()?;
-        for (count, table) in counts.iter_mut().zip(tables(group, &kept, search, &looks)) {
+        let kept: Vec<_> = group.tensors.par_iter().map(|tensor| read_zeros(file, tensor)).collect();
+        let kept = kept.into_iter().collect::<Result<Vec<Option<Mask>>, ReadError>>()?;
+        let chip_counts = chip_counts(group, &kept, search);
+        for count in &mut counts {
+            let look = &count.look;
+            let tally = |chips: &ChipCounts| look.panels.iter().map(|&p| chips.tally(p, look.dilution)).collect();
+            let of_row = |row: &Vec<Option<ChipCounts>>| row.iter().map(|c| c.as_ref().map(tally)).collect();
+            let table: Vec<Vec<Counted>> = chip_counts.iter().map(of_row).collect();
             let tensors = best_order(&table, group.size());
             for (j, (carrier, row)) in group.carriers.iter().zip(table).enumerate() {
                 // Groups are made of the carriers that are counted, in the layout's order.
@@ -44,33 +54,27 @@ pub(crate) fn count_assigned(
     Ok(counts)
 }
 
-/// For each look, a row for each carrier with what each tensor would count for it; `None` for tensors that are left out.
-fn tables(group: &Group, kept: &[Option<Kept>], search: &Search, looks: &[Look]) -> Vec<Vec<Vec<Option<Counted>>>> {
-    let mut tables: Vec<Vec<_>> = looks.iter().map(|_| Vec::with_capacity(group.carriers.len())).collect();
-    for carrier in &group.carriers {
-        let mut drawn = None;
-        for (look, table) in looks.iter().zip(&mut tables) {
-            let chips = match drawn.take() {
-                Some((dilution, chips)) if dilution == look.dilution => chips,
-                _ => search.chips(carrier, look.dilution),
-            };
-            table.push(kept.iter().map(|kept| Some(kept.as_ref()?.count(&chips, look))).collect());
-            drawn = Some((look.dilution, chips));
-        }
-    }
-    tables
+/// A row for each carrier of the group with the chips of what each tensor keeps, as if it stood for the carrier.
+fn chip_counts(group: &Group, kept: &[Option<Mask>], search: &Search) -> Vec<Vec<Option<ChipCounts>>> {
+    let mut chips = vec![Chip::UNKNOWN; group.shape.size()];
+    let row = |carrier| {
+        let reader = search.chips(carrier);
+        chips.par_chunks_mut(RUN).enumerate().for_each(|(run, chips)| reader.read(run * RUN, chips));
+        kept.par_iter().map(|kept| kept.as_ref().map(|kept| ChipCounts::of_kept(kept, &chips))).collect()
+    };
+    group.carriers.iter().map(row).collect()
 }
 
 /// The tensor of each carrier, by index, such that the hits add up to the most. What is missing counts nothing.
-fn best_order(table: &[Vec<Option<Counted>>], size: usize) -> Vec<usize> {
+fn best_order(table: &[Vec<Counted>], size: usize) -> Vec<usize> {
     let hits = |j: usize, i: usize| {
         let counted = table.get(j).and_then(|row| row.get(i)?.as_ref());
-        counted.map_or(0, |(tallies, _)| tallies.iter().map(|tally| tally.hits()).sum())
+        counted.map_or(0, |tallies| tallies.iter().map(|tally| tally.hits()).sum())
     };
     assign(&(0..size).map(|j| (0..size).map(|i| hits(j, i)).collect()).collect::<Vec<Vec<u64>>>())
 }
 
-fn place(old: &CarrierCount, tensor: usize, group: &Group, mut row: Vec<Option<Counted>>) -> CarrierCount {
+fn place(old: &CarrierCount, tensor: usize, group: &Group, mut row: Vec<Counted>) -> CarrierCount {
     let name = group.tensors.get(tensor).cloned();
     let counted = if name.is_some() { row.swap_remove(tensor) } else { None };
     let state = match (&name, &counted) {
@@ -78,16 +82,16 @@ fn place(old: &CarrierCount, tensor: usize, group: &Group, mut row: Vec<Option<C
         (_, None) => CarrierState::LeftOut,
         (_, Some(_)) => CarrierState::Counted,
     };
-    let (tallies, alive) = counted.unwrap_or_else(|| (vec![Tally::default(); old.tallies.len()], 0));
-    CarrierCount { carrier: old.carrier.clone(), tensor: name, state, tallies, alive }
+    let tallies = counted.unwrap_or_else(|| vec![Tally::default(); old.tallies.len()]);
+    CarrierCount { carrier: old.carrier.clone(), tensor: name, state, tallies }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn counted(hits: u64) -> Option<Counted> {
-        Some((vec![Tally::new(10, hits).unwrap()], 10))
+    fn counted(hits: u64) -> Counted {
+        Some(vec![Tally::new(10, hits).unwrap()])
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! Counting: the kept active positions of each panel and those of them with chip +1, carrier by carrier.
 //!
-//! The readings `zeros` and `ranks` of docs/protocol.md, "What is read as kept". Each pass reads a carrier's values
-//! once, draws its chips once for each dilution, and lets go of both before the next: memory stays that of the largest
-//! carrier, and no declared size is trusted before the file has yielded as many values.
+//! The readings `zeros` and `ranks` of docs/protocol.md, "What is read as kept". A carrier is read, counted and let go of
+//! before the next; only small ones are counted side by side, so memory stays that of the largest carrier, or of
+//! [`MAX_HELD`](counterfoil_ticket::MAX_HELD) values. No declared size is trusted before the file has yielded as many
+//! values.
 
 use counterfoil_claim::PanelId;
-use counterfoil_mark::{ChipMap, Reading, Tally, balance, largest, tally, zeros};
-use counterfoil_ticket::{Carrier, Mask, ModelFile};
+use counterfoil_mark::{Balanced, Reading, Tally};
+use counterfoil_ticket::{Carrier, Mask, ModelFile, ReadError};
+use rayon::prelude::*;
 
+use crate::census::Census;
 use crate::search::{Look, Search};
 use crate::stand_in::{Layout, StandIn};
 use crate::{CarrierState, VerifyError};
+
+/// Most positions of carriers that are counted side by side; larger ones are shared by all threads.
+const SMALL: usize = 1 << 20;
 
 /// What one carrier contributes to a look.
 #[derive(Debug, Clone)]
@@ -21,8 +27,6 @@ pub(crate) struct CarrierCount {
     pub(crate) state: CarrierState,
     /// One for each of the look's panels.
     pub(crate) tallies: Vec<Tally>,
-    /// How many of all trials have a value other than 0, and so can carry the mark.
-    pub(crate) alive: u64,
 }
 
 impl CarrierCount {
@@ -51,113 +55,92 @@ impl MaskCount {
         let index = self.look.panels.iter().position(|&p| p == panel);
         index.map_or_else(Tally::default, |i| self.carriers.iter().map(|c| c.tallies[i]).sum())
     }
-
-    /// Trials that can carry the mark.
-    pub(crate) fn alive(&self) -> u64 {
-        self.carriers.iter().map(|c| c.alive).sum()
-    }
 }
 
-/// Positions that a reading takes for kept.
-pub(crate) struct Kept {
-    mask: Mask,
-    /// Those of them whose value is not zero, if there are others.
-    alive: Option<Mask>,
-}
-
-impl Kept {
-    /// Counts under one look; panics if the chips are another carrier's.
-    pub(crate) fn count(&self, chips: &ChipMap, look: &Look) -> (Vec<Tally>, u64) {
-        let of = |mask| look.panels.iter().map(|&panel| tally(mask, chips, panel)).collect::<Vec<Tally>>();
-        let tallies = of(&self.mask);
-        let alive = self.alive.as_ref().map(of);
-        let alive = alive.as_ref().unwrap_or(&tallies).iter().copied().sum::<Tally>().n();
-        (tallies, alive)
-    }
+/// A carrier's positions under some readings.
+struct Counted {
+    census: Census,
+    /// For each reading, the lowest class that it keeps; `None` if it leaves the carrier out.
+    lowest: Vec<Option<usize>>,
 }
 
 /// Reading `zeros` of one tensor; `None` if no position is zero.
-pub(crate) fn read_zeros(file: &ModelFile, tensor: &str) -> Result<Option<Kept>, VerifyError> {
-    let (values, mask) = (file.values(tensor)?, file.mask(tensor)?);
-    Ok(zeros(values.values(), mask.as_ref()).map(|mask| Kept { mask, alive: None }))
+pub(crate) fn read_zeros(file: &ModelFile, tensor: &str) -> Result<Option<Mask>, ReadError> {
+    let kept = match file.mask(tensor)? {
+        Some(mask) => mask,
+        None => file.nonzero(tensor)?,
+    };
+    Ok((kept.kept() < kept.size()).then_some(kept))
 }
 
-/// Counts `zeros` under every look; `see` gets each carrier's mask too.
+/// Counts `zeros` under every look.
 pub(crate) fn count_zeros(
     file: &ModelFile,
     layout: &Layout,
     search: &Search,
     looks: &[Look],
-    mut see: impl FnMut(&Carrier, &Mask) -> Result<(), VerifyError>,
 ) -> Result<Vec<MaskCount>, VerifyError> {
-    count(layout, search, looks, &[Reading::Zeros], |stand_in, tensor| {
-        let kept = read_zeros(file, tensor)?;
-        if let Some(kept) = &kept {
-            see(&stand_in.carrier, &kept.mask)?;
-        }
-        Ok(vec![kept])
+    count(layout, looks, &[Reading::Zeros], |StandIn { carrier, .. }, tensor| {
+        let (values, mask) = (file.values_by_parts(tensor)?, file.mask(tensor)?);
+        let census = Census::of_zeros(&values, mask.as_ref(), carrier.shape, &search.chips(carrier))?;
+        let has_zeros = census.positions(0) > 0;
+        Ok(Counted { census, lowest: vec![has_zeros.then_some(1)] })
     })
 }
 
-/// Counts `ranks` at every density under every look; a carrier is balanced once.
+/// Counts `ranks` at every density under every look.
 pub(crate) fn count_ranks(
     file: &ModelFile,
     layout: &Layout,
     search: &Search,
     looks: &[Look],
 ) -> Result<Vec<MaskCount>, VerifyError> {
-    count(layout, search, looks, &search.rank_readings(), |stand_in, tensor| {
-        let values = file.values(tensor)?.into_values();
-        let balanced = balance(&values, stand_in.carrier.shape);
-        let kept = |mask: Mask| {
-            let is_alive = |position: usize| mask.keeps(position) && values[position] != 0.0;
-            let alive = Mask::from_fn(values.len(), is_alive);
-            let alive = (alive != mask).then_some(alive);
-            Kept { mask, alive }
-        };
-        let densities = search.densities(stand_in.density);
-        let read =
-            densities.into_iter().map(|d| (!d.is_dense()).then(|| kept(largest(&balanced, d.count(values.len())))));
-        Ok(read.collect())
+    count(layout, looks, &search.rank_readings(), |StandIn { carrier, density, .. }, tensor| {
+        let densities = search.densities(*density);
+        if densities.iter().all(|density| density.is_dense()) {
+            return Ok(Counted { census: Census::default(), lowest: vec![None; densities.len()] });
+        }
+        let values = file.values_by_parts(tensor)?;
+        let balanced = Balanced::new(&values, carrier.shape)?;
+        let counts: Vec<usize> = densities.iter().map(|density| density.count(values.size())).collect();
+        let census = Census::of_cuts(&balanced, &balanced.cuts(&counts)?, carrier.shape, &search.chips(carrier))?;
+        // A position that a cut keeps is kept by all that keep as many or more.
+        let lowest = counts.iter().map(|count| Some(counts.iter().filter(|other| *other >= count).count()));
+        Ok(Counted { census, lowest: lowest.collect() })
     })
 }
 
-/// One pass over the carriers. `read` gives the kept positions of a tensor under each of the readings, `None` where a
-/// reading leaves it out.
+/// One pass over the carriers; `read` counts a tensor under all of the readings.
 fn count(
     layout: &Layout,
-    search: &Search,
     looks: &[Look],
     readings: &[Reading],
-    mut read: impl FnMut(&StandIn, &str) -> Result<Vec<Option<Kept>>, VerifyError>,
+    read: impl Fn(&StandIn, &str) -> Result<Counted, ReadError> + Sync,
 ) -> Result<Vec<MaskCount>, VerifyError> {
+    let read = |stand_in: &StandIn| stand_in.tensor.as_ref().map(|tensor| read(stand_in, tensor)).transpose();
+    let is_small = |stand_in: &&StandIn| stand_in.carrier.shape.size() <= SMALL;
+    let small: Vec<_> = layout.stand_ins.par_iter().map(|s| is_small(&s).then(|| read(s))).collect();
+    let counted = small.into_iter().zip(&layout.stand_ins).map(|(small, s)| small.unwrap_or_else(|| read(s)));
+    let counted = counted.collect::<Result<Vec<Option<Counted>>, ReadError>>()?;
+
     let mut counts = Vec::new();
     for look in looks {
-        counts.extend(readings.iter().map(|&reading| MaskCount { reading, look: look.clone(), carriers: Vec::new() }));
-    }
-    for stand_in in &layout.stand_ins {
-        let kept = match &stand_in.tensor {
-            Some(tensor) => read(stand_in, tensor)?,
-            None => readings.iter().map(|_| None).collect(),
-        };
-        let mut drawn: Option<(_, ChipMap)> = None;
-        for (i, count) in counts.iter_mut().enumerate() {
-            let (mut state, mut counted) =
-                (CarrierState::LeftOut, (vec![Tally::default(); count.look.panels.len()], 0));
-            if let Some(kept) = &kept[i % readings.len()] {
-                let dilution = count.look.dilution;
-                let chips = match drawn.take().filter(|(drawn, _)| *drawn == dilution) {
-                    Some((_, chips)) => chips,
-                    None => search.chips(&stand_in.carrier, dilution),
+        for (i, &reading) in readings.iter().enumerate() {
+            let of = |(stand_in, counted): (&StandIn, &Option<Counted>)| {
+                let (state, tallies) = match counted.as_ref().map(|counted| counted.lowest[i].map(|c| (c, counted))) {
+                    None => (CarrierState::Missing, vec![Tally::default(); look.panels.len()]),
+                    Some(None) => (CarrierState::LeftOut, vec![Tally::default(); look.panels.len()]),
+                    Some(Some((lowest, counted))) => {
+                        let kept = counted.census.from_class(lowest);
+                        let tally = |&panel: &PanelId| kept.tally(panel, look.dilution);
+                        (CarrierState::Counted, look.panels.iter().map(tally).collect())
+                    }
                 };
-                (state, counted) = (CarrierState::Counted, kept.count(&chips, &count.look));
-                drawn = Some((dilution, chips));
-            } else if stand_in.tensor.is_none() {
-                state = CarrierState::Missing;
-            }
-            let (tallies, alive) = counted;
-            let (carrier, tensor) = (stand_in.carrier.clone(), stand_in.tensor.clone());
-            count.carriers.push(CarrierCount { carrier, tensor, state, tallies, alive });
+                let (carrier, tensor) = (stand_in.carrier.clone(), stand_in.tensor.clone());
+                CarrierCount { carrier, tensor, state, tallies }
+            };
+            let carriers = layout.stand_ins.iter().zip(&counted).map(of).collect();
+            counts.push(MaskCount { reading, look: look.clone(), carriers });
         }
     }
     Ok(counts)

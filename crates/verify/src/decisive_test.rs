@@ -23,8 +23,6 @@ pub(crate) struct Test {
     /// Bits to pay for all ways of looking.
     pub(crate) charge: u32,
     pub(crate) log2_p: Log2P,
-    /// Trials that can carry the mark.
-    pub(crate) alive: u64,
     /// Share of hits that the claim states.
     pub(crate) claimed: Option<Tally>,
     /// Carrier by carrier, for mask tests.
@@ -42,7 +40,6 @@ impl Test {
             chance: Chance::HALF,
             charge,
             log2_p: log2_upper_tail(count.pooled(), Chance::HALF),
-            alive: count.alive(),
             claimed,
             mask: Some(count),
         }
@@ -54,13 +51,13 @@ impl Test {
         let chance = Chance::one_in(classes);
         let log2_p = log2_upper_tail(pooled, chance);
         let kind = TestKind::Trigger;
-        Self { kind, level, panels, chance, charge, log2_p, alive: pooled.n(), claimed: None, mask: None }
+        Self { kind, level, panels, chance, charge, log2_p, claimed: None, mask: None }
     }
 
     /// The same test on one of its panels alone.
     pub(crate) fn only(&self, (panel, tally): (PanelId, Tally)) -> Self {
         let log2_p = log2_upper_tail(tally, self.chance);
-        Self { panels: vec![(panel, tally)], log2_p, alive: tally.n(), ..self.clone() }
+        Self { panels: vec![(panel, tally)], log2_p, ..self.clone() }
     }
 
     /// All panels together.
@@ -80,7 +77,7 @@ impl Test {
 
     /// Whether it would have reached the threshold if the mark were all there.
     pub(crate) fn could_reach(&self, threshold: Log2P) -> bool {
-        self.would_reach(self.alive, threshold)
+        self.would_reach(self.pooled().n(), threshold)
     }
 
     /// About the least number of trials with which it could have; `None` if the claimed share of hits is no better than

@@ -26,12 +26,14 @@
 mod advice;
 mod assigned;
 mod black_box;
+mod census;
 mod count;
 mod decisive_test;
 mod error;
 mod evidence;
 mod mask_test;
 mod overlap;
+mod power;
 mod report;
 mod search;
 mod stand_in;

@@ -7,7 +7,7 @@ use counterfoil_mark::{BLIND_DILUTION_BITS, EITHER_BITS, Log2P, Reading, charge}
 use counterfoil_ticket::{Carrier, Mask, ModelFile};
 
 use crate::assigned::count_assigned;
-use crate::count::{MaskCount, count_ranks, count_zeros};
+use crate::count::{MaskCount, count_ranks, count_zeros, read_zeros};
 use crate::decisive_test::Test;
 use crate::overlap::OverlapCount;
 use crate::search::{Look, Search};
@@ -36,8 +36,8 @@ pub(crate) fn test_mask(
         let claimed = search.claimed_tally(&count.look.panels);
         Test::of_mask(count, bits, claimed)
     };
-    let mut overlap = OverlapCount::new(reference.filter(|_| search.claim.is_some()));
-    let zeros = count_zeros(file, &layout, search, &search.looks(), |carrier, mask| overlap.see(carrier, mask))?;
+    let zeros = count_zeros(file, &layout, search, &search.looks())?;
+    let overlap = reference.filter(|_| search.claim.is_some()).map(|reference| overlap(file, &layout, reference));
     let mut tests: Vec<Test> = zeros.iter().cloned().map(to_test).collect();
 
     let is_reached = |level| tests.iter().any(|test| test.level == level && test.after_charges() <= threshold);
@@ -49,7 +49,20 @@ pub(crate) fn test_mask(
             tests.extend(count_assigned(file, &layout, search, &zeros)?.into_iter().map(to_test));
         }
     }
-    Ok(MaskResult { tests, overlap: overlap.finish(), has_carriers: !layout.is_empty() })
+    Ok(MaskResult { tests, overlap: overlap.transpose()?.flatten(), has_carriers: !layout.is_empty() })
+}
+
+/// What carriers with zeros keep of the reference mask.
+fn overlap(file: &ModelFile, layout: &Layout, reference: &[(Carrier, Mask)]) -> Result<Option<Overlap>, VerifyError> {
+    let mut overlap = OverlapCount::new(reference);
+    for stand_in in &layout.stand_ins {
+        if let Some(tensor) = &stand_in.tensor
+            && let Some(kept) = read_zeros(file, tensor)?
+        {
+            overlap.see(&stand_in.carrier, &kept)?;
+        }
+    }
+    Ok(overlap.finish())
 }
 
 /// Bits that one reading costs at one level.

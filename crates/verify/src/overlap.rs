@@ -55,21 +55,19 @@ struct Draws {
 
 /// Overlap in the making, fed carrier by carrier.
 pub(crate) struct OverlapCount<'a> {
-    reference: Option<BTreeMap<(CarrierShape, u32), &'a Mask>>,
+    reference: BTreeMap<(CarrierShape, u32), &'a Mask>,
     draws: Vec<Draws>,
 }
 
 impl<'a> OverlapCount<'a> {
-    pub(crate) fn new(reference: Option<&'a [(Carrier, Mask)]>) -> Self {
-        let by_number =
-            |masks: &'a [(Carrier, Mask)]| masks.iter().map(|(c, mask)| ((c.shape, c.ordinal), mask)).collect();
-        Self { reference: reference.map(by_number), draws: Vec::new() }
+    pub(crate) fn new(reference: &'a [(Carrier, Mask)]) -> Self {
+        let reference = reference.iter().map(|(c, mask)| ((c.shape, c.ordinal), mask)).collect();
+        Self { reference, draws: Vec::new() }
     }
 
     /// Compares what the suspect keeps of one carrier of the ticket.
     pub(crate) fn see(&mut self, carrier: &Carrier, kept: &Mask) -> Result<(), VerifyError> {
-        let reference = self.reference.as_ref().and_then(|masks| masks.get(&(carrier.shape, carrier.ordinal)));
-        let Some(&reference) = reference else { return Ok(()) };
+        let Some(&reference) = self.reference.get(&(carrier.shape, carrier.ordinal)) else { return Ok(()) };
         if reference.size() != kept.size() {
             let (found, expected) = (reference.size(), kept.size());
             return Err(VerifyError::ReferenceMask { carrier: carrier.name.clone(), found, expected });
@@ -123,7 +121,7 @@ mod tests {
 
     fn compare(suspect: Mask, reference: Mask) -> Overlap {
         let reference = [(carrier(), reference)];
-        let mut count = OverlapCount::new(Some(&reference));
+        let mut count = OverlapCount::new(&reference);
         count.see(&carrier(), &suspect).unwrap();
         count.finish().unwrap()
     }
@@ -154,13 +152,13 @@ mod tests {
     #[test]
     fn a_mask_of_another_size_is_refused() {
         let reference = [(carrier(), Mask::full(999))];
-        let error = OverlapCount::new(Some(&reference)).see(&carrier(), &Mask::full(1000)).unwrap_err();
+        let error = OverlapCount::new(&reference).see(&carrier(), &Mask::full(1000)).unwrap_err();
         assert_eq!(error.to_string(), "reference mask: 999 positions for 'w', expected 1000");
     }
 
     #[test]
     fn without_a_reference_there_is_no_overlap() {
-        let mut count = OverlapCount::new(None);
+        let mut count = OverlapCount::new(&[]);
         count.see(&carrier(), &Mask::full(1000)).unwrap();
         assert_eq!(count.finish(), None);
     }

@@ -22,9 +22,10 @@ pub enum Verdict {
     Proven,
     /// The public panel does, which the key's owner need not have put there.
     Marked,
-    /// Nothing does, and no mask test could have. Triggers that are missed say nothing: see docs/protocol.md.
+    /// Nothing does, and the mask would not have shown it in any case. Triggers that are missed say nothing: see
+    /// docs/protocol.md.
     Inconclusive,
-    /// Nothing does, though a mask test could have.
+    /// Nothing does, though the mask would have shown it.
     NoMatch,
 }
 
@@ -144,7 +145,7 @@ pub struct Needed {
     pub level: Level,
     /// Panels, pooled.
     pub panel: String,
-    /// Trials that could have carried the mark.
+    /// Trials that there were.
     pub n: u64,
     /// About how many would have been enough: all hits or, under a claim, hits in the share that it states. Null if no
     /// number would.
@@ -207,7 +208,7 @@ impl CarrierReport {
 impl Needed {
     pub(crate) fn new(test: &Test, threshold: Log2P) -> Self {
         let needed = test.trials_needed(threshold);
-        Self { kind: test.kind, level: test.level, panel: panel_names(test), n: test.alive, needed }
+        Self { kind: test.kind, level: test.level, panel: panel_names(test), n: test.pooled().n(), needed }
     }
 }
 

@@ -3,7 +3,7 @@
 //! The public panel can always be looked for. The sealed ones join under a claim that had committed to their seeds.
 
 use counterfoil_claim::{ClaimBody, Dilution, PanelCount, PanelId, PanelStrength, PublicKey, Seed};
-use counterfoil_mark::{BLIND_DENSITIES, ChipMap, RankDensity, Reading, Tally, chip_map};
+use counterfoil_mark::{BLIND_DENSITIES, ChipReader, RankDensity, Reading, Tally};
 use counterfoil_ticket::Carrier;
 use serde::Serialize;
 
@@ -95,12 +95,12 @@ impl<'a> Search<'a> {
         claimed.map_or_else(|| BLIND_DENSITIES.to_vec(), |density| vec![density])
     }
 
-    /// Panel and chip of each position of the carrier. Allocates two bytes a position: the caller has read as many.
-    pub(crate) fn chips(&self, carrier: &Carrier, dilution: Dilution) -> ChipMap {
+    /// The chips of the carrier.
+    pub(crate) fn chips(&self, carrier: &Carrier) -> ChipReader {
         let seeds: Vec<(PanelId, &Seed)> = self.seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
         // Which positions are panel 0's does not depend on the number of sealed panels.
         let one = PanelCount::new(1).expect("one sealed panel is allowed");
-        chip_map(&seeds, self.key, self.claim.map_or(one, |claim| claim.sealed_panels), carrier, dilution)
+        ChipReader::new(&seeds, self.key, self.claim.map_or(one, |claim| claim.sealed_panels), carrier)
     }
 
     /// What the claim says these panels carried together at stamping.

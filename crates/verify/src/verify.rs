@@ -8,7 +8,8 @@ use counterfoil_ticket::ModelFile;
 use crate::advice::{Available, assumptions, stronger};
 use crate::decisive_test::Test;
 use crate::mask_test::test_mask;
-use crate::report::{CarrierReport, Needed, REPORT_VERSION, Report, Skipped, TestKind, TestReport, Verdict};
+use crate::power::{mask_would_show, needed};
+use crate::report::{CarrierReport, REPORT_VERSION, Report, Skipped, TestKind, TestReport, Verdict};
 use crate::search::Search;
 use crate::trigger_test::test_triggers;
 use crate::{BlackBox, Evidence, Level, Options, VerifyError};
@@ -95,9 +96,8 @@ fn judge(tests: &[Test], threshold: Log2P) -> (Verdict, Option<usize>) {
             return (verdict, decides);
         }
     }
-    // Only a mask can be missed: whether the suspect was ever trained with the triggers, nobody has stated.
-    let could = tests.iter().any(|test| test.kind == TestKind::Mask && test.could_reach(threshold));
-    (if could { Verdict::NoMatch } else { Verdict::Inconclusive }, best(tests, |_| true))
+    let missed = mask_would_show(tests, threshold);
+    (if missed { Verdict::NoMatch } else { Verdict::Inconclusive }, best(tests, |_| true))
 }
 
 /// Index of the smallest p-value after charges among these, before charges where those are equal; the first of equals.
@@ -105,20 +105,4 @@ fn best(tests: &[Test], among: impl Fn(&Test) -> bool) -> Option<usize> {
     let bits = |test: &Test| (test.after_charges().bits(), test.log2_p.bits());
     let smaller = |a: usize, b: usize| bits(&tests[b]) < bits(&tests[a]);
     (0..tests.len()).filter(|&i| among(&tests[i])).reduce(|a, b| if smaller(a, b) { b } else { a })
-}
-
-/// For each level and kind of which no test could have reached the threshold, what the one that came closest would have
-/// needed.
-fn needed(tests: &[Test], threshold: Log2P) -> Vec<Needed> {
-    let shortfall = |needed: &Needed| needed.needed.map_or(u64::MAX, |trials| trials.saturating_sub(needed.n));
-    let mut closest: Vec<Needed> = Vec::new();
-    let too_small = tests.iter().filter(|test| !test.could_reach(threshold));
-    for needed in too_small.map(|test| Needed::new(test, threshold)) {
-        match closest.iter_mut().find(|other| other.level == needed.level && other.kind == needed.kind) {
-            Some(other) if shortfall(&needed) < shortfall(other) => *other = needed,
-            Some(_) => {}
-            None => closest.push(needed),
-        }
-    }
-    closest
 }

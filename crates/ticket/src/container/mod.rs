@@ -8,6 +8,7 @@ mod safetensors;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 
 pub use pytorch::{MAX_EXPANSION, MAX_TENSOR};
@@ -35,8 +36,11 @@ pub(crate) trait Container: Send + Sync {
     fn description(&self) -> Option<&str>;
     /// All tensors, in any order, no name twice.
     fn tensors(&self) -> &[Listed];
-    /// The bytes of one of [`Container::tensors`], by index: row-major, little-endian, as many as its shape says.
-    fn bytes(&self, index: usize) -> Result<Vec<u8>, ReadError>;
+    /// Some bytes of one of [`Container::tensors`], by index: row-major, little-endian, as many as its shape says. A format
+    /// whose tensors can only be read whole reads the whole for any part.
+    fn bytes(&self, index: usize, range: Range<usize>) -> Result<Vec<u8>, ReadError>;
+    /// Whether reading a part costs no more than its share.
+    fn reads_parts(&self) -> bool;
 }
 
 /// Whether a file that starts with the given bytes is of a format.

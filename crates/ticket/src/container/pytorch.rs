@@ -6,6 +6,7 @@
 //! 2017.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use pytorch_reader::{DType, PickleValue, PytorchError, PytorchReader, Tensor};
@@ -95,7 +96,7 @@ impl Container for Pytorch {
         &self.tensors
     }
 
-    fn bytes(&self, index: usize) -> Result<Vec<u8>, ReadError> {
+    fn bytes(&self, index: usize, range: Range<usize>) -> Result<Vec<u8>, ReadError> {
         let tensor = &self.handles[index];
         let mut bytes = tensor.read().map_err(|source| ReadError::Tensor {
             file: self.path.clone(),
@@ -106,7 +107,13 @@ impl Container for Pytorch {
         if cfg!(target_endian = "big") {
             bytes.chunks_exact_mut(tensor.dtype().size()).for_each(<[u8]>::reverse);
         }
+        bytes.truncate(range.end);
+        bytes.drain(..range.start);
         Ok(bytes)
+    }
+
+    fn reads_parts(&self) -> bool {
+        false
     }
 }
 
@@ -265,7 +272,7 @@ mod tests {
         let path = folder.path().join("cut.th");
         let whole = std::fs::read(fixture("legacy.th")).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
-        let read = |file: &Pytorch| (0..file.tensors.len()).try_for_each(|i| file.bytes(i).map(|_| ()));
+        let read = |file: &Pytorch| (0..file.tensors.len()).try_for_each(|i| file.bytes(i, 0..1).map(|_| ()));
         match Pytorch::open(&path).and_then(|file| read(&file)) {
             Err(ReadError::Malformed { container: "pytorch", .. } | ReadError::Tensor { .. }) => {}
             other => panic!("{other:?}"),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -95,15 +96,21 @@ impl Container for Safetensors {
         &self.tensors
     }
 
-    fn bytes(&self, index: usize) -> Result<Vec<u8>, ReadError> {
+    fn bytes(&self, index: usize, range: Range<usize>) -> Result<Vec<u8>, ReadError> {
         let (start, length) = self.places[index];
-        let mut bytes = vec![0; length];
+        assert!(range.end <= length, "{range:?} is outside a tensor of {length} bytes");
+        let start = start + range.start as u64;
+        let mut bytes = vec![0; range.len()];
         // A panic elsewhere leaves the file's position anywhere, and it is set here each time.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut bytes)).map_err(|source| {
             ReadError::Tensor { file: self.path.clone(), tensor: self.tensors[index].name.clone(), source }
         })?;
         Ok(bytes)
+    }
+
+    fn reads_parts(&self) -> bool {
+        true
     }
 }
 

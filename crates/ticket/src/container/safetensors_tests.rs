@@ -43,8 +43,9 @@ fn tensors_are_listed_and_read_one_at_a_time() {
     ];
     assert_eq!(file.tensors(), expected);
     assert_eq!(file.description(), Some("text"));
-    let bytes: Vec<Vec<u8>> = (0..4).map(|i| file.bytes(i).unwrap()).collect();
+    let bytes: Vec<Vec<u8>> = [2, 2, 0, 1].iter().enumerate().map(|(i, &n)| file.bytes(i, 0..n).unwrap()).collect();
     assert_eq!(bytes, [&[0, 1][..], &[2, 3], &[], &[4]]);
+    assert_eq!(file.bytes(1, 1..2).unwrap(), [3]);
 }
 
 #[test]

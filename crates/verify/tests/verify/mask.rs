@@ -3,7 +3,7 @@
 use counterfoil_claim::PanelId;
 use counterfoil_mark::{Chance, log2_upper_tail};
 use counterfoil_ticket::{Mask, Model, ReadError};
-use counterfoil_verify::{CarrierState, Evidence, Level, Options, TestKind, Verdict, VerifyError, verify};
+use counterfoil_verify::{CarrierState, Evidence, Level, Options, Report, TestKind, Verdict, VerifyError, verify};
 
 use crate::kit::{NETWORK, Owner, Random, array, change, decided, dilution, look, raw_file, rename};
 
@@ -109,6 +109,56 @@ fn too_few_kept_positions_are_inconclusive_and_the_report_says_how_many_would_do
     let report = look(&model, &Evidence::key_alone(&owner.public));
     assert_eq!((report.verdict, report.needed.len()), (Verdict::Inconclusive, 1));
     assert_eq!(report.needed[0].needed, Some(64 + 3));
+}
+
+/// What is left could show a mark of dilution 1, but the key alone does not say that it is not 8, as here.
+#[test]
+fn a_mark_out_of_reach_at_one_dilution_is_no_match_at_none() {
+    let owner = Owner { dilution: dilution(8), ..Owner::new(31) };
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.7);
+    let mut model = ticket.model();
+    for name in ["layer2.weight", "layer3.weight", "layer4.weight", "layer5.weight"] {
+        model.arrays.get_mut(name).unwrap().values_mut().fill(0.0);
+    }
+    let report = look(&model, &Evidence::key_alone(&owner.public));
+    let zeros =
+        |d| report.tests.iter().find(|t| (t.reading.as_deref(), t.dilution) == (Some("zeros"), Some(d))).unwrap();
+    assert!(zeros(1).n > 500 && (80..130).contains(&zeros(8).n), "{:?}", report.tests);
+    assert_eq!(report.verdict, Verdict::NoMatch, "enough is left at dilution 8 too");
+
+    let mut random = Random(3);
+    change(&mut model, |v| if random.share() < 0.3 { v } else { 0.0 });
+    let report = look(&model, &Evidence::key_alone(&owner.public));
+    let zeros =
+        |d| report.tests.iter().find(|t| (t.reading.as_deref(), t.dilution) == (Some("zeros"), Some(d))).unwrap();
+    assert!(zeros(1).n > 150 && zeros(8).n < 50, "{:?}", report.tests);
+    assert_eq!((report.verdict, report.needed.len()), (Verdict::Inconclusive, 1));
+    assert_eq!((report.needed[0].n, report.needed[0].needed), (zeros(8).n, Some(64 + 3)));
+}
+
+/// Ranks at one half could show a mark, but the ticket may have kept one in a hundred.
+#[test]
+fn without_zeros_every_density_has_to_be_within_reach() {
+    let owner = Owner::new(32);
+    let mut model = owner.stamp(&NETWORK, 0.1, 0.0).model();
+    let mut random = Random(4);
+    change(&mut model, |v| if v == 0.0 { random.weight() * 0.01 } else { v });
+    let report = look(&model, &Evidence::key_alone(&owner.public));
+    let ranks = |report: &Report, density: &str, d| {
+        report.tests.iter().find(|t| (t.reading.as_deref(), t.dilution) == (Some(density), Some(d))).unwrap().n
+    };
+    // 85,000 positions, of which 1/100 in panel 0 and active at dilution 8 are some 53: less than the 70 bits asked for
+    assert!(ranks(&report, "ranks 0.01", 8) < 70 && ranks(&report, "ranks 0.5", 8) > 1000);
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    let expected = (ranks(&report, "ranks 0.01", 8), Some(64 + 6));
+    assert_eq!((report.needed[0].n, report.needed[0].needed), expected);
+
+    let wide: Vec<(&str, &[usize])> = vec![("a.weight", &[96, 96, 3, 3]), ("b.weight", &[96, 96, 3, 3])];
+    let mut model = owner.stamp(&wide, 0.1, 0.0).model();
+    change(&mut model, |v| if v == 0.0 { random.weight() * 0.01 } else { v });
+    let report = look(&model, &Evidence::key_alone(&owner.public));
+    assert!(ranks(&report, "ranks 0.01", 8) > 70);
+    assert_eq!(report.verdict, Verdict::NoMatch);
 }
 
 #[test]
