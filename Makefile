@@ -1,7 +1,7 @@
 # What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and `bench-train` also need Python with
 # venv, and fetch PyTorch.
 
-.PHONY: demo test interop fmt lint doc measure bench-train
+.PHONY: demo test interop fmt lint doc measure bench-train bench-verify bench-stamp
 
 # The whole story on embedded data; see demo-out/ afterwards.
 demo:
@@ -21,6 +21,11 @@ interop:
 bench-train:
 	cargo build --release --locked -p counterfoil-train --example steps
 	tests/bench/run.sh train target/release/examples/steps
+
+# Verifying against hashing, in time and memory; stamping against reading and writing.
+bench-verify bench-stamp: bench-%:
+	cargo build --release --locked -p counterfoil-cli
+	python3 tests/bench/$*.py target/release/counterfoil
 
 # The figures of docs/results.md: half an hour and an hour on two cores. CIFAR is the folder of train/ and test/ images.
 CIFAR ?= cifar10

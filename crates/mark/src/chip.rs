@@ -6,9 +6,10 @@
 
 use counterfoil_claim::{Dilution, PanelCount, PanelId, PublicKey, Seed};
 use counterfoil_ticket::Carrier;
+use pulp::Arch;
 use zeroize::Zeroizing;
 
-use crate::panel::{panel_of, split_key};
+use crate::panel::{bytes_of, split_key};
 use crate::panels;
 use crate::stream::{KeyStream, derive};
 
@@ -45,17 +46,24 @@ pub fn chip_map(
     let panel = panels(pk, sealed, carrier);
     let mut chip = vec![0; panel.len()];
     for (id, seed) in seeds {
-        let (id, dilution, mut done) = (id.get(), dilution.get(), 0);
+        let mut done = 0;
         chip_stream(seed, pk, carrier).slices(panel.len(), |bytes| {
             let there = done..done + bytes.len();
-            for ((chip, &panel), &byte) in chip[there.clone()].iter_mut().zip(&panel[there]).zip(bytes) {
-                let own = chip_of(byte, dilution);
-                *chip = if panel == id { own } else { *chip };
-            }
+            lay_chips(id.get(), dilution.get(), &panel[there.clone()], bytes, &mut chip[there]);
             done += bytes.len();
         });
     }
     ChipMap { panel, chip }
+}
+
+/// Sets the chips of the panel's own positions.
+fn lay_chips(id: u8, dilution: u8, panels: &[u8], stream: &[u8], chips: &mut [i8]) {
+    Arch::new().dispatch(|| {
+        for ((chip, &panel), &byte) in chips.iter_mut().zip(panels).zip(stream) {
+            let own = chip_of(byte, dilution);
+            *chip = if panel == id { own } else { *chip };
+        }
+    });
 }
 
 /// STREAM(chip_key): one byte for each position, whether the panel owns it or not.
@@ -68,6 +76,7 @@ fn chip_key(seed: &Seed, pk: &PublicKey, carrier: &Carrier) -> Zeroizing<[u8; 32
 }
 
 /// The upper seven bits say whether the position is active, the lowest bit is the sign.
+#[inline(always)]
 fn chip_of(byte: u8, dilution: u8) -> i8 {
     let sign = (byte % 2 * 2) as i8 - 1;
     if byte / 2 < 128 / dilution { sign } else { 0 }
@@ -81,6 +90,9 @@ pub struct Chip(u8);
 /// Dilutions halve: a position is active at all of them, at all but the highest, …, at the lowest only.
 const ACTIVITIES: u8 = Dilution::ALL.len() as u8;
 
+/// From which byte on a position is not active at each dilution but 1, where all are; see [`chip_of`].
+const ACTIVE_BELOW: [u8; 3] = [2 * (128 / 2), 2 * (128 / 4), 2 * (128 / 8)];
+
 /// Codes of one panel: activity and sign.
 const PANEL_CODES: u8 = 2 * ACTIVITIES;
 
@@ -92,8 +104,9 @@ impl Chip {
     pub const UNKNOWN: Self = Self(0);
 
     /// The chip of a position of this panel whose byte of the panel's stream is `byte`.
+    #[inline(always)]
     fn new(panel: u8, byte: u8) -> Self {
-        let lost = Dilution::ALL.iter().filter(|d| byte / 2 >= 128 / d.get()).count() as u8;
+        let lost = ACTIVE_BELOW.map(|limit| u8::from(byte >= limit)).iter().sum::<u8>();
         Self(1 + panel * PANEL_CODES + 2 * lost + byte % 2)
     }
 
@@ -131,28 +144,36 @@ impl ChipReader {
 
     /// The chips of the positions from `first` on, as many as there is room for.
     pub fn read(&self, first: usize, chips: &mut [Chip]) {
-        let known = |panel: u8| self.panels.iter().any(|(id, _)| *id == panel);
-        let own = |panel: u8| Chip(1 + panel * PANEL_CODES);
-        let split: [Chip; 256] = std::array::from_fn(|byte| {
-            let panel = panel_of(byte as u8, self.sealed.get());
-            if known(panel) { own(panel) } else { Chip::UNKNOWN }
-        });
-        each_byte(&self.split, first, chips, |chip, byte| *chip = split[usize::from(byte)]);
+        let mut split = Vec::with_capacity(chips.len());
+        KeyStream::from_byte(&self.split, first).slices(chips.len(), |bytes| split.extend_from_slice(bytes));
+        chips.fill(Chip::UNKNOWN);
         for (panel, key) in &self.panels {
-            let (own, of_byte) = (own(*panel), std::array::from_fn::<Chip, 256, _>(|b| Chip::new(*panel, b as u8)));
-            each_byte(key, first, chips, |chip, byte| {
-                *chip = if *chip == own { of_byte[usize::from(byte)] } else { *chip };
+            let bytes = bytes_of(*panel, self.sealed.get());
+            let mut done = 0;
+            KeyStream::from_byte(key, first).slices(chips.len(), |stream| {
+                let there = done..done + stream.len();
+                lay(
+                    *panel,
+                    *bytes.start(),
+                    bytes.end() - bytes.start(),
+                    &split[there.clone()],
+                    stream,
+                    &mut chips[there],
+                );
+                done += stream.len();
             });
         }
     }
 }
 
-/// Lays the bytes of a stream from number `first` on over the chips.
-fn each_byte(key: &[u8; 32], first: usize, mut chips: &mut [Chip], mut lay: impl FnMut(&mut Chip, u8)) {
-    KeyStream::from_byte(key, first).slices(chips.len(), |bytes| {
-        let (now, later) = std::mem::take(&mut chips).split_at_mut(bytes.len());
-        now.iter_mut().zip(bytes).for_each(|(chip, &byte)| lay(chip, byte));
-        chips = later;
+/// Sets the chips of the positions whose byte of the split is one of the `more` + 1 from `least` on. Comparisons and sums of
+/// bytes only, so that the compiler makes vectors of them.
+fn lay(panel: u8, least: u8, more: u8, split: &[u8], stream: &[u8], chips: &mut [Chip]) {
+    Arch::new().dispatch(|| {
+        for ((chip, &split), &byte) in chips.iter_mut().zip(split).zip(stream) {
+            let own = Chip::new(panel, byte);
+            *chip = if split.wrapping_sub(least) <= more { own } else { *chip };
+        }
     });
 }
 

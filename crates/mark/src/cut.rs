@@ -118,7 +118,8 @@ impl<'a> Balanced<'a> {
                 || (RankRoom::default(), none()),
                 |(mut room, mut counted), rows| {
                     let ranks = self.ranks(rows, &mut room)?;
-                    for &rank in ranks {
+                    // Values of 0 are many and never kept: whatever is missing is taken from the lowest digit.
+                    for &rank in ranks.iter().filter(|rank| **rank != 0) {
                         let digits = rank >> below;
                         if let Some(group) = prefixes.iter().position(|&prefix| prefix == digits >> bits) {
                             counted[group][(digits & mask) as usize] += 1;

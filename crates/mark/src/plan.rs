@@ -19,6 +19,7 @@
 
 use counterfoil_claim::{Dilution, MasterSeed, PanelCount, PanelId, PublicKey, Seed};
 use counterfoil_ticket::{Carrier, Mask};
+use rayon::prelude::*;
 
 use crate::allot::{Allotment, Budget, Counts, allot, kept_needed, proportional, within_reach};
 use crate::stream::{KeyStream, derive};
@@ -198,7 +199,7 @@ impl StampOption {
         budget: Budget,
         reach: &mut Reach,
     ) -> Option<Self> {
-        let held: Vec<_> = (ticket.iter())
+        let held: Vec<_> = (ticket.par_iter())
             .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, sealed, dilution)))
             .collect();
         let counts = pooled(&held, sealed);
@@ -337,7 +338,7 @@ fn carry_out(ticket: &[Candidate<'_>], owner: &Owner<'_>, option: &StampOption) 
             swaps[panel] = share;
         }
     }
-    (ticket.iter().zip(&swaps))
+    (ticket.par_iter().zip(&swaps))
         .map(|(&candidate, swaps)| {
             let chips = owner.chips(candidate.carrier, option.sealed, option.dilution);
             let moves = choose(candidate, &chips, swaps, owner.order(candidate.carrier));

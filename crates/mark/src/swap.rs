@@ -78,14 +78,12 @@ pub(crate) fn choose(candidate: Candidate<'_>, chips: &ChipMap, swaps: &[u64; PA
     if swaps.iter().all(|&swaps| swaps == 0) {
         return moves;
     }
-    let given: Vec<Vec<u32>> = (0..PANELS)
-        .map(|panel| {
-            let (dropped, given) =
-                spread(candidates(candidate, chips, panel), swaps[panel], candidate.carrier.shape.out);
-            moves.dropped.extend(dropped);
-            given
-        })
-        .collect();
+    let given = candidates(candidate, chips).into_iter().zip(swaps).map(|(candidates, &swaps)| {
+        let (dropped, given) = spread(candidates, swaps, candidate.carrier.shape.out);
+        moves.dropped.extend(dropped);
+        given
+    });
+    let given: Vec<Vec<u32>> = given.collect();
 
     let mut cells: [Vec<(u32, usize)>; PANELS] = Default::default();
     let mut random: Vec<u32> = Vec::new();
@@ -121,37 +119,37 @@ struct Droppable {
     channel: u32,
 }
 
-/// What could be dropped from the panel, all at once, in order of rank.
+/// What could be dropped from each panel, all at once, in order of rank.
 ///
 /// Where a cell has fewer positions to take in than to drop, those that may be dropped are spread over its ranks.
-fn candidates(candidate: Candidate<'_>, chips: &ChipMap, panel: usize) -> Vec<Droppable> {
-    let mut droppable = Vec::new();
+fn candidates(candidate: Candidate<'_>, chips: &ChipMap) -> [Vec<Droppable>; PANELS] {
+    let mut droppable: [Vec<Droppable>; PANELS] = Default::default();
     for (number, channel) in channels(candidate).enumerate() {
-        let start = droppable.len();
-        let mut wanted = 0;
-        for (position, of, chip) in active(channel, chips) {
-            if of == panel {
-                match (candidate.mask.keeps(position), chip > 0) {
-                    (true, false) => droppable.push(Droppable {
-                        rank: candidate.ranking.of_kept(position),
-                        position,
-                        channel: number as u32,
-                    }),
-                    (false, true) => wanted += 1,
-                    _ => {}
-                }
+        let starts = droppable.each_ref().map(Vec::len);
+        let mut wanted = [0; PANELS];
+        for (position, panel, chip) in active(channel, chips) {
+            match (candidate.mask.keeps(position), chip > 0) {
+                (true, false) => droppable[panel].push(Droppable {
+                    rank: candidate.ranking.of_kept(position),
+                    position,
+                    channel: number as u32,
+                }),
+                (false, true) => wanted[panel] += 1,
+                _ => {}
             }
         }
-        let against = droppable.len() - start;
-        if wanted < against {
-            droppable[start..].sort_unstable();
-            for i in 0..wanted {
-                droppable[start + i] = droppable[start + (2 * i + 1) * against / (2 * wanted)];
+        for (droppable, (start, wanted)) in droppable.iter_mut().zip(starts.into_iter().zip(wanted)) {
+            let against = droppable.len() - start;
+            if wanted < against {
+                droppable[start..].sort_unstable();
+                for i in 0..wanted {
+                    droppable[start + i] = droppable[start + (2 * i + 1) * against / (2 * wanted)];
+                }
+                droppable.truncate(start + wanted);
             }
-            droppable.truncate(start + wanted);
         }
     }
-    droppable.sort_unstable();
+    droppable.iter_mut().for_each(|droppable| droppable.sort_unstable());
     droppable
 }
 

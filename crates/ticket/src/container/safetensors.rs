@@ -303,11 +303,25 @@ impl Data<'_> {
 
     fn write(self, out: &mut dyn Write) -> io::Result<()> {
         match self {
-            Self::F32(values) => values.iter().try_for_each(|v| out.write_all(&v.to_le_bytes())),
-            Self::Integers(values) => values.iter().try_for_each(|&v| out.write_all(&(v as i64).to_le_bytes())),
-            Self::Mask(mask) => (0..mask.size()).try_for_each(|p| out.write_all(&[mask.keeps(p).into()])),
+            Self::F32(values) => write_words(out, values, |v| v.to_le_bytes()),
+            Self::Integers(values) => write_words(out, values, |v| (v as i64).to_le_bytes()),
+            Self::Mask(mask) => {
+                let mut bytes = vec![0; mask.size()];
+                mask.positions().for_each(|position| bytes[position] = 1);
+                out.write_all(&bytes)
+            }
         }
     }
+}
+
+/// Writes values as words of N bytes, many at a time.
+fn write_words<const N: usize>(out: &mut dyn Write, values: &[f32], word: impl Fn(f32) -> [u8; N]) -> io::Result<()> {
+    let mut words = [[0; N]; 4096];
+    for values in values.chunks(words.len()) {
+        words.iter_mut().zip(values).for_each(|(place, value)| *place = word(*value));
+        out.write_all(words[..values.len()].as_flattened())?;
+    }
+    Ok(())
 }
 
 /// Writes a whole file: the same bytes as `safetensors::serialize`, without holding them.
