@@ -67,6 +67,9 @@ pub(crate) enum Error {
     /// A network for other images or classes.
     #[error(
         "{}: takes {} images in {} classes, but {data} has {} images in {} classes", model.display(),
+    /// A network that cannot be evaluated.
+    #[error("{}", model.display())]
+    Network { model: PathBuf, source: TrainError },
         shape(architecture.input()), architecture.classes(), shape(expected.0), expected.1
     )]
     OtherData { model: PathBuf, architecture: Architecture, data: String, expected: (ImageShape, u32) },

@@ -58,8 +58,11 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Train(TrainError::NotACheckpoint { file } | TrainError::CheckpointChecksum { file }) => {
             Some(format!("to start anew instead, delete {}", file.display()))
         }
-        Error::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. }) => {
+        Error::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. } | TrainError::NoAnswers { .. }) => {
             Some("try a lower --rate, with --force if this run has left a progress file".to_owned())
+        }
+        Error::Network { source: TrainError::NoAnswers { .. }, .. } => {
+            Some("its weights, or the normalisation of its images, are too large to compute with".to_owned())
         }
         Error::Train(TrainError::Checkpoint(_)) => Some("to start anew instead, delete that file".to_owned()),
         Error::NotAskable { .. } => Some("leave --tests out to test what can be tested".to_owned()),

@@ -47,8 +47,16 @@ pub enum TrainError {
     NotFinite {
         /// Epoch, from 1.
         epoch: u32,
-        /// The tensor.
-        tensor: String,
+        /// Which tensor, or the network's output.
+        what: String,
+    },
+    /// A network that has no accuracy.
+    #[error("the network's outputs are not finite numbers for {found} of {of} images, expected finite ones")]
+    NoAnswers {
+        /// Images without an answer.
+        found: usize,
+        /// Images in all.
+        of: usize,
     },
     /// A setting outside its range.
     #[error("{name} is {found}, expected {expected}")]

@@ -55,7 +55,8 @@ impl Args {
         let data = self.data.load()?;
         let (_, network) = network_for(&self.model, &file, &data, self.normalisation.as_ref(), self.device)?;
         let split = if self.split == SplitName::Train { &data.train } else { &data.test };
-        let correct = count_correct(&network, split);
+        let correct =
+            count_correct(&network, split).map_err(|source| Error::Network { model: self.model.clone(), source })?;
         let (low, high) = wilson(correct, split.len());
         let accuracy = correct as f64 / split.len() as f64;
         if self.json {
@@ -77,7 +78,9 @@ impl Args {
 pub(crate) fn accuracy(model: &Path) -> Result<f64, Error> {
     let data = load(&DataSource::Digits, &LoadOptions::default())?;
     let (_, network) = network_for(model, &ModelFile::open(model)?, &data, None, DeviceChoice::Cpu)?;
-    Ok(count_correct(&network, &data.test) as f64 / data.test.len() as f64)
+    let correct = count_correct(&network, &data.test);
+    let correct = correct.map_err(|source| Error::Network { model: model.to_owned(), source })?;
+    Ok(correct as f64 / data.test.len() as f64)
 }
 
 /// Wilson's 95 % interval of a share (JASA 22, 1927, p. 209).

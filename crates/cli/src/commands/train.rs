@@ -117,7 +117,7 @@ impl Args {
         })?;
         progress.finish();
 
-        let correct = count_correct(&network, &data.test);
+        let correct = count_correct(&network, &data.test)?;
         let mut description = ticket.description.clone();
         description.kind = Kind::Model;
         description.architecture = Some(network.architecture().clone());
