@@ -5,7 +5,7 @@ use std::path::Path;
 use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, Part, ProtectionError};
 use counterfoil_mark::{StampError, StampingError};
 use counterfoil_ticket::{ReadError, WriteError};
-use counterfoil_train::TrainError;
+use counterfoil_train::{DeviceChoice, TrainError};
 use counterfoil_verify::VerifyError;
 
 use crate::Error;
@@ -63,6 +63,13 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         }
         Error::Network { source: TrainError::NoAnswers { .. }, .. } => {
             Some("its weights, or the normalisation of its images, are too large to compute with".to_owned())
+        }
+        Error::Train(TrainError::DeviceNotBuilt { feature, .. }) => {
+            Some(format!("build it in: cargo build --release -p counterfoil-cli --features {feature}"))
+        }
+        Error::Train(TrainError::NoDevice { device, .. } | TrainError::DeviceFails { device, .. }) => {
+            let driver = if matches!(device, DeviceChoice::Cuda(_)) { "an NVIDIA driver" } else { "a Vulkan driver" };
+            Some(format!("install {driver} for it, name another device, or leave --device out to use the CPU"))
         }
         Error::Train(TrainError::Checkpoint(_)) => Some("to start anew instead, delete that file".to_owned()),
         Error::NotAskable { .. } => Some("leave --tests out to test what can be tested".to_owned()),

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Means and deviations of the channels: MEAN:STD on the scale 0 to 1 [default: the file's, else the data set's]
     #[arg(long, value_name = "MEAN:STD", value_parser = value::normalisation)]
     normalisation: Option<Normalisation>,
-    /// Where to compute: cpu, or cuda:N if built with it
+    /// Where to compute: cpu; cuda:N, vulkan or wgpu if built with it
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
     /// Print the result as JSON
