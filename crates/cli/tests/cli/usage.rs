@@ -106,6 +106,18 @@ fn a_threshold_is_a_negative_number_with_or_without_an_equals_sign() {
     }
 }
 
+#[test]
+fn more_threads_than_any_machine_has_are_refused() {
+    let folder = Folder::with_ticket();
+    let run = |threads: &str| folder.command("inspect ticket.safetensors").env("RAYON_NUM_THREADS", threads).assert();
+    run("5000000").code(2).stdout_eq("").stderr_eq(str![[r#"
+error: RAYON_NUM_THREADS is '5000000', expected a number of threads up to 1024
+
+"#]]);
+    run("3").code(0);
+    run("many").code(0); // which rayon ignores
+}
+
 #[cfg(not(any(feature = "cuda", feature = "vulkan", feature = "wgpu")))]
 #[test]
 fn a_device_that_is_not_built_in_says_how_to_build_it() {
