@@ -27,6 +27,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             Some("name a file with its passphrase: --passphrase-file FILE".to_owned())
         }
         Error::Identity { .. } => Some("an identity is an age identity file or an SSH private key".to_owned()),
+        Error::NoRecipients { .. } => {
+            Some("leave --identity out, and give the passphrase: --passphrase-file FILE".to_owned())
+        }
         Error::Recipient(ProtectionError::Recipient { found }) if Path::new(found).is_file() => {
             Some(format!("to encrypt to the key in that file, give its content: --recipient \"$(cat {found})\""))
         }

@@ -66,6 +66,9 @@ pub(crate) fn counterfoil(path: &Path, unlock: &UnlockArgs) -> Result<Counterfoi
     let unlock = match Counterfoil::open(&bytes, &Unlock::None) {
         Err(CounterfoilError::Protection(ProtectionError::NeedsPassphrase)) => {
             Unlock::Passphrase(Passphrases::Counterfoil.existing(&path.display().to_string(), passphrase_file)?)
+        Err(CounterfoilError::Protection(ProtectionError::NeedsPassphrase)) if !unlock.identity.is_empty() => {
+            return Err(Error::NoRecipients { counterfoil: path.to_owned(), identity: unlock.identity[0].clone() });
+        }
         }
         Err(CounterfoilError::Protection(ProtectionError::NeedsIdentity)) if !unlock.identity.is_empty() => {
             let identities = unlock.identity.iter().map(|file| identity(file, passphrase_file));

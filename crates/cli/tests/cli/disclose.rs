@@ -60,6 +60,21 @@ hint: name another file with -o; inputs are never overwritten
 }
 
 #[test]
+fn an_identity_does_not_open_what_has_a_passphrase() {
+    let folder = Folder::with_ticket();
+    folder.write("passphrase", b"secret");
+    folder.run("stamp ticket.safetensors --key owner.key -o x.safetensors --passphrase-file passphrase").code(0);
+    folder.refuses(
+        "disclose x.counterfoil --panel 1 -o d -i owner.key --passphrase-file passphrase",
+        str![[r#"
+error: x.counterfoil: is encrypted with a passphrase, which the identity owner.key does not open
+hint: leave --identity out, and give the passphrase: --passphrase-file FILE
+
+"#]],
+    );
+}
+
+#[test]
 fn other_files_are_told_by_name() {
     let folder = Folder::stamped();
     folder.refuses(
