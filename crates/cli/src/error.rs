@@ -67,15 +67,15 @@ pub(crate) enum Error {
     /// Training, finding or evaluating failed.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// A network that cannot be evaluated.
+    #[error("{}", model.display())]
+    Network { model: PathBuf, source: TrainError },
     /// A file holds no network that can be trained or evaluated.
     #[error("{}: {reason}", model.display())]
     NotTrainable { model: PathBuf, reason: String },
     /// A network for other images or classes.
     #[error(
         "{}: takes {} images in {} classes, but {data} has {} images in {} classes", model.display(),
-    /// A network that cannot be evaluated.
-    #[error("{}", model.display())]
-    Network { model: PathBuf, source: TrainError },
         shape(architecture.input()), architecture.classes(), shape(expected.0), expected.1
     )]
     OtherData { model: PathBuf, architecture: Architecture, data: String, expected: (ImageShape, u32) },

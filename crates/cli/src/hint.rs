@@ -11,6 +11,7 @@ use counterfoil_verify::VerifyError;
 use crate::Error;
 use crate::file_kind::FileKind;
 use crate::secret::Passphrases;
+use crate::writing::LOG;
 
 const PASSPHRASE: &str = "in a passphrase file everything counts except one line end after it: spaces and capitals too";
 
@@ -35,12 +36,15 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         }
         Error::Recipient(_) => Some("a recipient is 'age1…' or the line of an SSH public key".to_owned()),
         Error::Write(WriteError::Exists { .. }) => Some("--force replaces it, or choose another name".to_owned()),
+        Error::Write(WriteError::LeadsElsewhere { .. }) => {
+            Some("results go to regular files; name one, or remove the link".to_owned())
+        }
         Error::Write(WriteError::NoFolder { folder, .. }) => Some(format!("make it: mkdir -p {}", folder.display())),
         Error::Stamping { source, .. } => stamping(source),
         Error::LeftUnstamped { ticket, source, .. } => left_unstamped(ticket, source),
         Error::Unreadable { file, .. } => missing(file),
         Error::NotText { file, expected } | Error::TooLarge { file, expected, .. } => mistaken(file, expected),
-        Error::SameFile { .. } => Some("name another file with -o; inputs are never overwritten".to_owned()),
+        Error::SameFile { .. } => Some("give each a name of its own; inputs are never overwritten".to_owned()),
         Error::NoPassphrase { whose, .. } => {
             let option = match whose {
                 Passphrases::Key => "--key-passphrase-file",
@@ -79,6 +83,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Verify(VerifyError::Read(error)) => read(error),
         Error::RepeatedDisclosure { .. } => Some("give each panel's disclosure once".to_owned()),
         Error::NothingToPlot { .. } => Some("leave --plot out".to_owned()),
+        Error::NotAFile { file, expected: LOG } if !file.is_dir() => {
+            Some("to see progress, look at standard error".to_owned())
+        }
         Error::NotAFile { file, .. } | Error::Read(ReadError::NotAFile { file }) => not_a_file(file),
         Error::Read(error) => read(error),
         _ => None,

@@ -21,6 +21,7 @@ mod file;
 mod mask;
 mod model;
 mod names;
+mod place;
 mod temporary;
 mod write;
 
@@ -37,5 +38,6 @@ pub use error::ReadError;
 pub use file::{Entry, ModelFile};
 pub use mask::Mask;
 pub use model::{Model, ModelError};
+pub use place::{is_same_file, place_of};
 pub use temporary::{StagingFolder, folder_of};
-pub use write::{Overwrite, Secrecy, WriteError, can_be_a_file, write_atomically};
+pub use write::{Overwrite, Secrecy, WriteError, write_atomically};

@@ -53,7 +53,7 @@ hint: --force replaces it, or choose another name
         "disclose stamped.counterfoil --panel 1 -o stamped.counterfoil --force",
         str![[r#"
 error: stamped.counterfoil: is both the counterfoil and the disclosure, expected different files
-hint: name another file with -o; inputs are never overwritten
+hint: give each a name of its own; inputs are never overwritten
 
 "#]],
     );

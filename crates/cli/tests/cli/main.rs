@@ -13,6 +13,7 @@ mod kit;
 mod not_finite;
 mod openssl;
 mod outputs;
+mod places;
 mod stamp;
 mod usage;
 mod verify;
