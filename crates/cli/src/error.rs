@@ -69,7 +69,7 @@ pub(crate) enum Error {
     Train(#[from] TrainError),
     /// A network that cannot be evaluated.
     #[error("{}", model.display())]
-    Network { model: PathBuf, source: TrainError },
+    Network { model: PathBuf, source: Box<TrainError> },
     /// A file holds no network that can be trained or evaluated.
     #[error("{}: {reason}", model.display())]
     NotTrainable { model: PathBuf, reason: String },

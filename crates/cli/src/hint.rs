@@ -68,7 +68,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. } | TrainError::NoAnswers { .. }) => {
             Some("try a lower --rate, with --force if this run has left a progress file".to_owned())
         }
-        Error::Network { source: TrainError::NoAnswers { .. }, .. } => {
+        Error::Network { .. } => {
             Some("its weights, or the normalisation of its images, are too large to compute with".to_owned())
         }
         Error::Train(TrainError::DeviceNotBuilt { feature, .. }) => {

@@ -64,21 +64,21 @@ pub(crate) fn check_but(
 /// Checks the files that a run keeps beside its outputs: the progress file, which is replaced and removed, and the log,
 /// which is appended to. Neither is one of the run's other files, or the other.
 pub(crate) fn check_beside(progress: &Path, log: Option<&Path>, files: &[Named]) -> Result<(), Error> {
-    let is_apart = |file: &Path, other: &'static str, files: &[Named]| match files
-        .iter()
-        .find(|(_, path)| is_same_file(file, path))
-    {
-        Some(&(one, _)) => Err(Error::SameFile { file: file.to_owned(), one, other }),
-        None => Ok(()),
-    };
-    is_apart(progress, PROGRESS_FILE, files)?;
+    check_apart(progress, PROGRESS_FILE, files)?;
     let Some(log) = log else { return Ok(()) };
     // Opening a pipe would wait for somebody to read from it.
     if log.metadata().is_ok_and(|found| !found.is_file()) {
         return Err(Error::NotAFile { file: log.to_owned(), expected: LOG });
     }
-    is_apart(log, "the log", files)?;
-    is_apart(log, "the log", &[(PROGRESS_FILE, progress)])
+    check_apart(log, "the log", files)?;
+    check_apart(log, "the log", &[(PROGRESS_FILE, progress)])
+}
+
+fn check_apart(file: &Path, other: &'static str, files: &[Named]) -> Result<(), Error> {
+    match files.iter().find(|(_, path)| is_same_file(file, path)) {
+        Some(&(one, _)) => Err(Error::SameFile { file: file.to_owned(), one, other }),
+        None => Ok(()),
+    }
 }
 
 /// Several files that are written together.
