@@ -111,7 +111,7 @@ fn triggers_on_a_trained_model() {
         .iter()
         .map(|set| {
             let answers = classify(&network, &set.images);
-            let hits = answers.iter().zip(&set.labels).filter(|(answer, label)| answer == label).count();
+            let hits = answers.iter().zip(&set.labels).filter(|(answer, label)| **answer == Some(**label)).count();
             Tally::new(u64::from(EACH), hits as u64).unwrap()
         })
         .collect();

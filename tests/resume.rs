@@ -259,3 +259,51 @@ fn a_keyed_finding_that_cannot_be_stamped_is_kept() {
     assert_eq!(ticket.masks.values().map(|mask| mask.kept()).sum::<usize>(), 504);
     folder.refuses(&find, "out.unstamped.safetensors", "already exists");
 }
+
+#[test]
+fn a_run_killed_behind_its_unstamped_ticket_ends_as_one_that_was_not() {
+    let (folder, whole) = (Folder::new(), Folder::new());
+    for folder in [&folder, &whole] {
+        folder.write_keys("owner", 7);
+    }
+    let find = format!("{FIND} --key owner.key --unencrypted").replace("200,80", "30,20");
+    let last = |stderr: &str| stderr[stderr.find("error: ").unwrap()..].to_owned();
+    let (_, _, expected) = whole.run(&find);
+    stopped_at_the_end(&folder, &find, "out.unstamped.safetensors");
+    folder.refuses(&find, "out.unstamped.safetensors", "already exists");
+    folder.write("out.unstamped.safetensors", whole.read("out.unstamped.safetensors"));
+    let (code, _, stderr) = folder.run(&find);
+    assert_eq!((code, last(&stderr)), (2, last(&expected)), "{stderr}");
+    assert_eq!(folder.listing(), whole.listing());
+    assert!(folder.read("out.unstamped.safetensors") == whole.read("out.unstamped.safetensors"));
+}
+
+#[test]
+fn a_run_killed_behind_its_outputs_protects_the_counterfoil_as_it_is_asked_now() {
+    let (folder, whole) = (Folder::new(), Folder::new());
+    for folder in [&folder, &whole] {
+        folder.write_keys("owner", 7);
+        folder.write("passphrase", "secret");
+    }
+    let find = format!("{FIND} --key owner.key --mark-decay 0.02 --sealed-panels 1");
+    let outputs = ["out.counterfoil", "out.claim.json", "out.safetensors"];
+    whole.succeeds(&format!("{find} --unencrypted"));
+    stopped_at_the_end(&folder, &format!("{find} --unencrypted"), "out.safetensors");
+    let progress = folder.read(PROGRESS);
+    let put_back = || {
+        outputs.iter().for_each(|output| folder.write(output, whole.read(output)));
+        folder.write(PROGRESS, &progress);
+    };
+    put_back();
+    let stdout = folder.succeeds(&format!("{find} --unencrypted"));
+    assert!(stdout.ends_with("complete since an earlier run\n"), "{stdout}");
+    put_back();
+    let (code, stdout, stderr) = folder.run(&format!("{find} --passphrase-file passphrase"));
+    let said = "warning: out.counterfoil: is there from an earlier run, and is written again with the protection that \
+                this one asks for\n";
+    assert!(code == 0 && stderr.contains(said) && !stdout.contains("complete since"), "{stdout}{stderr}");
+    folder.refuses("disclose out.counterfoil --panel 1 -o d", "out.counterfoil", "needs a passphrase");
+    folder.succeeds("disclose out.counterfoil --panel 1 -o d --passphrase-file passphrase");
+    assert!(folder.read("out.safetensors") == whole.read("out.safetensors"));
+    assert!(!folder.path(PROGRESS).exists());
+}

@@ -261,7 +261,7 @@ impl Bench {
         triggers: &[TriggerSet],
         started: Instant,
     ) -> Result<(), Box<dyn Error>> {
-        let correct = count_correct(&after.network, &self.data.test);
+        let correct = count_correct(&after.network, &self.data.test)?;
         let mut line = json!({
             "data": self.data.name, "side": self.data.train.shape().height, "images": self.data.train.len(),
             "seed": self.seed, "subject": subject.name, "lambda": subject.decay, "moved": subject.moved,
@@ -318,6 +318,6 @@ fn halves(counterfoil: &Counterfoil, masks: &BTreeMap<String, counterfoil_ticket
 
 fn trigger_tally(network: &Network, set: &TriggerSet) -> Tally {
     let answers = classify(network, &set.images);
-    let hits = answers.iter().zip(&set.labels).filter(|(a, b)| a == b).count();
+    let hits = answers.iter().zip(&set.labels).filter(|(a, b)| **a == Some(**b)).count();
     Tally::new(set.labels.len() as u64, hits as u64).expect("there are no more hits than queries")
 }

@@ -41,7 +41,7 @@ impl BlackBox for BurnModel {
 
     fn classify(&mut self, images: &[u8]) -> Result<Vec<Option<u32>>, BlackBoxError> {
         let pass = self.images_at_once * self.input().size();
-        Ok(images.chunks(pass).flat_map(|images| classify(&self.network, images)).map(Some).collect())
+        Ok(images.chunks(pass).flat_map(|images| classify(&self.network, images)).collect())
     }
 }
 

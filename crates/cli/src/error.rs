@@ -37,6 +37,12 @@ pub(crate) enum Error {
     /// A private key that should open a counterfoil is refused.
     #[error("{}", file.display())]
     Identity { file: PathBuf, source: ProtectionError },
+    /// A private key for a counterfoil that none opens.
+    #[error(
+        "{}: is encrypted with a passphrase, which the identity {} does not open", counterfoil.display(),
+        identity.display()
+    )]
+    NoRecipients { counterfoil: PathBuf, identity: PathBuf },
     /// Something that counterfoils should be encrypted to is refused.
     #[error("--recipient")]
     Recipient(#[source] ProtectionError),
@@ -61,6 +67,9 @@ pub(crate) enum Error {
     /// Training, finding or evaluating failed.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// A network that cannot be evaluated.
+    #[error("{}", model.display())]
+    Network { model: PathBuf, source: Box<TrainError> },
     /// A file holds no network that can be trained or evaluated.
     #[error("{}: {reason}", model.display())]
     NotTrainable { model: PathBuf, reason: String },

@@ -5,12 +5,13 @@ use std::path::Path;
 use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, Part, ProtectionError};
 use counterfoil_mark::{StampError, StampingError};
 use counterfoil_ticket::{ReadError, WriteError};
-use counterfoil_train::TrainError;
+use counterfoil_train::{DeviceChoice, TrainError};
 use counterfoil_verify::VerifyError;
 
 use crate::Error;
 use crate::file_kind::FileKind;
 use crate::secret::Passphrases;
+use crate::writing::LOG;
 
 const PASSPHRASE: &str = "in a passphrase file everything counts except one line end after it: spaces and capitals too";
 
@@ -27,17 +28,23 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             Some("name a file with its passphrase: --passphrase-file FILE".to_owned())
         }
         Error::Identity { .. } => Some("an identity is an age identity file or an SSH private key".to_owned()),
+        Error::NoRecipients { .. } => {
+            Some("leave --identity out, and give the passphrase: --passphrase-file FILE".to_owned())
+        }
         Error::Recipient(ProtectionError::Recipient { found }) if Path::new(found).is_file() => {
             Some(format!("to encrypt to the key in that file, give its content: --recipient \"$(cat {found})\""))
         }
         Error::Recipient(_) => Some("a recipient is 'age1…' or the line of an SSH public key".to_owned()),
         Error::Write(WriteError::Exists { .. }) => Some("--force replaces it, or choose another name".to_owned()),
+        Error::Write(WriteError::LeadsElsewhere { .. }) => {
+            Some("results go to regular files; name one, or remove the link".to_owned())
+        }
         Error::Write(WriteError::NoFolder { folder, .. }) => Some(format!("make it: mkdir -p {}", folder.display())),
         Error::Stamping { source, .. } => stamping(source),
         Error::LeftUnstamped { ticket, source, .. } => left_unstamped(ticket, source),
         Error::Unreadable { file, .. } => missing(file),
         Error::NotText { file, expected } | Error::TooLarge { file, expected, .. } => mistaken(file, expected),
-        Error::SameFile { .. } => Some("name another file with -o; inputs are never overwritten".to_owned()),
+        Error::SameFile { .. } => Some("give each a name of its own; inputs are never overwritten".to_owned()),
         Error::NoPassphrase { whose, .. } => {
             let option = match whose {
                 Passphrases::Key => "--key-passphrase-file",
@@ -58,14 +65,27 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Train(TrainError::NotACheckpoint { file } | TrainError::CheckpointChecksum { file }) => {
             Some(format!("to start anew instead, delete {}", file.display()))
         }
-        Error::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. }) => {
+        Error::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. } | TrainError::NoAnswers { .. }) => {
             Some("try a lower --rate, with --force if this run has left a progress file".to_owned())
+        }
+        Error::Network { .. } => {
+            Some("its weights, or the normalisation of its images, are too large to compute with".to_owned())
+        }
+        Error::Train(TrainError::DeviceNotBuilt { feature, .. }) => {
+            Some(format!("build it in: cargo build --release -p counterfoil-cli --features {feature}"))
+        }
+        Error::Train(TrainError::NoDevice { device, .. } | TrainError::DeviceFails { device, .. }) => {
+            let driver = if matches!(device, DeviceChoice::Cuda(_)) { "an NVIDIA driver" } else { "a Vulkan driver" };
+            Some(format!("install {driver} for it, name another device, or leave --device out to use the CPU"))
         }
         Error::Train(TrainError::Checkpoint(_)) => Some("to start anew instead, delete that file".to_owned()),
         Error::NotAskable { .. } => Some("leave --tests out to test what can be tested".to_owned()),
         Error::Verify(VerifyError::Read(error)) => read(error),
         Error::RepeatedDisclosure { .. } => Some("give each panel's disclosure once".to_owned()),
         Error::NothingToPlot { .. } => Some("leave --plot out".to_owned()),
+        Error::NotAFile { file, expected: LOG } if !file.is_dir() => {
+            Some("to see progress, look at standard error".to_owned())
+        }
         Error::NotAFile { file, .. } | Error::Read(ReadError::NotAFile { file }) => not_a_file(file),
         Error::Read(error) => read(error),
         _ => None,

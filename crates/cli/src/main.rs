@@ -24,6 +24,7 @@ mod resume;
 mod secret;
 mod settings;
 mod stamp_table;
+mod threads;
 mod value;
 mod verdict_text;
 mod writing;
@@ -58,7 +59,8 @@ enum Exit {
 }
 
 fn main() -> ExitCode {
-    let code = match commands::run(Cli::parse().command) {
+    let command = Cli::parse().command;
+    let code = match threads::check().and_then(|()| commands::run(command)) {
         Ok(Exit::Success) => 0,
         Ok(Exit::NoMatch) => 1,
         Ok(Exit::Inconclusive) => 3,

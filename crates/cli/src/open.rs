@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use counterfoil_claim::{
     Counterfoil, CounterfoilError, Identity, KeyError, MAX_COUNTERFOIL, MAX_DISCLOSURE, MAX_ENVELOPE, OpenedPanel,
-    OwnerKey, ProtectionError, PublicKey, Unlock, VerifiedClaim,
+    OwnerKey, Protection, ProtectionError, PublicKey, Unlock, VerifiedClaim,
 };
 use zeroize::Zeroizing;
 
@@ -14,6 +14,8 @@ use crate::secret::Passphrases;
 
 /// Most bytes of a key or an identity file.
 const MAX_KEY: usize = 1 << 16;
+
+const COUNTERFOIL: &str = "a counterfoil";
 
 /// What opens a counterfoil. Flattened into every command that takes one.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -60,10 +62,13 @@ pub(crate) fn disclosure(path: &Path, claim: &VerifiedClaim) -> Result<OpenedPan
 
 /// A counterfoil, with whatever it takes to open it.
 pub(crate) fn counterfoil(path: &Path, unlock: &UnlockArgs) -> Result<Counterfoil, Error> {
-    let bytes = bytes(path, MAX_COUNTERFOIL, "a counterfoil")?;
+    let bytes = bytes(path, MAX_COUNTERFOIL, COUNTERFOIL)?;
     let refused = |source| Error::Counterfoil { file: path.to_owned(), source };
     let passphrase_file = unlock.passphrase_file.as_deref();
     let unlock = match Counterfoil::open(&bytes, &Unlock::None) {
+        Err(CounterfoilError::Protection(ProtectionError::NeedsPassphrase)) if !unlock.identity.is_empty() => {
+            return Err(Error::NoRecipients { counterfoil: path.to_owned(), identity: unlock.identity[0].clone() });
+        }
         Err(CounterfoilError::Protection(ProtectionError::NeedsPassphrase)) => {
             Unlock::Passphrase(Passphrases::Counterfoil.existing(&path.display().to_string(), passphrase_file)?)
         }
@@ -74,6 +79,20 @@ pub(crate) fn counterfoil(path: &Path, unlock: &UnlockArgs) -> Result<Counterfoi
         other => return other.map_err(refused),
     };
     Counterfoil::open(&bytes, &unlock).map_err(refused)
+}
+
+/// Whether a counterfoil is in plain text, or opened by the passphrase, as `protection` has it. Never for recipients: whom
+/// it is encrypted to, nobody but them can tell.
+pub(crate) fn is_protected_by(path: &Path, protection: &Protection) -> Result<bool, Error> {
+    let bytes = bytes(path, MAX_COUNTERFOIL, COUNTERFOIL)?;
+    let is_plain = Counterfoil::open(&bytes, &Unlock::None).is_ok();
+    Ok(match protection {
+        Protection::None => is_plain,
+        Protection::Passphrase(passphrase) => {
+            !is_plain && Counterfoil::open(&bytes, &Unlock::Passphrase(passphrase.clone())).is_ok()
+        }
+        Protection::Recipients(_) => false,
+    })
 }
 
 fn identity(path: &Path, passphrase_file: Option<&Path>) -> Result<Vec<Identity>, Error> {

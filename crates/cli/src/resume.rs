@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use counterfoil_ticket::Digest;
+use counterfoil_ticket::{Digest, Overwrite, place_of};
 use counterfoil_train::{Checkpoint, TrainError};
 use serde_json::json;
 
@@ -16,24 +16,28 @@ use crate::error::warn;
 use crate::writing::{Force, Named, Together};
 
 /// Outputs that an interrupted run has put in place.
+#[derive(Default)]
 pub(crate) struct Placed {
     files: Vec<PathBuf>,
     is_all: bool,
 }
 
 impl Placed {
-    /// Compares the outputs, in the order they are written in, with what the progress file beside `output` records.
-    pub(crate) fn of(output: &Path, outputs: &[Named]) -> Self {
-        let recorded = Checkpoint::beside(output, json!(null)).recorded_outputs();
+    /// A first look, before the run's settings are known: what the progress file beside `output` records, of this run or
+    /// another. A run has one of these sets of outputs, in the order they are written in.
+    pub(crate) fn of_any_run(output: &Path, sets: &[&[Named]]) -> Self {
+        let recorded = Checkpoint::beside(output, json!(null)).outputs_of_any_run();
+        sets.iter().find(|set| set.len() == recorded.len()).map_or_else(Self::default, |set| Self::of(set, &recorded))
+    }
+
+    fn of(outputs: &[Named], recorded: &[Digest]) -> Self {
         if recorded.len() != outputs.len() {
-            return Self { files: Vec::new(), is_all: false };
+            return Self::default();
         }
-        let mut files = Vec::new();
-        for (&(_, path), digest) in outputs.iter().zip(&recorded) {
-            if digest_of_file(path).is_ok_and(|found| found == *digest) {
-                files.push(path.to_owned());
-            }
-        }
+        let is_there = |(&(_, path), digest): (&Named, &Digest)| {
+            digest_of_file(path).is_ok_and(|found| found == *digest).then(|| path.to_owned())
+        };
+        let files: Vec<PathBuf> = outputs.iter().zip(recorded).filter_map(is_there).collect();
         Self { is_all: files.len() == outputs.len(), files }
     }
 
@@ -43,34 +47,53 @@ impl Placed {
     }
 }
 
-/// Looks at the progress file of a run that is about to begin. Gives whether the run is complete already; then the file
-/// is removed. What an interrupted run has put in place of its outputs is removed if it is not all of them.
-pub(crate) fn is_complete(checkpoint: &Checkpoint, placed: &Placed, force: Force) -> Result<bool, Error> {
+/// How far the run had come that is about to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// Its outputs are in place.
+    Complete,
+    /// There is something left to do, if only the last step.
+    Open,
+}
+
+/// Looks at the progress file of a run that is about to begin, once its settings are known. It is refused, or replaced if
+/// `force` is given, if it is not this run's.
+///
+/// A run is complete if the first of the sets is in place, and `accepts` agrees. Otherwise what an earlier run with the
+/// same settings has put in place is removed, to be written again.
+pub(crate) fn begin(
+    checkpoint: &Checkpoint,
+    sets: &[&[Named]],
+    force: Force,
+    accepts: impl FnOnce() -> Result<bool, Error>,
+) -> Result<Begun, Error> {
     let file = checkpoint.path().display();
     if force.is_given() && checkpoint.remove_other()? {
         warn(&format!("{file}: belonged to a run with other settings, and is replaced"));
     }
-    if !checkpoint.check()? {
-        return Ok(false);
-    }
-    if placed.is_all {
+    let Some(recorded) = checkpoint.outputs()? else { return Ok(Begun::Open) };
+    let placed: Vec<Placed> = sets.iter().map(|set| Placed::of(set, &recorded)).collect();
+    if placed.first().is_some_and(|outputs| outputs.is_all) && accepts()? {
         checkpoint.remove()?;
-        return Ok(true);
+        return Ok(Begun::Complete);
     }
-    for file in &placed.files {
+    for file in placed.iter().flat_map(|set| &set.files) {
+        let file = place_of(file, Overwrite::Replace)?; // of a link, what it leads to
         let what = "removed";
-        std::fs::remove_file(file).map_err(|source| TrainError::Io { file: file.clone(), what, source })?;
+        std::fs::remove_file(&file).map_err(|source| TrainError::Io { file, what, source })?;
     }
-    Ok(false)
+    Ok(Begun::Open)
 }
 
 /// Puts the outputs of a run in place, and removes its progress file.
 pub(crate) fn complete(outputs: Together, checkpoint: &Checkpoint) -> Result<(), Error> {
-    let digest =
-        |file: &Path| digest_of_file(file).map_err(|source| Error::Unreadable { file: file.to_owned(), source });
-    checkpoint.record_outputs(&outputs.staged().map(digest).collect::<Result<Vec<_>, _>>()?)?;
+    let digest = |(output, staged): (&Path, &Path)| {
+        digest_of_file(staged).map_err(|source| Error::Unreadable { file: output.to_owned(), source })
+    };
+    let recorded = checkpoint.record_outputs(&outputs.staged().map(digest).collect::<Result<Vec<_>, _>>()?)?;
     outputs.commit()?;
-    Ok(checkpoint.remove()?)
+    // That of another run, which writes the same outputs at the same time, stays.
+    if recorded { Ok(checkpoint.remove()?) } else { Ok(()) }
 }
 
 fn digest_of_file(path: &Path) -> io::Result<Digest> {

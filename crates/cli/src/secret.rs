@@ -5,6 +5,7 @@
 //! in the environment, where others could read it.
 
 use std::ffi::OsString;
+use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
@@ -73,12 +74,12 @@ impl Passphrases {
     }
 }
 
-/// Of a pipe too, as of a password manager's output; no more is read than a passphrase can have.
+/// Of an open pipe too, as of a password manager's output; no more is read than a passphrase can have.
 fn read(file: &Path) -> Result<Passphrase, Error> {
     let unreadable = |source| Error::Unreadable { file: file.to_owned(), source };
     // As large as it can get from the start, so that the buffer never moves and leaves no copy behind.
     let mut text = Zeroizing::new(String::with_capacity(MAX_PASSPHRASE + 1));
-    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    let opened = open(file)?;
     opened.take(MAX_PASSPHRASE as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() > MAX_PASSPHRASE {
         let expected = "a passphrase";
@@ -88,6 +89,35 @@ fn read(file: &Path) -> Result<Passphrase, Error> {
     let length = text.len() - line_end;
     text.truncate(length);
     passphrase(text, || file.display().to_string())
+}
+
+/// Opens a passphrase file without waiting. Opening a pipe that has a name waits for somebody to write to it; one that is
+/// open already (standard input, `<(…)` of a shell) does not.
+fn open(file: &Path) -> Result<File, Error> {
+    let unreadable = |source| Error::Unreadable { file: file.to_owned(), source };
+    // Not opened again by its name: it may be a pipe with one.
+    #[cfg(unix)]
+    if file == Path::new("/dev/stdin") {
+        use std::os::fd::AsFd;
+        return io::stdin().as_fd().try_clone_to_owned().map(File::from).map_err(unreadable);
+    }
+    let found = file.metadata().map_err(unreadable)?;
+    if found.is_dir() || is_named_pipe(file, &found) {
+        return Err(Error::NotAFile { file: file.to_owned(), expected: "a file with a passphrase" });
+    }
+    File::open(file).map_err(unreadable)
+}
+
+/// Whether it is a pipe that stands in a folder: the link to an open one leads to no path.
+#[cfg(unix)]
+fn is_named_pipe(file: &Path, found: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    found.file_type().is_fifo() && !file.starts_with("/dev/fd") && file.canonicalize().is_ok()
+}
+
+#[cfg(not(unix))]
+fn is_named_pipe(_: &Path, _: &Metadata) -> bool {
+    false
 }
 
 fn passphrase(mut text: Zeroizing<String>, from: impl FnOnce() -> String) -> Result<Passphrase, Error> {

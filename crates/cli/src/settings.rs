@@ -85,7 +85,7 @@ pub(crate) struct RecipeArgs {
     /// Do not pad, crop and flip training images, even where that suits the data
     #[arg(long)]
     no_augmentation: bool,
-    /// Where to compute: cpu, or cuda:N if built with it
+    /// Where to compute: cpu; cuda:N, vulkan or wgpu if built with it
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: DeviceChoice,
     /// Append one JSON line an epoch to this file

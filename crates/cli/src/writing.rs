@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use counterfoil_ticket::{Overwrite, Secrecy, StagingFolder, WriteError, can_be_a_file, folder_of, write_atomically};
+use counterfoil_ticket::{Overwrite, Secrecy, StagingFolder, WriteError, is_same_file, place_of, write_atomically};
 use tempfile::TempPath;
 
 use crate::Error;
@@ -31,6 +31,11 @@ impl Force {
 /// A file by what it is to the command: "the ticket", "the output".
 pub(crate) type Named<'a> = (&'static str, &'a Path);
 
+const PROGRESS_FILE: &str = "the progress file";
+
+/// What a log is to be, as messages say it.
+pub(crate) const LOG: &str = "a file that the log is appended to";
+
 /// Checks, before any work is done, that all outputs can be written: none is an input or another output, none is there
 /// already unless it may be replaced, and their folders can be written to.
 pub(crate) fn check(outputs: &[Named], inputs: &[Named], overwrite: Overwrite) -> Result<(), Error> {
@@ -50,26 +55,28 @@ pub(crate) fn check_but(
                 return Err(Error::SameFile { file: path.to_owned(), one: other, other: output });
             }
         }
-        let file = || path.to_owned();
-        if !can_be_a_file(path) {
-            return Err(WriteError::NotAFile { file: file() }.into());
-        }
-        if !folder_of(path).is_dir() {
-            return Err(WriteError::NoFolder { file: file(), folder: folder_of(path).to_owned() }.into());
-        }
-        if overwrite == Overwrite::Refuse && path.symlink_metadata().is_ok() && !ours(path) {
-            return Err(WriteError::Exists { file: file() }.into());
-        }
-        stage_beside(path)?;
+        let overwrite = if ours(path) { Overwrite::Replace } else { overwrite };
+        stage_beside(path, &place_of(path, overwrite)?)?;
     }
     Ok(())
 }
 
-/// Checks that a log, which is appended to, is none of these files.
-pub(crate) fn check_log(log: Option<&Path>, files: &[Named]) -> Result<(), Error> {
+/// Checks the files that a run keeps beside its outputs: the progress file, which is replaced and removed, and the log,
+/// which is appended to. Neither is one of the run's other files, or the other.
+pub(crate) fn check_beside(progress: &Path, log: Option<&Path>, files: &[Named]) -> Result<(), Error> {
+    check_apart(progress, PROGRESS_FILE, files)?;
     let Some(log) = log else { return Ok(()) };
-    match files.iter().find(|(_, path)| is_same_file(log, path)) {
-        Some(&(other, _)) => Err(Error::SameFile { file: log.to_owned(), one: other, other: "the log" }),
+    // Opening a pipe would wait for somebody to read from it.
+    if log.metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(Error::NotAFile { file: log.to_owned(), expected: LOG });
+    }
+    check_apart(log, "the log", files)?;
+    check_apart(log, "the log", &[(PROGRESS_FILE, progress)])
+}
+
+fn check_apart(file: &Path, other: &'static str, files: &[Named]) -> Result<(), Error> {
+    match files.iter().find(|(_, path)| is_same_file(file, path)) {
+        Some(&(one, _)) => Err(Error::SameFile { file: file.to_owned(), one, other }),
         None => Ok(()),
     }
 }
@@ -83,6 +90,9 @@ pub(crate) struct Together {
 struct Staged {
     folder: StagingFolder,
     file: TempPath,
+    /// What was asked for; may be a link.
+    output: PathBuf,
+    /// Where it goes.
     place: PathBuf,
 }
 
@@ -94,16 +104,19 @@ impl Together {
     /// Writes one file, for now beside its place; `write` gets the path to write to.
     pub(crate) fn stage(
         &mut self,
-        place: &Path,
+        output: &Path,
         write: impl FnOnce(&Path) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
-        let folder = stage_beside(place)?;
-        let name = place.file_name().ok_or_else(|| WriteError::NotAFile { file: place.to_owned() })?;
+        let place = match self.overwrite {
+            Overwrite::Replace => place_of(output, Overwrite::Replace)?,
+            Overwrite::Refuse => output.to_owned(), // is not there, as the move will see
+        };
+        let folder = stage_beside(output, &place)?;
+        let name = place.file_name().ok_or_else(|| WriteError::NotAFile { file: output.to_owned() })?;
         let staged = folder.path().join(name);
-        write(&staged)?;
-        let io = |source| WriteError::Io { file: place.to_owned(), source };
-        let file = TempPath::try_from_path(&staged).map_err(io)?;
-        self.staged.push(Staged { folder, file, place: place.to_owned() });
+        write(&staged).map_err(|error| error.about(output))?;
+        let file = TempPath::try_from_path(&staged).map_err(|source| io_error(output, source))?;
+        self.staged.push(Staged { folder, file, output: output.to_owned(), place });
         Ok(())
     }
 
@@ -112,16 +125,16 @@ impl Together {
         self.stage(place, |path| write_atomically(path, Overwrite::Refuse, secrecy, |out| out.write_all(bytes)))
     }
 
-    /// The files as they are staged, in the order that was kept.
-    pub(crate) fn staged(&self) -> impl Iterator<Item = &Path> {
-        self.staged.iter().map(|staged| &*staged.file)
+    /// The outputs, and the files that are staged for them, in the order that was kept.
+    pub(crate) fn staged(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        self.staged.iter().map(|staged| (&*staged.output, &*staged.file))
     }
 
     /// Moves all files to their places, in the order they were staged. If one cannot go, those before it go too, unless
     /// they have replaced others.
     pub(crate) fn commit(self) -> Result<(), WriteError> {
         let mut placed: Vec<PathBuf> = Vec::new();
-        for Staged { folder, file, place } in self.staged {
+        for Staged { folder, file, output, place } in self.staged {
             let moved = match self.overwrite {
                 Overwrite::Replace => file.persist(&place),
                 Overwrite::Refuse => file.persist_noclobber(&place),
@@ -133,8 +146,8 @@ impl Together {
                     placed.iter().for_each(|path| drop(std::fs::remove_file(path)));
                 }
                 return Err(match error.error.kind() {
-                    std::io::ErrorKind::AlreadyExists => WriteError::Exists { file: place },
-                    _ => WriteError::Io { file: place, source: error.error },
+                    std::io::ErrorKind::AlreadyExists => WriteError::Exists { file: output },
+                    _ => io_error(&output, error.error),
                 });
             }
             placed.push(place);
@@ -143,16 +156,12 @@ impl Together {
     }
 }
 
-fn stage_beside(place: &Path) -> Result<StagingFolder, WriteError> {
-    StagingFolder::beside(place).map_err(|source| WriteError::Io { file: place.to_owned(), source })
+fn stage_beside(output: &Path, place: &Path) -> Result<StagingFolder, WriteError> {
+    StagingFolder::beside(place).map_err(|source| io_error(output, source))
 }
 
-/// Whether two paths lead to one file; one that is not there yet is told by its folder and name.
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    let resolve = |path: &Path| {
-        path.canonicalize().ok().or_else(|| Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?)))
-    };
-    matches!((resolve(a), resolve(b)), (Some(a), Some(b)) if a == b)
+fn io_error(output: &Path, source: std::io::Error) -> WriteError {
+    WriteError::Io { file: output.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -183,16 +192,5 @@ mod tests {
         write(Overwrite::Replace).unwrap();
         assert_eq!(listing(folder.path()), ["a", "b"]);
         assert_eq!([&a, &b].map(|path| std::fs::read_to_string(path).unwrap()), ["new", "new"]);
-    }
-
-    #[test]
-    fn a_file_is_the_same_whatever_leads_to_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let a = folder.path().join("a");
-        let roundabout = folder.path().join(".").join("a");
-        assert!(is_same_file(&a, &roundabout)); // not there yet
-        std::fs::write(&a, "").unwrap();
-        assert!(is_same_file(&a, &roundabout));
-        assert!(!is_same_file(&a, &folder.path().join("b")));
     }
 }

@@ -26,7 +26,7 @@ impl StagingFolder {
     pub fn beside(output: &Path) -> io::Result<Self> {
         remove_abandoned(output);
         loop {
-            let folder = Builder::new().prefix(&prefix(output)).tempdir_in(folder_of(output))?;
+            let folder = Builder::new().prefix(&prefix(output)).tempdir_in(folder_of(output)).map_err(without_path)?;
             let lock = File::open(folder.path()).ok().filter(|folder| folder.lock().is_ok());
             // Gone, if another run took it for abandoned before it was locked.
             if folder.path().exists() {
@@ -60,13 +60,19 @@ pub(crate) fn temporary_file(output: &Path, secrecy: Secrecy) -> io::Result<Name
     #[cfg(not(unix))]
     let _ = secrecy; // Access follows the folder there.
     loop {
-        let file = builder.tempfile_in(folder_of(output))?;
+        let file = builder.tempfile_in(folder_of(output)).map_err(without_path)?;
         // Without a lock nobody takes it for abandoned either.
         let _ = file.as_file().lock();
         if file.path().exists() {
             return Ok(file);
         }
     }
+}
+
+/// The reason alone: `tempfile` adds the hidden name, which says nothing to whoever asked for the output.
+fn without_path(error: io::Error) -> io::Error {
+    let reason = error.get_ref().and_then(|named| named.source()).and_then(|source| source.downcast_ref::<io::Error>());
+    reason.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
 }
 
 /// The folder that a file is in, or will be.

@@ -1,13 +1,15 @@
 //! Writing files: whole or not at all, and never over another by accident.
 //!
 //! The bytes go to a temporary file in the same folder, which is then renamed. A run that fails leaves nothing behind,
-//! a reader never sees half a file, and a file that appears meanwhile is not overwritten unless that was asked for. What a
-//! killed run leaves is removed by the next that writes the same file: see `temporary.rs`.
+//! a reader never sees half a file, and a file that appears meanwhile is not overwritten unless that was asked for. A
+//! symbolic link stays: the file that it leads to is replaced. What a killed run leaves is removed by the next that writes
+//! the same file: see `temporary.rs`.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::temporary::{folder_of, temporary_file};
+use crate::place::place_of;
+use crate::temporary::temporary_file;
 use crate::{DescriptionError, ModelError};
 
 /// What to do if the file is already there.
@@ -52,6 +54,14 @@ pub enum WriteError {
         /// The path.
         file: PathBuf,
     },
+    /// The path is a link to a folder, a device or a pipe, or to a file that is no longer there.
+    #[error("{file}: leads to {target}, which is not a regular file", file = file.display(), target = target.display())]
+    LeadsElsewhere {
+        /// The path.
+        file: PathBuf,
+        /// What it leads to.
+        target: PathBuf,
+    },
     /// The operating system failed.
     #[error("{file}: cannot be written", file = file.display())]
     Io {
@@ -81,11 +91,20 @@ pub enum WriteError {
     },
 }
 
-/// Whether a regular file may stand at this path: it is no folder, device or pipe, and does not end like a folder's.
-pub fn can_be_a_file(path: &Path) -> bool {
-    let ends_as_folder = path.as_os_str().as_encoded_bytes().last() == Some(&b'/');
-    let is_other = path.metadata().is_ok_and(|found| !found.is_file());
-    path.file_name().is_some() && !ends_as_folder && !is_other
+impl WriteError {
+    /// The same about another file: for one that is written beside its place first, under another name.
+    #[must_use]
+    pub fn about(mut self, place: &Path) -> Self {
+        let (Self::Exists { file }
+        | Self::NoFolder { file, .. }
+        | Self::NotAFile { file }
+        | Self::LeadsElsewhere { file, .. }
+        | Self::Io { file, .. }
+        | Self::Model { file, .. }
+        | Self::Description { file, .. }) = &mut self;
+        place.clone_into(file);
+        self
+    }
 }
 
 /// Writes a file whole or not at all; `write` gets a buffered writer.
@@ -96,28 +115,21 @@ pub fn write_atomically(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
     let io = |source| WriteError::Io { file: path.to_owned(), source };
-    let exists = || WriteError::Exists { file: path.to_owned() };
-    if !can_be_a_file(path) {
-        return Err(WriteError::NotAFile { file: path.to_owned() });
-    }
-    let folder = folder_of(path);
-    if !folder.is_dir() {
-        return Err(WriteError::NoFolder { file: path.to_owned(), folder: folder.to_owned() });
-    }
-    // Asked before the work for an early answer; what counts is the rename below, which cannot be raced.
-    if overwrite == Overwrite::Refuse && path.symlink_metadata().is_ok() {
-        return Err(exists());
-    }
-    let mut file = temporary_file(path, secrecy).map_err(io)?;
+    // Checked before the work for an early answer; what counts is the rename below, which cannot be raced.
+    let place = place_of(path, overwrite)?;
+    let mut file = temporary_file(&place, secrecy).map_err(io)?;
     let mut buffered = BufWriter::with_capacity(1 << 20, file.as_file_mut());
     write(&mut buffered).and_then(|()| buffered.flush()).map_err(io)?;
     drop(buffered);
     file.as_file().sync_all().map_err(io)?;
     match overwrite {
-        Overwrite::Replace => file.persist(path),
-        Overwrite::Refuse => file.persist_noclobber(path),
+        Overwrite::Replace => file.persist(&place),
+        Overwrite::Refuse => file.persist_noclobber(&place),
     }
-    .map_err(|e| if e.error.kind() == io::ErrorKind::AlreadyExists { exists() } else { io(e.error) })?;
+    .map_err(|e| match e.error.kind() {
+        io::ErrorKind::AlreadyExists => WriteError::Exists { file: path.to_owned() },
+        _ => io(e.error),
+    })?;
     Ok(())
 }
 
@@ -173,6 +185,22 @@ mod tests {
         assert!(matches!(result, Err(WriteError::NoFolder { folder, .. }) if folder == missing));
         assert!(matches!(put(folder.path(), Overwrite::Replace, ""), Err(WriteError::NotAFile { .. })));
         assert!(matches!(put(Path::new(""), Overwrite::Replace, ""), Err(WriteError::NotAFile { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let [link, sub] = ["link", "sub"].map(|name| folder.path().join(name));
+        fs::create_dir(&sub).unwrap();
+        std::os::unix::fs::symlink("sub/a", &link).unwrap();
+        for text in ["one", "two"] {
+            put(&link, Overwrite::Replace, text).unwrap(); // at first it leads to nothing
+            assert_eq!(fs::read_to_string(sub.join("a")).unwrap(), text);
+        }
+        assert!(link.is_symlink());
+        assert!(matches!(put(&link, Overwrite::Refuse, "three"), Err(WriteError::Exists { .. })));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count() + fs::read_dir(&sub).unwrap().count(), 3);
     }
 
     #[cfg(unix)]

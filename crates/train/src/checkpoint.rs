@@ -69,7 +69,7 @@ impl Checkpoint {
     /// The file is damaged, or belongs to a run with other settings.
     pub(crate) fn load(&self) -> Result<Option<Snapshot>, TrainError> {
         let Some((position, arrays)) = self.read()? else { return Ok(None) };
-        if position["settings"] != self.settings {
+        if !self.is_of(&position) {
             return Err(TrainError::OtherCheckpoint { file: self.path.clone() });
         }
         let number = |key| position[key].as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(|| self.damaged());
@@ -78,40 +78,53 @@ impl Checkpoint {
         Ok(Some(Snapshot { round, epoch, state }))
     }
 
-    /// Whether there is a file; it is this run's then.
-    ///
-    /// # Errors
-    ///
-    /// The file is damaged, or belongs to a run with other settings.
-    pub fn check(&self) -> Result<bool, TrainError> {
-        Ok(self.load()?.is_some())
-    }
-
     /// Removes the file if it belongs to a run with other settings; whether it did.
     ///
     /// # Errors
     ///
     /// The file is damaged, or cannot be removed.
     pub fn remove_other(&self) -> Result<bool, TrainError> {
-        match self.load() {
+        match self.outputs() {
             Err(TrainError::OtherCheckpoint { .. }) => self.remove().map(|()| true),
             other => other.map(|_| false),
         }
     }
 
-    /// Records the digests of the run's outputs, which are about to be put in place. Does nothing if there is no file.
-    pub fn record_outputs(&self, outputs: &[Digest]) -> Result<(), TrainError> {
-        let Some((mut position, arrays)) = self.read()? else { return Ok(()) };
+    /// Records the digests of the run's outputs, which are about to be put in place. Gives whether it did: not if there is
+    /// no file, or if another run with other settings has replaced it since.
+    ///
+    /// # Errors
+    ///
+    /// The file is damaged, or cannot be written.
+    pub fn record_outputs(&self, outputs: &[Digest]) -> Result<bool, TrainError> {
+        let Some((mut position, arrays)) = self.read()?.filter(|(position, _)| self.is_of(position)) else {
+            return Ok(false);
+        };
         position[OUTPUTS] = outputs.iter().map(Digest::to_string).collect();
-        self.write(position, arrays)
+        self.write(position, arrays).map(|()| true)
     }
 
-    /// What [`Checkpoint::record_outputs`] has recorded, whatever the run's settings; nothing if the run has not come so
-    /// far, or the file cannot be used.
-    pub fn recorded_outputs(&self) -> Vec<Digest> {
-        let Ok(Some((position, _))) = self.read() else { return Vec::new() };
-        let outputs = position[OUTPUTS].as_array().map_or(&[][..], Vec::as_slice);
-        outputs.iter().filter_map(|digest| Digest::from_hex(digest.as_str()?)).collect()
+    /// What [`Checkpoint::record_outputs`] has recorded for this run; `None` if the run has not begun, an empty list if it
+    /// has not come so far.
+    ///
+    /// # Errors
+    ///
+    /// The file is damaged, or belongs to a run with other settings.
+    pub fn outputs(&self) -> Result<Option<Vec<Digest>>, TrainError> {
+        match self.read()? {
+            None => Ok(None),
+            Some((position, _)) if self.is_of(&position) => Ok(Some(outputs_of(&position))),
+            Some(_) => Err(TrainError::OtherCheckpoint { file: self.path.clone() }),
+        }
+    }
+
+    /// The same whatever the run's settings; nothing if the file cannot be used. For a first look, before they are known.
+    pub fn outputs_of_any_run(&self) -> Vec<Digest> {
+        self.read().ok().flatten().map(|(position, _)| outputs_of(&position)).unwrap_or_default()
+    }
+
+    fn is_of(&self, position: &Value) -> bool {
+        position["settings"] == self.settings
     }
 
     fn write(&self, mut position: Value, arrays: BTreeMap<String, Array>) -> Result<(), TrainError> {
@@ -146,6 +159,11 @@ impl Checkpoint {
             _ => Ok(()),
         }
     }
+}
+
+fn outputs_of(position: &Value) -> Vec<Digest> {
+    let outputs = position[OUTPUTS].as_array().map_or(&[][..], Vec::as_slice);
+    outputs.iter().filter_map(|digest| Digest::from_hex(digest.as_str()?)).collect()
 }
 
 /// SHA-256 of everything that a checkpoint holds, each part behind its length.
@@ -254,14 +272,26 @@ mod tests {
     #[test]
     fn outputs_are_recorded_beside_the_state() {
         let (_folder, checkpoint) = saved();
-        assert_eq!(checkpoint.recorded_outputs(), []);
-        let outputs = [Digest::of(["a"]), Digest::of(["b"])];
-        checkpoint.record_outputs(&outputs).unwrap();
-        assert_eq!(checkpoint.recorded_outputs(), outputs);
+        assert_eq!(checkpoint.outputs().unwrap(), Some(vec![]));
+        let outputs = vec![Digest::of(["a"]), Digest::of(["b"])];
+        assert!(checkpoint.record_outputs(&outputs).unwrap());
+        assert_eq!(checkpoint.outputs().unwrap().as_ref(), Some(&outputs));
         assert_eq!(checkpoint.load().unwrap().unwrap().state["network/w"], [0.5, -1.0]);
         checkpoint.remove().unwrap();
-        checkpoint.record_outputs(&outputs).unwrap();
-        assert!(!checkpoint.check().unwrap() && checkpoint.recorded_outputs().is_empty());
+        assert!(!checkpoint.record_outputs(&outputs).unwrap());
+        assert_eq!(checkpoint.outputs().unwrap(), None);
+    }
+
+    #[test]
+    fn a_run_records_no_outputs_in_the_file_of_another() {
+        let (folder, checkpoint) = saved();
+        let other = Checkpoint::beside(&folder.path().join("model"), json!({ "rate": 0.01 }));
+        assert!(!other.record_outputs(&[Digest::of(["a"])]).unwrap());
+        assert_eq!(checkpoint.outputs().unwrap(), Some(vec![]));
+        assert!(matches!(other.outputs(), Err(TrainError::OtherCheckpoint { .. })));
+        checkpoint.record_outputs(&[Digest::of(["a"])]).unwrap();
+        assert!(matches!(other.outputs(), Err(TrainError::OtherCheckpoint { .. })));
+        assert_eq!(other.outputs_of_any_run(), [Digest::of(["a"])]);
     }
 
     #[test]
@@ -269,8 +299,8 @@ mod tests {
         let (folder, checkpoint) = saved();
         assert!(!checkpoint.remove_other().unwrap());
         let other = Checkpoint::beside(&folder.path().join("model"), json!({ "rate": 0.01 }));
-        assert!(matches!(other.check(), Err(TrainError::OtherCheckpoint { .. })));
+        assert!(matches!(other.load(), Err(TrainError::OtherCheckpoint { .. })));
         assert!(other.remove_other().unwrap());
-        assert!(!checkpoint.check().unwrap() && !other.remove_other().unwrap());
+        assert!(checkpoint.outputs().unwrap().is_none() && !other.remove_other().unwrap());
     }
 }

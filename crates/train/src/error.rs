@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use counterfoil_mark::TriggerError;
 use counterfoil_ticket::{ReadError, WriteError};
 
+use crate::DeviceChoice;
+
 /// Why training, finding or evaluating failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -42,13 +44,21 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
-    /// A weight or statistic is no longer finite.
-    #[error("tensor '{tensor}' is no longer finite after epoch {epoch}, expected finite numbers")]
+    /// A weight, a statistic or the network's output is no longer finite.
+    #[error("{what} is no longer finite after epoch {epoch}, expected finite numbers")]
     NotFinite {
         /// Epoch, from 1.
         epoch: u32,
-        /// The tensor.
-        tensor: String,
+        /// Which tensor, or the network's output.
+        what: String,
+    },
+    /// A network that has no accuracy.
+    #[error("the network's outputs are not finite numbers for {found} of {of} images, expected finite ones")]
+    NoAnswers {
+        /// Images without an answer.
+        found: usize,
+        /// Images in all.
+        of: usize,
     },
     /// A setting outside its range.
     #[error("{name} is {found}, expected {expected}")]
@@ -82,7 +92,7 @@ pub enum TrainError {
     #[error(transparent)]
     Checkpoint(ReadError),
     /// No device has this name.
-    #[error("device '{found}' is unknown, expected cpu or cuda:N")]
+    #[error("device '{found}' is unknown, expected cpu, cuda:N, vulkan or wgpu")]
     UnknownDevice {
         /// What was asked for.
         found: String,
@@ -91,9 +101,25 @@ pub enum TrainError {
     #[error("device '{device}' needs the feature '{feature}', with which this binary was not built")]
     DeviceNotBuilt {
         /// What was asked for.
-        device: String,
+        device: DeviceChoice,
         /// The cargo feature.
         feature: &'static str,
+    },
+    /// The machine, or its driver, has no such device.
+    #[error("device '{device}' is not there: found {found} of its kind")]
+    NoDevice {
+        /// What was asked for.
+        device: DeviceChoice,
+        /// How many devices of its kind there are.
+        found: usize,
+    },
+    /// A device that is there and cannot compute.
+    #[error("device '{device}' does not work: {reason}")]
+    DeviceFails {
+        /// What was asked for.
+        device: DeviceChoice,
+        /// What its driver says.
+        reason: String,
     },
     /// The operating system failed.
     #[error("{}: cannot be {what}", file.display())]

@@ -8,7 +8,7 @@
 //! let architecture = model.description.architecture.clone().ok_or("no architecture")?;
 //! let device = DeviceChoice::Cpu.open()?;
 //! let network = Network::from_model(&model, architecture, digits.normalisation.clone(), &device)?;
-//! println!("{} of {}", count_correct(&network, &digits.test), digits.test.len());
+//! println!("{} of {}", count_correct(&network, &digits.test)?, digits.test.len());
 //! # Ok(())
 //! # }
 //! ```

@@ -24,6 +24,9 @@ const TRIGGER_SHOWINGS: usize = 2;
 /// Images a forward pass takes when nothing is learned.
 const EVALUATION_BATCH: usize = 250;
 
+/// Images that an epoch ends with a look at.
+const LAST_LOOK: usize = 16;
+
 /// What a run reports while it goes on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -137,7 +140,7 @@ impl Learner {
     ///
     /// # Errors
     ///
-    /// The loss is no longer finite.
+    /// The loss, a weight or the network's output is no longer finite.
     pub fn train_epoch(
         &mut self,
         examples: Examples,
@@ -150,7 +153,7 @@ impl Learner {
         let mut order: Vec<usize> = (0..examples.len()).collect();
         shuffle(&mut order, &mut rng);
         let rate = schedule.rate_at(self.epoch);
-        let (mut sum, mut done) = (0.0, 0);
+        let (mut sum, mut done, mut last) = (0.0, 0, Vec::new());
         for batch in order.chunks(schedule.batch) {
             let (mut images, mut labels) = (Vec::new(), Vec::new());
             for &index in batch {
@@ -164,10 +167,16 @@ impl Learner {
             self.optimizer.step(&mut self.network, &leaves, loss.backward(), schedule, rate, hold);
             sum += value * batch.len() as f64;
             done += batch.len();
+            last = images;
             on_event(Event::Batch { done, of: examples.len() });
         }
         if let Some(name) = self.network.not_finite() {
-            return Err(TrainError::NotFinite { epoch: self.epoch + 1, tensor: name });
+            return Err(TrainError::NotFinite { epoch: self.epoch + 1, what: format!("tensor '{name}'") });
+        }
+        // No loss is computed after the last step, and finite weights can be too large to compute with.
+        let images = &last[..last.len().min(LAST_LOOK * examples.split.shape().size())];
+        if classify(&self.network, images).contains(&None) {
+            return Err(TrainError::NotFinite { epoch: self.epoch + 1, what: "the network's output".to_owned() });
         }
         self.epoch += 1;
         Ok(sum / done.max(1) as f64)
@@ -242,8 +251,9 @@ impl EpochSeed {
     }
 }
 
-/// The class with the largest logit for each image (`[n, channels, height, width]` bytes), first of equals.
-pub fn classify(network: &Network, images: &[u8]) -> Vec<u32> {
+/// The class with the largest logit for each image (`[n, channels, height, width]` bytes), first of equals. `None` where
+/// that means nothing: a logit is NaN, or the largest are infinite and several.
+pub fn classify(network: &Network, images: &[u8]) -> Vec<Option<u32>> {
     let size = network.architecture().input().size();
     let classes = network.architecture().classes() as usize;
     let connected = network.connected();
@@ -256,14 +266,24 @@ pub fn classify(network: &Network, images: &[u8]) -> Vec<u32> {
         .collect()
 }
 
-fn largest(logits: &[f32]) -> u32 {
+fn largest(logits: &[f32]) -> Option<u32> {
     let best = (0..logits.len()).reduce(|best, i| if logits[i] > logits[best] { i } else { best });
-    best.expect("a network has at least one class") as u32
+    let best = best.expect("a network has at least one class");
+    let is_clear = logits[best].is_finite() || logits.iter().filter(|v| **v == logits[best]).count() == 1;
+    (is_clear && !logits.iter().any(|v| v.is_nan())).then_some(best as u32)
 }
 
 /// Correct answers on a split.
-pub fn count_correct(network: &Network, split: &Split) -> usize {
-    classify(network, split.images()).iter().zip(split.labels()).filter(|(a, b)| a == b).count()
+///
+/// # Errors
+///
+/// The network gives no answer to some images: a share of the others would say nothing about it.
+pub fn count_correct(network: &Network, split: &Split) -> Result<usize, TrainError> {
+    let answers = classify(network, split.images());
+    match answers.iter().filter(|answer| answer.is_none()).count() {
+        0 => Ok(answers.iter().zip(split.labels()).filter(|(a, b)| **a == Some(**b)).count()),
+        found => Err(TrainError::NoAnswers { found, of: answers.len() }),
+    }
 }
 
 #[cfg(test)]
@@ -298,7 +318,7 @@ mod tests {
     fn what_can_be_learned_is_learned_and_pruned_weights_stay_zero() {
         let masks = BTreeMap::from([("fc1.weight".to_owned(), Mask::from_fn(128, |p| p % 3 == 0))]);
         let trained = run(None, 5, &Hold::new(&network(), &masks, BTreeMap::new()));
-        assert_eq!(count_correct(&trained, &split()), 64);
+        assert_eq!(count_correct(&trained, &split()).unwrap(), 64);
         let weights = trained.parameter("fc1.weight").unwrap();
         assert_eq!(Mask::of_nonzero(&weights), masks["fc1.weight"]);
     }
@@ -323,6 +343,53 @@ mod tests {
         (64..70).for_each(|index| examples.push(index, &mut rng, &mut images, &mut labels));
         assert_eq!(labels, [1, 0, 1, 1, 0, 1]);
         assert_eq!(images.iter().step_by(16).copied().collect::<Vec<u8>>(), [1, 1, 2, 1, 1, 2]);
+    }
+
+    #[test]
+    fn training_that_diverges_ends_in_the_epoch_that_it_does() {
+        // Gradients are about 1, so weights become about the rate, and products of two layers' its square.
+        for (rate, batch, epoch) in [(1e38, 16, 1), (1e38, 64, 1), (1e30, 64, 1)] {
+            let split = split();
+            let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &[] };
+            let schedule = Schedule { batch, rate, ..Schedule::paper(3) };
+            let folder = tempfile::tempdir().unwrap();
+            let checkpoint = Checkpoint::beside(&folder.path().join("model"), serde_json::json!(null));
+            let error = fit(network(), examples, &schedule, &Hold::default(), 5, Some(&checkpoint), &mut |_| ());
+            let error = error.unwrap_err();
+            let found = match error {
+                TrainError::Diverged { epoch, .. } | TrainError::NotFinite { epoch, .. } => epoch,
+                other => panic!("{other}"),
+            };
+            assert_eq!(found, epoch, "rate {rate}, batch {batch}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_the_one_largest_logit() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        for (logits, answer) in [
+            ([1.0, 3.0, 2.0], Some(1)),
+            ([2.0, 1.0, 2.0], Some(0)),
+            ([-inf, 1.0, inf], Some(2)),
+            ([-inf, 1.0, -inf], Some(1)),
+            ([inf, 1.0, inf], None),
+            ([-inf; 3], None),
+            ([1.0, nan, 2.0], None),
+            ([nan, 1.0, 2.0], None),
+        ] {
+            assert_eq!(largest(&logits), answer, "{logits:?}");
+        }
+    }
+
+    #[test]
+    fn a_network_that_answers_nan_has_no_accuracy() {
+        let mut network = network();
+        let mut bias = network.parameter("fc2.bias").unwrap();
+        bias[1] = f32::NAN;
+        network.set_parameter("fc2.bias".to_owned(), bias);
+        let error = count_correct(&network, &split()).unwrap_err();
+        let message = "the network's outputs are not finite numbers for 64 of 64 images, expected finite ones";
+        assert_eq!(error.to_string(), message);
     }
 
     #[test]

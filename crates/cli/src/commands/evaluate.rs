@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use counterfoil_ticket::{ModelFile, Normalisation};
-use counterfoil_train::data::{DataSource, LoadOptions, load};
-use counterfoil_train::{DeviceChoice, count_correct};
+use counterfoil_train::data::{DataSource, LoadOptions, Split, load};
+use counterfoil_train::{DeviceChoice, Network, count_correct};
 use serde_json::json;
 
 use crate::network::network_for;
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Means and deviations of the channels: MEAN:STD on the scale 0 to 1 [default: the file's, else the data set's]
     #[arg(long, value_name = "MEAN:STD", value_parser = value::normalisation)]
     normalisation: Option<Normalisation>,
-    /// Where to compute: cpu, or cuda:N if built with it
+    /// Where to compute: cpu; cuda:N, vulkan or wgpu if built with it
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
     /// Print the result as JSON
@@ -55,7 +55,7 @@ impl Args {
         let data = self.data.load()?;
         let (_, network) = network_for(&self.model, &file, &data, self.normalisation.as_ref(), self.device)?;
         let split = if self.split == SplitName::Train { &data.train } else { &data.test };
-        let correct = count_correct(&network, split);
+        let correct = correct_of(&self.model, &network, split)?;
         let (low, high) = wilson(correct, split.len());
         let accuracy = correct as f64 / split.len() as f64;
         if self.json {
@@ -77,7 +77,13 @@ impl Args {
 pub(crate) fn accuracy(model: &Path) -> Result<f64, Error> {
     let data = load(&DataSource::Digits, &LoadOptions::default())?;
     let (_, network) = network_for(model, &ModelFile::open(model)?, &data, None, DeviceChoice::Cpu)?;
-    Ok(count_correct(&network, &data.test) as f64 / data.test.len() as f64)
+    let correct = correct_of(model, &network, &data.test)?;
+    Ok(correct as f64 / data.test.len() as f64)
+}
+
+/// Correct answers of the network in this file.
+fn correct_of(model: &Path, network: &Network, split: &Split) -> Result<usize, Error> {
+    count_correct(network, split).map_err(|source| Error::Network { model: model.to_owned(), source: Box::new(source) })
 }
 
 /// Wilson's 95 % interval of a share (JASA 22, 1927, p. 209).

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use counterfoil_claim::{Dilution, OwnerKey, PanelCount};
+use counterfoil_claim::{Dilution, OwnerKey, PanelCount, Protection};
 use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, prepare};
 use counterfoil_ticket::Overwrite;
 use counterfoil_train::{Checkpoint, Examples, ImpSettings, Network, OwnMark, Shrinkage, find};
@@ -13,10 +13,10 @@ use crate::commands::stamp::{Places, ProtectionArgs, created};
 use crate::error::warn;
 use crate::output::print;
 use crate::progress::{Progress, Rounds};
-use crate::resume::{Placed, complete, is_complete};
+use crate::resume::{Begun, Placed, begin, complete};
 use crate::settings::{ArchArgs, DataArgs, RecipeArgs, digest_of};
 use crate::stamp_table::{StampSummary, Written};
-use crate::writing::{Force, Named, Together, check_but, check_log};
+use crate::writing::{Force, Named, Together, check_beside, check_but};
 use crate::{Error, Exit, open, value};
 
 /// Find a winning ticket
@@ -105,35 +105,27 @@ impl Args {
             None => vec![("the ticket", self.output.as_path())],
             Some(_) => places.named().to_vec(),
         };
-        let placed = Placed::of(&self.output, &outputs);
         let unstamped = unstamped(&self.output);
+        let left = [("the unstamped ticket", unstamped.as_path())];
+        // What a run leaves: its outputs or, under a key, the unstamped ticket instead.
+        let sets: &[&[Named]] = if keyed.key.is_some() { &[&outputs, &left] } else { &[&outputs] };
+        let placed = Placed::of_any_run(&self.output, sets);
+        let possible = sets.concat();
+        let mut inputs: Vec<Named> = keyed.key.iter().map(|file| ("the private key", file.as_path())).collect();
+        inputs.extend(keyed.key_passphrase_file.iter().map(|file| ("the key's passphrase file", file.as_path())));
+        inputs.extend(keyed.protection.inputs());
+        check_but(&possible, &inputs, overwrite, |file| placed.has(file))?;
+        let own_progress = Checkpoint::beside(&self.output, json!(null));
+        check_beside(own_progress.path(), self.recipe.log.as_deref(), &[possible, inputs].concat())?;
         let key = match &keyed.key {
-            None => {
-                if keyed.protection.is_given() {
-                    return Err(Error::NothingToProtect);
-                }
-                check_but(&outputs, &[], overwrite, |file| placed.has(file))?;
-                None
-            }
+            None if keyed.protection.is_given() => return Err(Error::NothingToProtect),
+            None => None,
             Some(path) => {
-                let mut inputs: Vec<Named> = vec![("the private key", path)];
-                inputs
-                    .extend(keyed.key_passphrase_file.iter().map(|file| ("the key's passphrase file", file.as_path())));
-                inputs.extend(keyed.protection.inputs());
-                let mut possible = outputs.clone();
-                possible.push(("the unstamped ticket", &unstamped));
-                check_but(&possible, &inputs, overwrite, |file| placed.has(file))?;
                 let key = open::owner_key(path, keyed.key_passphrase_file.as_deref())?;
                 // Asked before hours of work, not after them.
                 Some((key, keyed.protection.protection(&places.counterfoil)?, created(keyed.created.clone())?))
             }
         };
-        let own_progress = Checkpoint::beside(&self.output, json!(null));
-        let mut files = outputs.clone();
-        files.extend(key.iter().map(|_| ("the unstamped ticket", unstamped.as_path())));
-        files.push(("the progress file", own_progress.path()));
-        files.extend(keyed.key.iter().map(|file| ("the private key", file.as_path())));
-        check_log(self.recipe.log.as_deref(), &files)?;
         let data = self.data.load()?;
         let schedule = self.recipe.schedule(&data);
         let rewind = self.rewind.unwrap_or_else(|| ImpSettings::usual_rewind(schedule.epochs));
@@ -163,7 +155,11 @@ impl Args {
         let network = Network::initialise(architecture, data.normalisation.clone(), settings.seed, &device);
         let owner = key.as_ref().map(|(key, ..)| key.public().key_id());
         let checkpoint = Checkpoint::beside(&self.output, json!({ "run": record, "owner": owner }));
-        if is_complete(&checkpoint, &placed, self.force)? {
+        let accepts = || match &key {
+            Some((_, protection, _)) => is_protected_as_asked(&places.counterfoil, protection),
+            None => Ok(true),
+        };
+        if begin(&checkpoint, sets, self.force, accepts)? == Begun::Complete {
             print(&format!("ticket: {}, complete since an earlier run\n", self.output.display()))?;
             return Ok(Exit::Success);
         }
@@ -189,10 +185,11 @@ impl Args {
                 let prepared = match prepare(&ticket, &key, request) {
                     Ok(prepared) => prepared,
                     Err(source) => {
-                        ticket.write_safetensors(&unstamped, overwrite)?;
-                        checkpoint.remove()?;
-                        let source = Box::new(source);
-                        return Err(Error::LeftUnstamped { output: self.output, ticket: unstamped, source });
+                        let mut files = Together::new(overwrite);
+                        files.stage(&unstamped, |path| ticket.write_safetensors(path, Overwrite::Refuse))?;
+                        complete(files, &checkpoint)?;
+                        let (output, ticket, source) = (self.output.clone(), unstamped.clone(), Box::new(source));
+                        return Err(Error::LeftUnstamped { output, ticket, source });
                     }
                 };
                 let found = prepared.plan().sealed;
@@ -224,6 +221,19 @@ impl Args {
         let swaps = SwapSettings::top_up(self.sealed_panels(), Dilution::ALL[0]);
         StampRequest { swaps, keyed: Some(KeyedFinding { master, decay }), provenance: None }
     }
+}
+
+/// Whether the counterfoil that an earlier run wrote is protected as this one asks. If not, or if that cannot be told,
+/// this run has to write its outputs again.
+fn is_protected_as_asked(counterfoil: &Path, protection: &Protection) -> Result<bool, Error> {
+    if open::is_protected_by(counterfoil, protection)? {
+        return Ok(true);
+    }
+    let file = counterfoil.display();
+    warn(&format!(
+        "{file}: is there from an earlier run, and is written again with the protection that this one asks for"
+    ));
+    Ok(false)
 }
 
 /// Where a ticket that was found under a key goes if it cannot be stamped: `X.unstamped.safetensors` for `X.safetensors`.

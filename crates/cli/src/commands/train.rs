@@ -13,9 +13,9 @@ use crate::network::network_for;
 use crate::open::UnlockArgs;
 use crate::output::print;
 use crate::progress::{Progress, Rounds};
-use crate::resume::{Placed, complete, is_complete};
+use crate::resume::{Begun, Placed, begin, complete};
 use crate::settings::{DataArgs, RecipeArgs, digest_of};
-use crate::writing::{Force, Named, Together, check_but, check_log};
+use crate::writing::{Force, Named, Together, check_beside, check_but};
 use crate::{Error, Exit, open, value};
 
 /// Train a ticket, or a model further
@@ -60,10 +60,11 @@ impl Args {
         inputs.extend(self.unlock.passphrase_file.iter().map(|file| ("the passphrase file", file.as_path())));
         inputs.extend(self.unlock.identity.iter().map(|file| ("the identity", file.as_path())));
         let outputs = [("the model", self.output.as_path())];
-        let placed = Placed::of(&self.output, &outputs);
+        let placed = Placed::of_any_run(&self.output, &[&outputs]);
         check_but(&outputs, &inputs, self.force.overwrite(), |file| placed.has(file))?;
-        inputs.push(("the model", &self.output));
-        check_log(self.recipe.log.as_deref(), &inputs)?;
+        let progress = Checkpoint::beside(&self.output, json!(null));
+        inputs.extend(outputs);
+        check_beside(progress.path(), self.recipe.log.as_deref(), &inputs)?;
         let file = ModelFile::open(&self.ticket)?;
         let counterfoil = self.counterfoil.as_deref().map(|path| open::counterfoil(path, &self.unlock)).transpose()?;
         let data = self.data.load()?;
@@ -103,7 +104,7 @@ impl Args {
         let from = ticket.digest().map_err(|source| Error::Model { model: self.ticket.clone(), source })?.to_string();
         let checkpoint =
             Checkpoint::beside(&self.output, json!({ "run": record, "from": from, "images": digest_of(&data.train) }));
-        if is_complete(&checkpoint, &placed, self.force)? {
+        if begin(&checkpoint, &[&outputs], self.force, || Ok(true))? == Begun::Complete {
             print(&format!("model: {}, complete since an earlier run\n", self.output.display()))?;
             return Ok(Exit::Success);
         }
@@ -117,7 +118,7 @@ impl Args {
         })?;
         progress.finish();
 
-        let correct = count_correct(&network, &data.test);
+        let correct = count_correct(&network, &data.test)?;
         let mut description = ticket.description.clone();
         description.kind = Kind::Model;
         description.architecture = Some(network.architecture().clone());

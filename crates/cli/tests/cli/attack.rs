@@ -52,7 +52,7 @@ fn nothing_is_overwritten_and_shares_have_their_range() {
         "attack prune-mag stamped.safetensors -o stamped.safetensors --force",
         str![[r#"
 error: stamped.safetensors: is both the model and the attacked model, expected different files
-hint: name another file with -o; inputs are never overwritten
+hint: give each a name of its own; inputs are never overwritten
 
 "#]],
     );

@@ -53,7 +53,22 @@ hint: --force replaces it, or choose another name
         "disclose stamped.counterfoil --panel 1 -o stamped.counterfoil --force",
         str![[r#"
 error: stamped.counterfoil: is both the counterfoil and the disclosure, expected different files
-hint: name another file with -o; inputs are never overwritten
+hint: give each a name of its own; inputs are never overwritten
+
+"#]],
+    );
+}
+
+#[test]
+fn an_identity_does_not_open_what_has_a_passphrase() {
+    let folder = Folder::with_ticket();
+    folder.write("passphrase", b"secret");
+    folder.run("stamp ticket.safetensors --key owner.key -o x.safetensors --passphrase-file passphrase").code(0);
+    folder.refuses(
+        "disclose x.counterfoil --panel 1 -o d -i owner.key --passphrase-file passphrase",
+        str![[r#"
+error: x.counterfoil: is encrypted with a passphrase, which the identity owner.key does not open
+hint: leave --identity out, and give the passphrase: --passphrase-file FILE
 
 "#]],
     );

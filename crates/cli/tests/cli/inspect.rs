@@ -54,7 +54,7 @@ hint: --force replaces it, or choose another name
         "inspect ticket.safetensors --plot ticket.safetensors --force",
         str![[r#"
 error: ticket.safetensors: is both the model and the plot, expected different files
-hint: name another file with -o; inputs are never overwritten
+hint: give each a name of its own; inputs are never overwritten
 
 "#]],
     );

@@ -155,7 +155,7 @@ fn inputs_are_not_outputs() {
         "stamp ticket.safetensors --key owner.key -o ticket.safetensors --force",
         str![[r#"
 error: ticket.safetensors: is both the ticket and the stamped ticket, expected different files
-hint: name another file with -o; inputs are never overwritten
+hint: give each a name of its own; inputs are never overwritten
 
 "#]],
     );
@@ -163,7 +163,7 @@ hint: name another file with -o; inputs are never overwritten
         &format!("{STAMP} --claim ./owner.key --force"),
         str![[r#"
 error: ./owner.key: is both the private key and the claim, expected different files
-hint: name another file with -o; inputs are never overwritten
+hint: give each a name of its own; inputs are never overwritten
 
 "#]],
     );
@@ -171,7 +171,7 @@ hint: name another file with -o; inputs are never overwritten
         &format!("{STAMP} --claim stamped.safetensors"),
         str![[r#"
 error: stamped.safetensors: is both the claim and the stamped ticket, expected different files
-hint: name another file with -o; inputs are never overwritten
+hint: give each a name of its own; inputs are never overwritten
 
 "#]],
     );

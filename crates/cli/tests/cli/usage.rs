@@ -105,3 +105,37 @@ fn a_threshold_is_a_negative_number_with_or_without_an_equals_sign() {
         folder.run(&format!("verify stamped.safetensors --key owner.pub --tests mask {threshold}")).code(0);
     }
 }
+
+#[test]
+fn more_threads_than_any_machine_has_are_refused() {
+    let folder = Folder::with_ticket();
+    let run = |threads: &str| folder.command("inspect ticket.safetensors").env("RAYON_NUM_THREADS", threads).assert();
+    run("5000000").code(2).stdout_eq("").stderr_eq(str![[r#"
+error: RAYON_NUM_THREADS is '5000000', expected a number of threads up to 1024
+
+"#]]);
+    run("3").code(0);
+    run("many").code(0); // which rayon ignores
+}
+
+#[cfg(not(any(feature = "cuda", feature = "vulkan", feature = "wgpu")))]
+#[test]
+fn a_device_that_is_not_built_in_says_how_to_build_it() {
+    let folder = Folder::with_ticket();
+    for (device, feature) in [("cuda:1", "cuda"), ("vulkan", "vulkan"), ("wgpu", "wgpu")] {
+        let stderr = format!(
+            "error: device '{device}' needs the feature '{feature}', with which this binary was not built\n\
+             hint: build it in: cargo build --release -p counterfoil-cli --features {feature}\n"
+        );
+        folder.refuses(&format!("evaluate ticket.safetensors --data digits --device {device}"), stderr);
+    }
+    folder.refuses(
+        "evaluate ticket.safetensors --data digits --device gpu",
+        str![[r#"
+error: invalid value 'gpu' for '--device <DEVICE>': device 'gpu' is unknown, expected cpu, cuda:N, vulkan or wgpu
+
+For more information, try '--help'.
+
+"#]],
+    );
+}
