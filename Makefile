@@ -1,7 +1,7 @@
 # What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and `bench-train` also need Python with
 # venv, and fetch PyTorch.
 
-.PHONY: demo test interop fmt lint doc measure bench-train bench-verify bench-stamp
+.PHONY: demo test test-long interop fmt lint doc measure bench-train bench-verify bench-stamp
 
 # The whole story on embedded data; see demo-out/ afterwards.
 demo:
@@ -11,6 +11,10 @@ demo:
 # All tests. The acceptance tests run the binary, which building the workspace's tests builds too.
 test:
 	cargo test --locked --workspace
+
+# The statistics again with ten times as many keys: minutes, not part of CI.
+test-long:
+	COUNTERFOIL_KEYS=20000 cargo test --release --locked -p counterfoil-acceptance --test exact
 
 # Files and signatures checked by other people's tools: safetensors, torch, openssl.
 interop:

@@ -1,4 +1,4 @@
-//! p-values of strangers are what they say: 2,000 random keys and sealed panels against suspects that have nothing to do
+//! p-values of strangers are what they say: random keys and sealed panels against suspects that have nothing to do
 //! with them. How wide the bands are, and why, is said at `assert_calibrated`.
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
@@ -11,7 +11,10 @@ use counterfoil_mark::{Chance, Tally, TriggerSet, chip_map, masks_of, tally};
 use counterfoil_ticket::{Carrier, Mask, ModelFile};
 use counterfoil_train::{DeviceChoice, Network, classify};
 
-const KEYS: u64 = 2_000;
+/// How many strangers: 2,000, or what `make test-long` asks for.
+fn keys() -> u64 {
+    std::env::var("COUNTERFOIL_KEYS").map_or(2_000, |keys| keys.parse().expect("COUNTERFOIL_KEYS is a number"))
+}
 
 /// What a stranger tallies on a suspect: its public panel, its first sealed one, and its two sealed ones pooled.
 fn stranger(number: u64, dilution: Dilution, suspect: &[(Carrier, Mask)]) -> [Tally; 3] {
@@ -37,8 +40,8 @@ fn stranger(number: u64, dilution: Dilution, suspect: &[(Carrier, Mask)]) -> [Ta
 fn strangers<T: Send>(f: impl Fn(u64) -> T + Sync) -> Vec<T> {
     let half = |numbers: std::ops::Range<u64>| numbers.map(&f).collect::<Vec<T>>();
     thread::scope(|scope| {
-        let later = scope.spawn(|| half(KEYS / 2..KEYS));
-        let mut all = half(0..KEYS / 2);
+        let later = scope.spawn(|| half(keys() / 2..keys()));
+        let mut all = half(0..keys() / 2);
         all.extend(later.join().unwrap());
         all
     })

@@ -58,9 +58,10 @@ pub fn chip_map(
 
 /// Sets the chips of the panel's own positions.
 fn lay_chips(id: u8, dilution: u8, panels: &[u8], stream: &[u8], chips: &mut [i8]) {
-    Arch::new().dispatch(|| {
+    let last = last_active(dilution);
+    Arch::new().dispatch(move || {
         for ((chip, &panel), &byte) in chips.iter_mut().zip(panels).zip(stream) {
-            let own = chip_of(byte, dilution);
+            let own = sign_up_to(byte, last);
             *chip = if panel == id { own } else { *chip };
         }
     });
@@ -76,10 +77,19 @@ fn chip_key(seed: &Seed, pk: &PublicKey, carrier: &Carrier) -> Zeroizing<[u8; 32
 }
 
 /// The upper seven bits say whether the position is active, the lowest bit is the sign.
-#[inline(always)]
 fn chip_of(byte: u8, dilution: u8) -> i8 {
+    sign_up_to(byte, last_active(dilution))
+}
+
+/// The highest byte whose upper seven bits are below 128 / D.
+fn last_active(dilution: u8) -> u8 {
+    (128 / dilution - 1) * 2 + 1
+}
+
+#[inline(always)]
+fn sign_up_to(byte: u8, last: u8) -> i8 {
     let sign = (byte % 2 * 2) as i8 - 1;
-    if byte / 2 < 128 / dilution { sign } else { 0 }
+    if byte <= last { sign } else { 0 }
 }
 
 /// What the given seeds say of one position, under every dilution: nothing, or its panel, its chip, and from which
@@ -169,7 +179,7 @@ impl ChipReader {
 /// Sets the chips of the positions whose byte of the split is one of the `more` + 1 from `least` on. Comparisons and sums of
 /// bytes only, so that the compiler makes vectors of them.
 fn lay(panel: u8, least: u8, more: u8, split: &[u8], stream: &[u8], chips: &mut [Chip]) {
-    Arch::new().dispatch(|| {
+    Arch::new().dispatch(move || {
         for ((chip, &split), &byte) in chips.iter_mut().zip(split).zip(stream) {
             let own = Chip::new(panel, byte);
             *chip = if split.wrapping_sub(least) <= more { own } else { *chip };
