@@ -77,6 +77,11 @@ impl Mask {
         self.0.ones()
     }
 
+    /// The mask as words: position f is bit f mod w of word ⌊f / w⌋, least significant first, w the machine's word size.
+    pub fn words(&self) -> &[usize] {
+        self.0.as_slice()
+    }
+
     /// Number of positions kept by both. Panics if the sizes differ.
     pub fn overlap(&self, other: &Self) -> usize {
         assert_eq!(self.size(), other.size(), "masks of different sizes");

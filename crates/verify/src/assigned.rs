@@ -2,24 +2,21 @@
 //!
 //! Implements reading 3 of docs/protocol.md, "What is read as kept", for suspects whose tensors were renamed so that
 //! their order changed. Each of the at most ∏ g! orders is one more look, and is paid for. Kept positions of a group are
-//! held in memory, a bit each, and the chips of one carrier, a byte each.
+//! held in memory, a bit each, and the chips of one carrier, two bits for each panel and dilution.
 
 use std::collections::BTreeMap;
 
-use counterfoil_mark::{Chip, Reading, Tally, assign};
+use counterfoil_claim::{Dilution, PanelId};
+use counterfoil_mark::{ChipPlanes, Reading, Tally, assign};
 use counterfoil_ticket::{CarrierShape, Mask, ModelFile, ReadError};
 use rayon::prelude::*;
 
-use crate::census::ChipCounts;
 use crate::count::{CarrierCount, MaskCount, read_zeros};
 use crate::search::Search;
 use crate::stand_in::{Group, Layout};
 use crate::{CarrierState, VerifyError};
 
-/// Positions whose chips a thread draws at a time.
-const RUN: usize = 1 << 16;
-
-/// Tallies of each panel, when one tensor stands for one carrier; `None` for tensors that are left out.
+/// Tallies of some panels, when one tensor stands for one carrier; `None` for tensors that are left out.
 type Counted = Option<Vec<Tally>>;
 
 /// Counts under every look; `zeros` are that reading's counts under the same looks, which carriers of other shapes keep.
@@ -34,15 +31,19 @@ pub(crate) fn count_assigned(
     let order = layout.stand_ins.iter().enumerate();
     let slots: BTreeMap<(CarrierShape, u32), usize> =
         order.map(|(i, s)| ((s.carrier.shape, s.carrier.ordinal), i)).collect();
+    let mut asked: Vec<(PanelId, Dilution)> =
+        zeros.iter().flat_map(|count| count.look.panels.iter().map(|&panel| (panel, count.look.dilution))).collect();
+    asked.sort_by_key(|&(panel, dilution)| (panel, dilution.get()));
+    asked.dedup();
     for group in &layout.groups {
         let kept: Vec<_> = group.tensors.par_iter().map(|tensor| read_zeros(file, tensor)).collect();
         let kept = kept.into_iter().collect::<Result<Vec<Option<Mask>>, ReadError>>()?;
-        let chip_counts = chip_counts(group, &kept, search);
+        let tallies = tallies(group, &kept, search, &asked);
         for count in &mut counts {
-            let look = &count.look;
-            let tally = |chips: &ChipCounts| look.panels.iter().map(|&p| chips.tally(p, look.dilution)).collect();
-            let of_row = |row: &Vec<Option<ChipCounts>>| row.iter().map(|c| c.as_ref().map(tally)).collect();
-            let table: Vec<Vec<Counted>> = chip_counts.iter().map(of_row).collect();
+            let of_panel = |panel: &PanelId| asked.iter().position(|a| *a == (*panel, count.look.dilution));
+            let places: Vec<usize> = count.look.panels.iter().filter_map(of_panel).collect();
+            let of_look = |all: &Counted| all.as_ref().map(|all| places.iter().map(|&place| all[place]).collect());
+            let table: Vec<Vec<Counted>> = tallies.iter().map(|row| row.iter().map(of_look).collect()).collect();
             let tensors = best_order(&table, group.size());
             for (j, (carrier, row)) in group.carriers.iter().zip(table).enumerate() {
                 // Groups are made of the carriers that are counted, in the layout's order.
@@ -54,13 +55,12 @@ pub(crate) fn count_assigned(
     Ok(counts)
 }
 
-/// A row for each carrier of the group with the chips of what each tensor keeps, as if it stood for the carrier.
-fn chip_counts(group: &Group, kept: &[Option<Mask>], search: &Search) -> Vec<Vec<Option<ChipCounts>>> {
-    let mut chips = vec![Chip::UNKNOWN; group.shape.size()];
+/// A row for each carrier of the group with what each tensor tallies, for each panel and dilution asked, if it stands for
+/// the carrier.
+fn tallies(group: &Group, kept: &[Option<Mask>], search: &Search, asked: &[(PanelId, Dilution)]) -> Vec<Vec<Counted>> {
     let row = |carrier| {
-        let reader = search.chips(carrier);
-        chips.par_chunks_mut(RUN).enumerate().for_each(|(run, chips)| reader.read(run * RUN, chips));
-        kept.par_iter().map(|kept| kept.as_ref().map(|kept| ChipCounts::of_kept(kept, &chips))).collect()
+        let planes = ChipPlanes::draw(&search.chips(carrier), group.shape.size(), asked);
+        kept.par_iter().map(|kept| kept.as_ref().map(|kept| planes.tally(kept))).collect()
     };
     group.carriers.iter().map(row).collect()
 }

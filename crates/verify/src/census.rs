@@ -29,14 +29,6 @@ impl Default for ChipCounts {
 }
 
 impl ChipCounts {
-    /// Counts the chips of the kept positions.
-    pub(crate) fn of_kept(kept: &Mask, chips: &[Chip]) -> Self {
-        assert_eq!(kept.size(), chips.len(), "mask and chips differ in size");
-        let mut counts = Self::default();
-        kept.positions().for_each(|position| counts.0[usize::from(chips[position].code()) % CODES] += 1);
-        counts
-    }
-
     /// Active positions of a panel, and those of them with chip +1.
     pub(crate) fn tally(&self, panel: PanelId, dilution: Dilution) -> Tally {
         let sum = |chips: &[Chip]| chips.iter().map(|chip| self.0[usize::from(chip.code())]).sum::<u64>();

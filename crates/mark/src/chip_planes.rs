@@ -1,0 +1,101 @@
+//! Chips as bits: what a carrier's chips make of any mask, at the price of a few word operations for 64 positions.
+//!
+//! For the reading `assigned zeros` of docs/protocol.md, which lays each of the suspect's tensors over each of a group's
+//! carriers: the chips of a carrier are drawn once and then counted against many masks.
+
+use counterfoil_claim::{Dilution, PanelId};
+use counterfoil_ticket::Mask;
+use pulp::Arch;
+use rayon::prelude::*;
+
+use crate::{Chip, ChipReader, Tally};
+
+/// Positions of a run: whole words, whose planes stay in a cache while they are made.
+const RUN: usize = 1 << 15;
+
+/// Bits of a word.
+const WORD: usize = usize::BITS as usize;
+
+/// For some panels and dilutions, which positions of a carrier are active and which of these have chip +1.
+pub struct ChipPlanes {
+    size: usize,
+    /// Panels and dilutions, in the order of the tallies.
+    asked: usize,
+    /// For each run of positions and for each that was asked, the words of the active positions, then those of chip +1.
+    runs: Vec<Vec<usize>>,
+}
+
+impl ChipPlanes {
+    /// Draws the chips of a carrier of `size` positions.
+    pub fn draw(reader: &ChipReader, size: usize, asked: &[(PanelId, Dilution)]) -> Self {
+        let mut planes_of = [0u32; Chip::CODES];
+        for (i, &(panel, dilution)) in asked.iter().enumerate() {
+            let [minus, plus] = Chip::active(panel, dilution);
+            minus.iter().chain(&plus).for_each(|chip| planes_of[usize::from(chip.code())] |= 1 << (2 * i));
+            plus.iter().for_each(|chip| planes_of[usize::from(chip.code())] |= 1 << (2 * i + 1));
+        }
+        let run = |run: usize| {
+            let mut chips = vec![Chip::UNKNOWN; RUN.min(size - run * RUN)];
+            reader.read(run * RUN, &mut chips);
+            let of_chips: Vec<u32> = chips.iter().map(|chip| planes_of[usize::from(chip.code())]).collect();
+            let plane = |plane| of_chips.chunks(WORD).map(move |chips| word(chips, plane));
+            (0..2 * asked.len()).flat_map(plane).collect()
+        };
+        assert!(2 * asked.len() <= u32::BITS as usize, "too many panels and dilutions at once");
+        Self { size, asked: asked.len(), runs: (0..size.div_ceil(RUN)).into_par_iter().map(run).collect() }
+    }
+
+    /// The tally of what is kept, for each panel and dilution that was asked. Panics if the mask is of another size.
+    pub fn tally(&self, kept: &Mask) -> Vec<Tally> {
+        assert_eq!(kept.size(), self.size, "mask and chips differ in size");
+        let mut counts = vec![[0; 2]; self.asked];
+        for (planes, kept) in self.runs.iter().zip(kept.words().chunks(RUN / WORD)) {
+            for (count, planes) in counts.iter_mut().zip(planes.chunks(2 * kept.len())) {
+                let (active, plus) = planes.split_at(kept.len());
+                count[0] += common(kept, active);
+                count[1] += common(kept, plus);
+            }
+        }
+        counts.into_iter().map(|[n, hits]| Tally::new(n, hits).expect("hits are some of the active ones")).collect()
+    }
+}
+
+/// Bit i says whether chip i is on the plane.
+fn word(chips: &[u32], plane: usize) -> usize {
+    chips.iter().enumerate().fold(0, |word, (i, planes)| word | (*planes as usize >> plane & 1) << i)
+}
+
+/// Number of bits that are set in both.
+fn common(a: &[usize], b: &[usize]) -> u64 {
+    Arch::new().dispatch(|| a.iter().zip(b).map(|(a, b)| u64::from((a & b).count_ones())).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use counterfoil_claim::{OwnerKey, PanelCount};
+    use counterfoil_ticket::{Carrier, CarrierShape};
+
+    use super::*;
+    use crate::{chip_map, tally};
+
+    #[test]
+    fn planes_count_what_the_map_counts() {
+        let key = OwnerKey::from_seed(&[5; 32]);
+        let (pk, master, sealed) = (key.public(), key.master_seed(&[6; 32]), PanelCount::new(2).expect("1 to 4"));
+        let first = PanelId::new(1).expect("0 to 4");
+        let owned = [(PanelId::PUBLIC, pk.public_seed()), (first, master.panel(first))];
+        let seeds: Vec<_> = owned.iter().map(|(panel, seed)| (*panel, seed)).collect();
+        let asked: Vec<_> = [PanelId::PUBLIC, first].iter().flat_map(|p| Dilution::ALL.map(|d| (*p, d))).collect();
+        // more than a run, and not whole words
+        for shape in [(117, 32, 3, 3), (1, 1, 1, 1), (7, 9, 1, 1)] {
+            let shape = CarrierShape { out: shape.0, inp: shape.1, height: shape.2, width: shape.3 };
+            let carrier = Carrier { name: "w".to_owned(), shape, ordinal: 1 };
+            let kept = Mask::from_fn(shape.size(), |p| p % 7 < 3 || p % 11 == 0);
+            let planes = ChipPlanes::draw(&ChipReader::new(&seeds, &pk, sealed, &carrier), shape.size(), &asked);
+            for (found, (panel, dilution)) in planes.tally(&kept).into_iter().zip(&asked) {
+                let map = chip_map(&seeds, &pk, sealed, &carrier, *dilution);
+                assert_eq!(found, tally(&kept, &map, *panel), "{shape:?}, panel {panel}, {dilution:?}");
+            }
+        }
+    }
+}
