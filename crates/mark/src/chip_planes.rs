@@ -16,6 +16,9 @@ const RUN: usize = 1 << 15;
 /// Bits of a word.
 const WORD: usize = usize::BITS as usize;
 
+/// How many panels and dilutions fill the eight planes that are made at a time.
+const GROUP: usize = 4;
+
 /// For some panels and dilutions, which positions of a carrier are active and which of these have chip +1.
 pub struct ChipPlanes {
     size: usize,
@@ -28,20 +31,13 @@ pub struct ChipPlanes {
 impl ChipPlanes {
     /// Draws the chips of a carrier of `size` positions.
     pub fn draw(reader: &ChipReader, size: usize, asked: &[(PanelId, Dilution)]) -> Self {
-        let mut planes_of = [0u32; Chip::CODES];
-        for (i, &(panel, dilution)) in asked.iter().enumerate() {
-            let [minus, plus] = Chip::active(panel, dilution);
-            minus.iter().chain(&plus).for_each(|chip| planes_of[usize::from(chip.code())] |= 1 << (2 * i));
-            plus.iter().for_each(|chip| planes_of[usize::from(chip.code())] |= 1 << (2 * i + 1));
-        }
+        let groups: Vec<[u8; Chip::CODES]> = asked.chunks(GROUP).map(planes_of).collect();
         let run = |run: usize| {
             let mut chips = vec![Chip::UNKNOWN; RUN.min(size - run * RUN)];
             reader.read(run * RUN, &mut chips);
-            let of_chips: Vec<u32> = chips.iter().map(|chip| planes_of[usize::from(chip.code())]).collect();
-            let plane = |plane| of_chips.chunks(WORD).map(move |chips| word(chips, plane));
-            (0..2 * asked.len()).flat_map(plane).collect()
+            let planes = groups.iter().flat_map(|group| planes(&chips, group));
+            planes.take(2 * asked.len()).flatten().collect()
         };
-        assert!(2 * asked.len() <= u32::BITS as usize, "too many panels and dilutions at once");
         Self { size, asked: asked.len(), runs: (0..size.div_ceil(RUN)).into_par_iter().map(run).collect() }
     }
 
@@ -60,9 +56,35 @@ impl ChipPlanes {
     }
 }
 
-/// Bit i says whether chip i is on the plane.
-fn word(chips: &[u32], plane: usize) -> usize {
-    chips.iter().enumerate().fold(0, |word, (i, planes)| word | (*planes as usize >> plane & 1) << i)
+/// For each chip, a byte whose bits say on which of eight planes it is: active and +1, for each that is asked.
+fn planes_of(asked: &[(PanelId, Dilution)]) -> [u8; Chip::CODES] {
+    let mut planes_of = [0; Chip::CODES];
+    for (i, &(panel, dilution)) in asked.iter().enumerate() {
+        let [minus, plus] = Chip::active(panel, dilution);
+        minus.iter().chain(&plus).for_each(|chip| planes_of[usize::from(chip.code())] |= 1 << (2 * i));
+        plus.iter().for_each(|chip| planes_of[usize::from(chip.code())] |= 2 << (2 * i));
+    }
+    planes_of
+}
+
+/// The words of the eight planes.
+fn planes(chips: &[Chip], planes_of: &[u8; Chip::CODES]) -> [Vec<usize>; 8] {
+    let mut bytes: Vec<u8> = chips.iter().map(|chip| planes_of[usize::from(chip.code())]).collect();
+    bytes.resize(bytes.len().next_multiple_of(WORD), 0);
+    let eights: Vec<u64> = bytes.as_chunks().0.iter().map(|&eight| transposed(u64::from_le_bytes(eight))).collect();
+    std::array::from_fn(|plane| {
+        let bytes: Vec<u8> = eights.iter().map(|eight| (eight >> (8 * plane)) as u8).collect();
+        bytes.as_chunks().0.iter().map(|&word| usize::from_le_bytes(word)).collect()
+    })
+}
+
+/// Bit j of byte i becomes bit i of byte j (Warren, Hacker's Delight, 7-3).
+fn transposed(x: u64) -> u64 {
+    let swap = |x: u64, distance: u32, of: u64| {
+        let t = (x ^ (x >> distance)) & of;
+        x ^ t ^ (t << distance)
+    };
+    swap(swap(swap(x, 7, 0x00aa_00aa_00aa_00aa), 14, 0x0000_cccc_0000_cccc), 28, 0x0000_0000_f0f0_f0f0)
 }
 
 /// Number of bits that are set in both.
