@@ -84,7 +84,7 @@ fn meaning(report: &Report) -> (String, &'static str) {
             "that the model is unrelated to the key, nor that it is not.",
         ),
         Verdict::Inconclusive => (
-            "too little is left to look at: even the whole mark would not have reached the threshold.".to_owned(),
+            "too little is left to look at: the mark could be all there and yet miss the threshold.".to_owned(),
             "that the model is unrelated to the key, nor that it is not.",
         ),
         Verdict::NoMatch => (

@@ -76,7 +76,7 @@ stamped.safetensors: NO MATCH for key 496410a672746eb3… (log2 p = 0.0, thresho
     channels, remove the mark.
 
    test             panel  read by              n  hits  by chance  log2 p  charged  result
-*  public mask      0      ranks 0.2, 1 in 8  615   322      307.5    -2.9       +7     0.0
+*  public mask      0      ranks 0.1, 1 in 8  300   157      150.0    -2.1       +7     0.0
    public triggers  0      answers             64     6        6.4    -0.6       +1     0.0
 * comes closest; charged: bits paid for every way of looking
 
@@ -103,7 +103,7 @@ fn too_little_is_inconclusive() {
     folder.run("verify small.safetensors --key owner.pub --tests mask --threshold -600").code(3).stdout_eq(str![[r#"
 small.safetensors: INCONCLUSIVE for key 324be2dea8bc4446… (log2 p = -0.7, threshold -600.0)
 
-  It means: too little is left to look at: even the whole mark would not have reached the
+  It means: too little is left to look at: the mark could be all there and yet miss the
     threshold.
   It does not mean: that the model is unrelated to the key, nor that it is not.
 
@@ -122,7 +122,7 @@ Assumed:
 Would make it stronger:
   - a claim signed by this key and a disclosure of a sealed panel
   - access to the suspect as a black box, for the trigger test
-  - a suspect that keeps about 208 more active positions of panel 0
+  - a suspect that keeps about 569 more active positions of panel 0
 
 "#]]);
 }
