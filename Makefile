@@ -1,7 +1,7 @@
-# What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and `bench-train` also need Python with
+# What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and the benches also need Python with
 # venv, and fetch PyTorch.
 
-.PHONY: demo test interop fmt lint doc measure bench-train
+.PHONY: demo test interop fmt lint doc measure bench-train bench-infer bench-imp
 
 # The whole story on embedded data; see demo-out/ afterwards.
 demo:
@@ -17,13 +17,24 @@ interop:
 	cargo build --locked -p counterfoil-cli
 	bash tests/interop/run.sh
 
-# Speed, side by side with PyTorch (docs/performance.md).
+# Speed, side by side with PyTorch and tract (docs/performance.md).
+CIFAR ?= cifar10
+RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 bench-train:
 	cargo build --release --locked -p counterfoil-train --example steps
-	tests/bench/run.sh train target/release/examples/steps
+	tests/bench/run.sh train $(RELEASE)/examples/steps
+
+bench-infer:
+	cargo build --release --locked -p counterfoil-train --example steps
+	cargo build --release --locked --manifest-path tests/bench/tract/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target)/tract
+	tests/bench/run.sh infer $(RELEASE)/examples/steps $(or $(CARGO_TARGET_DIR),target)/tract/release/counterfoil-bench-tract
+
+# Needs CIFAR-10 as a folder of train/ and test/ images.
+bench-imp:
+	cargo build --release --locked -p counterfoil-train --example round
+	tests/bench/run.sh imp $(RELEASE)/examples/round $(CIFAR)
 
 # The figures of docs/results.md: half an hour and an hour on two cores. CIFAR is the folder of train/ and test/ images.
-CIFAR ?= cifar10
 measure:
 	rm -f docs/results/strength-digits.jsonl docs/results/strength-cifar.jsonl
 	cargo build --release --locked -p counterfoil-attack --example strength

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use counterfoil_kernels::buffers::give;
-use counterfoil_kernels::{Connections, Conv, ConvNorm, Kernels, Parameters, Saved};
+use counterfoil_kernels::{Connections, Conv, ConvNorm, Folded, Kernels, Parameters, Planes, Saved};
 
 fn main() {
     let kernels = Kernels::detect();
@@ -59,8 +59,20 @@ fn main() {
                 give(trained.z);
                 give(trained.y);
             });
-            let inference =
-                time(&mut || give(kernels.evaluate(&layer, images, &x, None, parameters, &trained.statistics)));
+            let folded = Folded::new(&layer, parameters, &trained.statistics).expect("a 3x3 kernel can be folded");
+            let image = Planes::from_fn(channels_in, [size, size], |c, i, j| x[(c * size + i) * size + j]);
+            let single = time(&mut || {
+                for _ in 0..images {
+                    drop(kernels.infer(&folded, &image, None, 1));
+                }
+            }) / images as f64;
+            let shared = time(&mut || {
+                rayon::scope(|_| {
+                    for _ in 0..images {
+                        drop(kernels.infer(&folded, &image, None, 2));
+                    }
+                });
+            }) / images as f64;
             let by_weight = time(&mut || drop(kernels.backward(&layer, images, saved, parameters, &dy, false)));
             let backward = time(&mut || {
                 kernels.backward(&layer, images, saved, parameters, &dy, true).x.into_iter().for_each(give);
@@ -69,10 +81,12 @@ fn main() {
                 * (images * conv.height_out() * conv.width_out()) as f64
                 * kept.iter().filter(|&&k| k).count() as f64;
             println!(
-                "{channels_in:3} -> {channels_out:3} at {size:2}/{stride}, {density:4}: forward {:6.2} ms ({:5.1} GFLOP/s), inference {:6.2} ms, backward {:6.2} ms ({:5.1} GFLOP/s; by weights alone {:6.2} ms)",
+                "{channels_in:3} -> {channels_out:3} at {size:2}/{stride}, {density:4}: forward {:6.2} ms ({:5.1} GFLOP/s), one image {:7.1} us ({:5.1} GFLOP/s; on two threads {:7.1}), backward {:6.2} ms ({:5.1} GFLOP/s; by weights alone {:6.2} ms)",
                 forward * 1e3,
                 flops / forward * 1e-9,
-                inference * 1e3,
+                single * 1e6,
+                flops / images as f64 / single * 1e-9,
+                shared * 1e6,
                 backward * 1e3,
                 2.0 * flops / backward * 1e-9,
                 by_weight * 1e3,

@@ -1,4 +1,5 @@
-//! Convolution, batch norm, shortcut and ReLU as one layer: what it is, its forward pass in training and evaluation.
+//! Convolution, batch norm, shortcut and ReLU as one layer: what it is, and its forward pass in
+//! training. Without gradients images go one by one, see [`crate::single`].
 //!
 //! Activations are blocked: `[blocks, channels, height, width, lanes]`, a block holding as many images as a vector has
 //! lanes; lanes behind the last image are 0. Work is split over blocks and joined in their order, so results do not
@@ -185,35 +186,10 @@ impl Kernels {
         });
         Trained { z, y, statistics }
     }
-
-    /// Forward with given statistics: the layer's output, blocked.
-    pub fn evaluate(
-        self,
-        layer: &ConvNorm,
-        images: usize,
-        x: &[f32],
-        shortcut: Option<&[f32]>,
-        parameters: Parameters,
-        statistics: &Statistics,
-    ) -> Vec<f32> {
-        let split = Split::new(self, layer, images);
-        split.check(layer, x, shortcut, parameters);
-        let lines = lines(parameters, statistics);
-        let lists = Lists::new(&layer.connections.forward, parameters.weight);
-        let mut y = take(split.blocks * split.output);
-        y.par_chunks_mut(split.output).zip(x.par_chunks(split.input)).enumerate().for_each(|(block, (y, x))| {
-            let shortcut = split.shortcut(shortcut, block);
-            with_room([split.padded[0], split.output], |room, z| {
-                let (lines, lists) = (&lines, &lists);
-                self.arch.dispatch(Evaluate { layer, split: &split, block, lines, lists, shortcut, x, room, z, y });
-            });
-        });
-        y
-    }
 }
 
 /// `[scale, shift]` of each channel's norm.
-fn lines(parameters: Parameters, statistics: &Statistics) -> Vec<[f32; 2]> {
+pub(crate) fn lines(parameters: Parameters, statistics: &Statistics) -> Vec<[f32; 2]> {
     let channels = parameters.gamma.iter().zip(parameters.beta).zip(&statistics.mean).zip(&statistics.variance);
     channels
         .map(|(((&gamma, &beta), &mean), &variance)| {
@@ -291,31 +267,5 @@ impl WithSimd for Apply<'_> {
             let added = added.map(|(range, columns, step)| Added { plane: &shortcut[range], columns, step });
             forward(simd, z, columns, lines[c], added, layer.relu, lanes, y);
         }
-    }
-}
-
-/// Convolution, norm, shortcut and ReLU of a block.
-struct Evaluate<'a> {
-    layer: &'a ConvNorm,
-    split: &'a Split,
-    block: usize,
-    lines: &'a [[f32; 2]],
-    lists: &'a Lists,
-    shortcut: &'a [f32],
-    x: &'a [f32],
-    room: &'a mut [f32],
-    z: &'a mut [f32],
-    y: &'a mut [f32],
-}
-
-impl WithSimd for Evaluate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { layer, split, block, lines, lists, shortcut, x, room, z, y } = self;
-        let room = S::as_mut_simd_f32s(room).0;
-        convolve(simd, layer, S::as_simd_f32s(x).0, lists, room, S::as_mut_simd_f32s(z).0);
-        Apply { layer, split, block, lines, shortcut, z, y }.with_simd(simd);
     }
 }

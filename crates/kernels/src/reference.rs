@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::blocked::{from_images, to_images};
-use crate::{Connections, Conv, ConvNorm, EPSILON, Kernels, Parameters, Saved, Shortcut, Statistics};
+use crate::{Connections, Conv, ConvNorm, EPSILON, Folded, Kernels, Parameters, Planes, Saved, Shortcut, Statistics};
 
 /// A layer with everything that goes in, images as `[images, channels, height, width]`.
 #[derive(Debug, Clone)]
@@ -152,11 +152,16 @@ fn numbers(count: usize, salt: u64) -> Vec<f32> {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let shapes = (1..3usize, 1..6usize, 1..6usize, 3..11usize, 3..11usize, 1..4usize, 1..4usize);
-    let rest = (1..4usize, 0..3usize, 0..5usize, any::<bool>(), 1..40usize, 0..3u8, any::<u64>());
+    cases_of((1..4usize, 1..4usize, 0..3usize))
+}
+
+/// With kernels (rows, columns, padding) of these.
+fn cases_of(kernels: impl Strategy<Value = (usize, usize, usize)>) -> impl Strategy<Value = Case> {
+    let shapes = (1..3usize, 1..6usize, 1..6usize, 3..11usize, 3..11usize, kernels);
+    let rest = (1..4usize, 0..5usize, any::<bool>(), 1..40usize, 0..3u8, any::<u64>());
     (shapes, rest).prop_map(|(shapes, rest)| {
-        let (groups, group_in, group_out, height, width, kernel_rows, kernel_columns) = shapes;
-        let (stride, padding, density, relu, images, shortcut, salt) = rest;
+        let (groups, group_in, group_out, height, width, (kernel_rows, kernel_columns, padding)) = shapes;
+        let (stride, density, relu, images, shortcut, salt) = rest;
         let conv = Conv {
             channels_in: groups * group_in,
             channels_out: groups * group_out,
@@ -242,9 +247,6 @@ fn check(kernels: Kernels, case: &Case) {
     let images: f32 = unblock(&trained.y, per_image(&case.dy)).iter().map(|v| v.abs()).sum();
     assert!((behind - images).abs() <= 1e-3 * images.max(1.0), "lanes without an image are not 0");
 
-    let evaluated = kernels.evaluate(&layer, case.images, &x, added, parameters, &trained.statistics);
-    assert_near("evaluated y", &unblock(&evaluated, per_image(&case.dy)), &expected.y);
-
     let saved = Saved { x: &x, z: &trained.z, y: &trained.y, statistics: &trained.statistics };
     let gradients = kernels.backward(&layer, case.images, saved, parameters, &dy, true);
     let [gross_dx, gross_dweight] = expected.gross;
@@ -264,6 +266,50 @@ fn check(kernels: Kernels, case: &Case) {
     assert!(again.x.is_none() && again.weight == gradients.weight);
 }
 
+/// Each image for itself, as the batch with the batch's statistics.
+fn check_single(kernels: Kernels, case: &Case) {
+    let expected = case.expected();
+    if expected.variance.iter().any(|v| *v > 0.0 && *v < 1e-4) {
+        return;
+    }
+    let layer = ConvNorm {
+        connections: Connections::new(case.conv, Some(&case.kept)).into(),
+        shortcut: case.shortcut,
+        relu: case.relu,
+    };
+    let parameters = Parameters { weight: &case.weight, gamma: &case.gamma, beta: &case.beta };
+    let floats = |values: &[f64]| values.iter().map(|v| *v as f32).collect();
+    let statistics = Statistics { mean: floats(&expected.mean), variance: floats(&expected.variance) };
+    let folded = Folded::new(&layer, parameters, &statistics).expect("such kernels can be folded");
+    let planes = |values: &[f32], channels: usize, [height, width]: [usize; 2]| {
+        let value = |c: usize, i: usize, j: usize| values[(c * height + i) * width + j];
+        Planes::from_fn(channels, [height, width], value)
+    };
+    let conv = &case.conv;
+    let (rows, columns) = (conv.height_out(), conv.width_out());
+    let size = |values: &[f32]| (values.len() / case.images).max(1);
+    let mut added = case.added.chunks(size(&case.added));
+    let mut y = Vec::new();
+    for x in case.x.chunks(size(&case.x)) {
+        let x = planes(x, conv.channels_in, [conv.height, conv.width]);
+        let shortcut = case.shortcut.map(|shortcut| match (shortcut, added.next().expect("one for each image")) {
+            (Shortcut::Identity, added) => planes(added, conv.channels_out, [rows, columns]),
+            (Shortcut::Subsampled { channels, height, width, .. }, added) => planes(added, channels, [height, width]),
+        });
+        let output = kernels.infer(&folded, &x, shortcut.as_ref(), 1);
+        let shared = kernels.infer(&folded, &x, shortcut.as_ref(), 3);
+        assert_eq!(output.pixels(), shared.pixels());
+        y.extend(output.pixels());
+        let means: Vec<f64> = output.pixels().chunks(rows * columns).map(mean).collect();
+        assert_near("averages", &output.average(), &means);
+    }
+    assert_near("y", &y, &expected.y);
+}
+
+fn mean(values: &[f32]) -> f64 {
+    values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len() as f64
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 150 }, ..ProptestConfig::default() })]
 
@@ -275,6 +321,12 @@ proptest! {
     #[test]
     fn portable_kernels_agree_with_plain_loops(case in cases()) {
         check(Kernels::portable(), &case);
+    }
+
+    #[test]
+    fn images_one_by_one_agree_with_plain_loops(case in cases_of(prop_oneof![Just((3, 3, 1)), Just((1, 1, 0))])) {
+        check_single(Kernels::detect(), &case);
+        check_single(Kernels::portable(), &case);
     }
 }
 
@@ -313,12 +365,12 @@ fn results_do_not_depend_on_the_number_of_threads() {
 fn running_statistics_are_used_as_they_are() {
     let conv =
         Conv { channels_in: 1, channels_out: 1, height: 1, width: 2, kernel: [1, 1], stride: 1, padding: 0, groups: 1 };
-    let kernels = Kernels::detect();
     let layer = ConvNorm { connections: Connections::new(conv, None).into(), shortcut: None, relu: true };
-    let x = from_images(&[1.0, 3.0], 2, kernels.lanes());
     let parameters = Parameters { weight: &[2.0], gamma: &[0.5], beta: &[1.0] };
     let statistics = Statistics { mean: vec![4.0], variance: vec![4.0] };
-    let y = to_images(&kernels.evaluate(&layer, 1, &x, None, parameters, &statistics), 1, 2, kernels.lanes());
+    let folded = Folded::new(&layer, parameters, &statistics).unwrap();
+    let x = Planes::from_fn(1, [1, 2], |_, _, j| [1.0, 3.0][j]);
+    let y = Kernels::detect().infer(&folded, &x, None, 1).pixels();
     // (2 − 4) / 2 · 0.5 + 1 and (6 − 4) / 2 · 0.5 + 1
     assert!((y[0] - 0.5).abs() < 1e-5 && (y[1] - 1.5).abs() < 1e-5, "{y:?}");
 }

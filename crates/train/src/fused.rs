@@ -17,7 +17,7 @@ use counterfoil_kernels::buffers::give;
 use counterfoil_kernels::{ConvNorm, Kernels, Parameters, Saved, Shortcut, Statistics};
 use counterfoil_ticket::Layer;
 
-use crate::forward::{Connected, Pass, convolution};
+use crate::forward::{Connected, Pass, Then, convolution};
 use crate::network::{BatchStatistics, Leaves, Network, to_vec};
 
 type Values = FloatTensor<Flex>;
@@ -66,9 +66,10 @@ impl Pass for Train<'_> {
         input_rows(self.network, images, &self.network.device().clone().autodiff())
     }
 
-    fn conv_norm(&mut self, layer: &Layer, x: Tensor<5>, shortcut: Option<Tensor<5>>) -> Tensor<5> {
+    fn conv_norm(&mut self, layer: &Layer, x: Tensor<5>, then: Then<Tensor<5>>) -> Tensor<5> {
         let (_, _, norm) = convolution(layer);
-        let (fused, dims) = fused_layer(self.connected, layer, x.dims(), shortcut.as_ref().map(Tensor::dims));
+        let (shortcut, relu) = then.parts();
+        let (fused, dims) = fused_layer(self.connected, layer, x.dims(), shortcut.as_ref().map(Tensor::dims), relu);
         let conv = *fused.connections.conv();
         let call = Call { layer: fused, images: self.images, dims };
         let inputs = [
@@ -220,72 +221,6 @@ impl Backward<Flex, 1> for PoolBackward {
     }
 }
 
-/// A pass without gradients, batch norms by the running statistics.
-pub(crate) struct Evaluate<'a> {
-    network: &'a Network,
-    connected: &'a Connected,
-    images: usize,
-}
-
-impl<'a> Evaluate<'a> {
-    pub(crate) fn new(network: &'a Network, connected: &'a Connected) -> Self {
-        Self { network, connected, images: 0 }
-    }
-}
-
-/// Blocked values and their dimensions.
-#[derive(Debug, Clone)]
-pub(crate) struct Blocks {
-    values: Arc<Vec<f32>>,
-    dims: [usize; 5],
-}
-
-impl Pass for Evaluate<'_> {
-    type Activation = Blocks;
-
-    fn images(&mut self, images: &[u8]) -> Blocks {
-        let (values, dims) = blocked_input(self.network, images);
-        self.images = images.len() / self.network.architecture().input().size();
-        Blocks { values: Arc::new(values), dims }
-    }
-
-    fn rows(&mut self, images: &[u8]) -> Tensor<2> {
-        input_rows(self.network, images, self.network.device())
-    }
-
-    fn conv_norm(&mut self, layer: &Layer, x: Blocks, shortcut: Option<Blocks>) -> Blocks {
-        let (_, _, norm) = convolution(layer);
-        let (fused, dims) = fused_layer(self.connected, layer, x.dims, shortcut.as_ref().map(|shortcut| shortcut.dims));
-        let values = |name: String| to_vec(&self.network.parameters[&name]);
-        let (weight, gamma, beta) =
-            (values(layer.weight()), values(format!("{norm}.weight")), values(format!("{norm}.bias")));
-        let statistic = |kind: &str| to_vec(&self.network.statistics[&format!("{norm}.{kind}")]);
-        let statistics = Statistics { mean: statistic("running_mean"), variance: statistic("running_var") };
-        let values = Kernels::detect().evaluate(
-            &fused,
-            self.images,
-            &x.values,
-            shortcut.as_ref().map(|shortcut| &shortcut.values[..]),
-            Parameters { weight: &weight, gamma: &gamma, beta: &beta },
-            &statistics,
-        );
-        for used in [Some(x), shortcut].into_iter().flatten() {
-            Arc::try_unwrap(used.values).map(give).ok();
-        }
-        Blocks { values: Arc::new(values), dims }
-    }
-
-    fn pool(&mut self, x: Blocks) -> Tensor<2> {
-        let [_, channels, .., lanes] = x.dims;
-        let means = average(&x.values, self.images, channels, lanes);
-        Tensor::from_data(TensorData::new(means, [self.images, channels]), self.network.device())
-    }
-
-    fn value(&self, name: &str) -> Tensor<1> {
-        self.network.parameters[name].clone()
-    }
-}
-
 fn blocked_input(network: &Network, images: &[u8]) -> (Vec<f32>, [usize; 5]) {
     let shape = network.architecture().input();
     let lanes = Kernels::detect().lanes();
@@ -296,7 +231,7 @@ fn blocked_input(network: &Network, images: &[u8]) -> (Vec<f32>, [usize; 5]) {
     (values, [count.div_ceil(lanes), shape.channels as usize, shape.height as usize, shape.width as usize, lanes])
 }
 
-fn input_rows(network: &Network, images: &[u8], device: &Device) -> Tensor<2> {
+pub(crate) fn input_rows(network: &Network, images: &[u8], device: &Device) -> Tensor<2> {
     let size = network.architecture().input().size();
     let dims = [images.len() / size, size];
     Tensor::from_data(TensorData::new(network.normalised(images), dims), device)
@@ -308,6 +243,7 @@ fn fused_layer(
     layer: &Layer,
     [blocks, _, height, width, lanes]: [usize; 5],
     shortcut: Option<[usize; 5]>,
+    relu: bool,
 ) -> (ConvNorm, [usize; 5]) {
     let connections = connected.of(layer, [height, width]);
     let conv = connections.conv();
@@ -318,7 +254,7 @@ fn fused_layer(
             Shortcut::Subsampled { channels, height, width, step: height.div_ceil(dims[2]) }
         }
     });
-    (ConvNorm { connections, shortcut, relu: true }, dims)
+    (ConvNorm { connections, shortcut, relu }, dims)
 }
 
 fn primitive<const D: usize>(tensor: Tensor<D>) -> Tracked {
@@ -353,13 +289,16 @@ mod tests {
 
     use super::*;
     use crate::DeviceChoice;
+    use crate::Predictor;
     use crate::forward::forward;
     use crate::reference::Reference;
 
-    fn network() -> Network {
-        let input = ImageShape { channels: 3, height: 8, width: 8 };
+    const INPUT: ImageShape = ImageShape { channels: 3, height: 8, width: 8 };
+    const RESnetwork20: Architecture = Architecture::Resnet20 { input: INPUT, width: 4, classes: 5 };
+    const RESnetwork18: Architecture = Architecture::Resnet18 { input: INPUT, width: 3, classes: 5 };
+
+    fn network(architecture: Architecture) -> Network {
         let normalisation = Normalisation { mean: vec![0.5; 3], std: vec![0.25; 3] };
-        let architecture = Architecture::Resnet20 { input, width: 4, classes: 5 };
         Network::initialise(architecture, normalisation, 3, &DeviceChoice::Cpu.open().unwrap())
     }
 
@@ -393,7 +332,10 @@ mod tests {
 
     #[test]
     fn fused_layers_agree_with_burn_s_operations() {
-        let network = network();
+        [RESnetwork20, RESnetwork18].into_iter().for_each(|architecture| compare(&network(architecture)));
+    }
+
+    fn compare(network: &Network) {
         // Not a multiple of any number of lanes.
         let images = images(21);
         let leaves: Leaves =
@@ -401,17 +343,17 @@ mod tests {
         let connected = Connected::default();
         let (mut batch, mut expected_batch) = (Vec::new(), Vec::new());
         let (logits, gradients) = outcome(
-            &network,
+            network,
             &leaves,
             &images,
-            |leaves, batch| Train::new(&network, &connected, leaves, batch),
+            |leaves, batch| Train::new(network, &connected, leaves, batch),
             &mut batch,
         );
         let (expected_logits, expected_gradients) = outcome(
-            &network,
+            network,
             &leaves,
             &images,
-            |leaves, batch| Reference::train(&network, leaves, batch),
+            |leaves, batch| Reference::train(network, leaves, batch),
             &mut expected_batch,
         );
         let vec = |logits: Tensor<2>| to_vec(&logits.inner().flatten::<1>(0, 1));
@@ -424,14 +366,17 @@ mod tests {
             close(&found.0, &to_vec(&found.1), &to_vec(&expected.1));
             close(&found.0, &to_vec(&found.2), &to_vec(&expected.2));
         }
-        let evaluated = network.logits(&images, &network.connected());
-        let expected = forward(network.architecture(), network.layers(), &mut Reference::evaluate(&network), &images);
-        close("evaluated logits", &to_vec(&evaluated.flatten::<1>(0, 1)), &to_vec(&expected.flatten::<1>(0, 1)));
+        let evaluated = Predictor::new(network).logits(&images);
+        let expected = forward(network.architecture(), network.layers(), &mut Reference::evaluate(network), &images);
+        close("evaluated logits", &evaluated, &to_vec(&expected.flatten::<1>(0, 1)));
     }
 
     #[test]
     fn pruned_weights_are_left_out_and_kept_ones_see_the_same_gradient() {
-        let mut network = network();
+        [RESnetwork20, RESnetwork18].into_iter().for_each(|architecture| compare_pruned(network(architecture)));
+    }
+
+    fn compare_pruned(mut network: Network) {
         let masks: BTreeMap<String, Mask> = network
             .layers()
             .iter()
@@ -449,9 +394,9 @@ mod tests {
             let gradients = loss.backward();
             leaves.iter().map(|(n, leaf)| (n.clone(), to_vec(&leaf.grad(&gradients).unwrap().inner()))).collect()
         };
-        let evaluated = network.logits(&images, &network.connected());
+        let evaluated = Predictor::new(&network).logits(&images);
         let expected = forward(network.architecture(), network.layers(), &mut Reference::evaluate(&network), &images);
-        close("logits", &to_vec(&evaluated.flatten::<1>(0, 1)), &to_vec(&expected.flatten::<1>(0, 1)));
+        close("logits", &evaluated, &to_vec(&expected.flatten::<1>(0, 1)));
         let (listed, dense) = (gradients(&Connected::new(masks.clone())), gradients(&Connected::default()));
         for (name, dense) in dense {
             let mut expected = dense;

@@ -15,14 +15,13 @@ use crate::checkpoint::{Checkpoint, Snapshot, learner_state, restore_learner};
 use crate::data::{Augmentation, Split, augment, shuffle};
 use crate::forward::Connected;
 use crate::network::{Network, to_vec};
+use crate::predictor::Predictor;
 use crate::sgd::{Hold, Schedule, Sgd};
 use counterfoil_mark::TriggerSet;
 
 /// How often an epoch shows each trigger. Shown once, the public ones of the worst of three seeds were at −63.8 after
 /// eight epochs on the digits and fine-tuning (docs/results.md at commit 24d3ceb); shown twice, they are far below −64.
 const TRIGGER_SHOWINGS: usize = 2;
-/// Images a forward pass takes when nothing is learned.
-const EVALUATION_BATCH: usize = 250;
 
 /// What a run reports while it goes on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -242,23 +241,9 @@ impl EpochSeed {
     }
 }
 
-/// The class with the largest logit for each image (`[n, channels, height, width]` bytes), first of equals.
+/// The classes of images, as [`Predictor::classify`] says; for who asks once.
 pub fn classify(network: &Network, images: &[u8]) -> Vec<u32> {
-    let size = network.architecture().input().size();
-    let classes = network.architecture().classes() as usize;
-    let connected = network.connected();
-    images
-        .chunks(EVALUATION_BATCH * size)
-        .flat_map(|batch| {
-            let logits: Vec<f32> = network.logits(batch, &connected).into_data().try_to_vec().expect("logits are f32");
-            logits.chunks_exact(classes).map(largest).collect::<Vec<_>>()
-        })
-        .collect()
-}
-
-fn largest(logits: &[f32]) -> u32 {
-    let best = (0..logits.len()).reduce(|best, i| if logits[i] > logits[best] { i } else { best });
-    best.expect("a network has at least one class") as u32
+    Predictor::new(network).classify(images)
 }
 
 /// Correct answers on a split.
