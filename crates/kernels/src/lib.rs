@@ -28,5 +28,5 @@ mod split;
 
 pub use connections::Connections;
 pub use geometry::Conv;
+pub use layer::{ConvNorm, EPSILON, Gradients, Input, Kernels, Parameters, Saved, Shortcut, Statistics, Trained};
 pub use single::{Folded, Planes};
-pub use layer::{ConvNorm, EPSILON, Gradients, Kernels, Parameters, Saved, Shortcut, Statistics, Trained};

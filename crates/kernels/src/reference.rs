@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use crate::blocked::{from_images, to_images};
-use crate::{Connections, Conv, ConvNorm, EPSILON, Folded, Kernels, Parameters, Planes, Saved, Shortcut, Statistics};
+use crate::{
+    Connections, Conv, ConvNorm, EPSILON, Folded, Input, Kernels, Parameters, Planes, Saved, Shortcut, Statistics,
+};
 
 /// A layer with everything that goes in, images as `[images, channels, height, width]`.
 #[derive(Debug, Clone)]
@@ -239,15 +241,17 @@ fn check(kernels: Kernels, case: &Case) {
     let added = case.shortcut.map(|_| &added[..]);
     let unblock = |values: &[f32], size: usize| to_images(values, case.images, size, lanes);
 
-    let trained = kernels.train(&layer, case.images, &x, added, parameters);
-    assert_near("y", &unblock(&trained.y, per_image(&case.dy)), &expected.y);
+    let x = Input { values: &x, lines: None };
+    let trained = kernels.train(&layer, case.images, x, added, parameters, true);
+    let y = trained.y.unwrap();
+    assert_near("y", &unblock(&y, per_image(&case.dy)), &expected.y);
     assert_near("mean", &trained.statistics.mean, &expected.mean);
     assert_near("variance", &trained.statistics.variance, &expected.variance);
-    let behind: f32 = trained.y.iter().map(|v| v.abs()).sum();
-    let images: f32 = unblock(&trained.y, per_image(&case.dy)).iter().map(|v| v.abs()).sum();
+    let behind: f32 = y.iter().map(|v| v.abs()).sum();
+    let images: f32 = unblock(&y, per_image(&case.dy)).iter().map(|v| v.abs()).sum();
     assert!((behind - images).abs() <= 1e-3 * images.max(1.0), "lanes without an image are not 0");
 
-    let saved = Saved { x: &x, z: &trained.z, y: &trained.y, statistics: &trained.statistics };
+    let saved = Saved { x, z: &trained.z, y: Some(&y), statistics: &trained.statistics };
     let gradients = kernels.backward(&layer, case.images, saved, parameters, &dy, true);
     let [gross_dx, gross_dweight] = expected.gross;
     assert_near_scale("dx", &unblock(&gradients.x.unwrap(), per_image(&case.x)), &expected.dx, gross_dx);
@@ -264,6 +268,10 @@ fn check(kernels: Kernels, case: &Case) {
     }
     let again = kernels.backward(&layer, case.images, saved, parameters, &dy, false);
     assert!(again.x.is_none() && again.weight == gradients.weight);
+    if case.shortcut.is_none() {
+        let by_line = kernels.backward(&layer, case.images, Saved { y: None, ..saved }, parameters, &dy, false);
+        assert!(by_line.weight == gradients.weight, "the output says no more than its line");
+    }
 }
 
 /// Each image for itself, as the batch with the batch's statistics.
@@ -352,13 +360,56 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let parameters = Parameters { weight: &weight, gamma: &gamma, beta: &beta };
-            let trained = kernels.train(&layer, 100, &x, None, parameters);
-            let saved = Saved { x: &x, z: &trained.z, y: &trained.y, statistics: &trained.statistics };
+            let x = Input { values: &x, lines: None };
+            let trained = kernels.train(&layer, 100, x, None, parameters, true);
+            let y = trained.y.as_deref();
+            let saved = Saved { x, z: &trained.z, y, statistics: &trained.statistics };
             let gradients = kernels.backward(&layer, 100, saved, parameters, &dy, true);
             (trained.y, trained.statistics, gradients.x, gradients.weight, gradients.gamma, gradients.beta)
         })
     };
     assert!(run(1) == run(3));
+}
+
+#[test]
+fn norm_and_relu_of_the_input_can_wait_until_it_is_read() {
+    let conv = |channels_in, channels_out, kernel: usize| Conv {
+        channels_in,
+        channels_out,
+        height: 5,
+        width: 6,
+        kernel: [kernel; 2],
+        stride: 1,
+        padding: kernel / 2,
+        groups: 1,
+    };
+    let layer = |conv| ConvNorm { connections: Connections::new(conv, None).into(), shortcut: None, relu: true };
+    let (first, second) = (layer(conv(2, 3, 1)), layer(conv(3, 2, 3)));
+    for kernels in [Kernels::detect(), Kernels::portable()] {
+        // Not a multiple of the lanes: what is behind the last image has to stay 0.
+        let x = from_images(&numbers(19 * 60, 1), 60, kernels.lanes());
+        let dy = from_images(&numbers(19 * 60, 2), 60, kernels.lanes());
+        let (weights, beta) = ([numbers(6, 3), numbers(54, 4)], vec![0.5; 3]);
+        let parameters = |i: usize, channels| Parameters {
+            weight: &weights[i],
+            gamma: &[1.5; 3][..channels],
+            beta: &beta[..channels],
+        };
+        let x = Input { values: &x, lines: None };
+        let outcome = |finish: bool| {
+            let hidden = kernels.train(&first, 19, x, None, parameters(0, 3), finish);
+            let values = hidden.y.as_deref().unwrap_or(&hidden.z);
+            let between = Input { values, lines: (!finish).then_some(&hidden.lines[..]) };
+            let output = kernels.train(&second, 19, between, None, parameters(1, 2), true);
+            let saved = Saved { x: between, z: &output.z, y: output.y.as_deref(), statistics: &output.statistics };
+            let gradients = kernels.backward(&second, 19, saved, parameters(1, 2), &dy, true);
+            let saved = Saved { x, z: &hidden.z, y: hidden.y.as_deref(), statistics: &hidden.statistics };
+            let by_hidden = gradients.x.unwrap();
+            let inner = kernels.backward(&first, 19, saved, parameters(0, 3), &by_hidden, true);
+            (output.y, gradients.weight, by_hidden, inner.weight, inner.x)
+        };
+        assert!(outcome(true) == outcome(false));
+    }
 }
 
 #[test]

@@ -177,7 +177,8 @@ impl Folded {
         let mut remainders: Vec<usize> = (0..conv.kernel[0]).map(|k| place(k).0).collect();
         remainders.sort_unstable();
         remainders.dedup();
-        let phases: Vec<[usize; 2]> = remainders.iter().flat_map(|&r| remainders.iter().map(move |&c| [r, c])).collect();
+        let phases: Vec<[usize; 2]> =
+            remainders.iter().flat_map(|&r| remainders.iter().map(move |&c| [r, c])).collect();
         let area = conv.kernel[0] * conv.kernel[1];
         let offset = |channel: usize, index: usize| {
             let tap = index % conv.row();
@@ -221,7 +222,7 @@ impl Folded {
 }
 
 /// Multiply-adds from which on a layer is worth the call of another thread.
-const SHARED_WORK: usize = if cfg!(test) { 0 } else { 1 << 19 };
+const SHARED_WORK: usize = if cfg!(test) { 1 } else { 1 << 19 };
 
 impl Kernels {
     /// The layer's output for one image. A shortcut of the output's shape is added as it is, another one by option A

@@ -48,8 +48,7 @@ impl<'a> Predictor<'a> {
         let is_mlp = matches!(architecture, Architecture::Mlp { .. });
         if is_mlp || !fused::runs_on(self.network.device()) {
             let batches = images.chunks(BATCH * size);
-            let logits =
-                |batch| values(forward(architecture, layers, &mut Reference::evaluate(self.network), batch));
+            let logits = |batch| values(forward(architecture, layers, &mut Reference::evaluate(self.network), batch));
             return batches.flat_map(logits).collect();
         }
         let ask = |image: &[u8], threads: usize| {

@@ -30,15 +30,16 @@ impl Resnet {
     }
 
     pub(super) fn layers(&self, input: ImageShape, width: u32, classes: u32) -> Vec<Layer> {
-        let conv = |name: String, norm: String, [out, inp]: [u32; 2], side: u32, stride: u32, groups: [usize; 2]| Layer {
-            prunable: groups[0] != 0,
-            name,
-            shape: CarrierShape { out, inp, height: side, width: side },
-            kind: LayerKind::Conv { stride, padding: side / 2 },
-            norm: Some(norm),
-            from: groups[0],
-            to: groups[1],
-        };
+        let conv =
+            |name: String, norm: String, [out, inp]: [u32; 2], side: u32, stride: u32, groups: [usize; 2]| Layer {
+                prunable: groups[0] != 0,
+                name,
+                shape: CarrierShape { out, inp, height: side, width: side },
+                kind: LayerKind::Conv { stride, padding: side / 2 },
+                norm: Some(norm),
+                from: groups[0],
+                to: groups[1],
+            };
         let mut layers = vec![conv("conv1".into(), "bn1".into(), [width, input.channels], 3, 1, [0, self.stream(0)])];
         for stage in 0..self.stages {
             let out = width << stage;
@@ -72,8 +73,6 @@ impl Resnet {
     /// Option-A shortcuts between stages, if it has them; within a stage, groups are shared.
     pub(super) fn shortcuts(&self, width: u32) -> Vec<Shortcut> {
         let stages = if self.projected { 0..0 } else { 0..self.stages - 1 };
-        stages
-            .map(|s| Shortcut { from: self.stream(s), to: self.stream(s + 1), offset: (width << s) / 2 })
-            .collect()
+        stages.map(|s| Shortcut { from: self.stream(s), to: self.stream(s + 1), offset: (width << s) / 2 }).collect()
     }
 }
