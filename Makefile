@@ -19,19 +19,21 @@ interop:
 
 # Speed, side by side with PyTorch and tract (docs/performance.md).
 CIFAR ?= cifar10
+# With the tool, so that its dependencies are not built once more with other features.
+BENCH_BUILD = cargo build --release --locked -p counterfoil-cli -p counterfoil-train
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 bench-train:
-	cargo build --release --locked -p counterfoil-train --example steps
+	$(BENCH_BUILD) --example steps
 	tests/bench/run.sh train $(RELEASE)/examples/steps
 
 bench-infer:
-	cargo build --release --locked -p counterfoil-train --example steps
+	$(BENCH_BUILD) --example steps
 	cargo build --release --locked --manifest-path tests/bench/tract/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target)/tract
 	tests/bench/run.sh infer $(RELEASE)/examples/steps $(or $(CARGO_TARGET_DIR),target)/tract/release/counterfoil-bench-tract
 
 # Needs CIFAR-10 as a folder of train/ and test/ images.
 bench-imp:
-	cargo build --release --locked -p counterfoil-train --example round
+	$(BENCH_BUILD) --example round
 	tests/bench/run.sh imp $(RELEASE)/examples/round $(CIFAR)
 
 # The figures of docs/results.md: half an hour and an hour on two cores. CIFAR is the folder of train/ and test/ images.

@@ -36,6 +36,8 @@ pub(crate) enum Then<A> {
     Nothing,
     /// ReLU.
     Relu,
+    /// ReLU, for one convolution and nobody else: a block's hidden channels.
+    ReluWithin,
     /// This shortcut is added (option A where its shape differs), then ReLU.
     AddAndRelu(A),
 }
@@ -45,7 +47,7 @@ impl<A> Then<A> {
     pub(crate) fn parts(self) -> (Option<A>, bool) {
         match self {
             Self::Nothing => (None, false),
-            Self::Relu => (None, true),
+            Self::Relu | Self::ReluWithin => (None, true),
             Self::AddAndRelu(shortcut) => (Some(shortcut), true),
         }
     }
@@ -78,7 +80,7 @@ fn resnet<P: Pass>(layers: &[Layer], pass: &mut P, images: &[u8]) -> Tensor<2> {
     let mut x = pass.conv_norm(stem, images, Then::Relu);
     let mut rest = blocks;
     while let [conv1, more @ ..] = rest {
-        let hidden = pass.conv_norm(conv1, x.clone(), Then::Relu);
+        let hidden = pass.conv_norm(conv1, x.clone(), Then::ReluWithin);
         // A projection reads what its block reads.
         let (shortcut, more) = match more {
             [projection, more @ ..] if projection.from == conv1.from => {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use counterfoil_ticket::{Architecture, Array, Element, Layer, LayerKind, Mask, Model, Normalisation};
+use counterfoil_ticket::{Architecture, Array, Element, Layer, LayerKind, Model, Normalisation};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 

@@ -67,7 +67,7 @@ impl Pass for Reference<'_> {
         };
         match then {
             Then::Nothing => normed,
-            Then::Relu => activation::relu(normed),
+            Then::Relu | Then::ReluWithin => activation::relu(normed),
             Then::AddAndRelu(shortcut) if shortcut.dims() == normed.dims() => activation::relu(normed + shortcut),
             Then::AddAndRelu(shortcut) => activation::relu(normed + option_a(shortcut)),
         }
