@@ -1,7 +1,7 @@
-# What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and `bench-train` also need Python with
-# venv, and fetch PyTorch.
+# What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and the benches also need Python: those against
+# PyTorch make a virtual environment and fetch it, `bench-verify` and `bench-stamp` want Linux and 4 GB of disk.
 
-.PHONY: demo test test-long interop fmt lint doc measure bench-train bench-verify bench-stamp
+.PHONY: demo test test-long interop fmt lint doc measure bench-train bench-infer bench-imp bench-verify bench-stamp
 
 # The whole story on embedded data; see demo-out/ afterwards.
 demo:
@@ -21,10 +21,24 @@ interop:
 	cargo build --locked -p counterfoil-cli
 	bash tests/interop/run.sh
 
-# Speed, side by side with PyTorch (docs/performance.md).
+# Speed, side by side with PyTorch and tract (docs/performance.md).
+CIFAR ?= cifar10
+# With the tool, so that its dependencies are not built once more with other features.
+BENCH_BUILD = cargo build --release --locked -p counterfoil-cli -p counterfoil-train
+RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 bench-train:
-	cargo build --release --locked -p counterfoil-train --example steps
-	tests/bench/run.sh train target/release/examples/steps
+	$(BENCH_BUILD) --example steps
+	tests/bench/run.sh train $(RELEASE)/examples/steps
+
+bench-infer:
+	$(BENCH_BUILD) --example steps
+	cargo build --release --locked --manifest-path tests/bench/tract/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target)/tract
+	tests/bench/run.sh infer $(RELEASE)/examples/steps $(or $(CARGO_TARGET_DIR),target)/tract/release/counterfoil-bench-tract
+
+# Needs CIFAR-10 as a folder of train/ and test/ images.
+bench-imp:
+	$(BENCH_BUILD) --example round
+	tests/bench/run.sh imp $(RELEASE)/examples/round $(CIFAR)
 
 # Verifying against hashing, in time and memory; stamping against reading and writing.
 bench-verify bench-stamp: bench-%:
@@ -32,7 +46,6 @@ bench-verify bench-stamp: bench-%:
 	python3 tests/bench/$*.py target/release/counterfoil
 
 # The figures of docs/results.md: half an hour and an hour on two cores. CIFAR is the folder of train/ and test/ images.
-CIFAR ?= cifar10
 measure:
 	rm -f docs/results/strength-digits.jsonl docs/results/strength-cifar.jsonl
 	cargo build --release --locked -p counterfoil-attack --example strength

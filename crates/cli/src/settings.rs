@@ -121,6 +121,8 @@ pub(crate) enum ArchName {
     Mlp,
     /// The CIFAR ResNet-20 with option-A shortcuts
     Resnet20,
+    /// The ResNet-18 with a 3x3 stem for CIFAR-sized images
+    Resnet18,
 }
 
 /// Which network, for this data.
@@ -132,9 +134,9 @@ pub(crate) struct ArchArgs {
     /// Widths of an mlp's hidden layers
     #[arg(long, value_name = "WIDTHS", value_delimiter = ',', default_value = "300,100")]
     hidden: Vec<u32>,
-    /// Channels of a resnet20's first stage
-    #[arg(long, value_name = "CHANNELS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    width: u32,
+    /// Channels of a resnet's first stage [default: 16 for resnet20, 64 for resnet18]
+    #[arg(long, value_name = "CHANNELS", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    width: Option<u32>,
 }
 
 impl ArchArgs {
@@ -142,7 +144,8 @@ impl ArchArgs {
         let (input, classes) = (data.train.shape(), data.classes);
         let architecture = match self.arch {
             ArchName::Mlp => Architecture::Mlp { input, hidden: self.hidden.clone(), classes },
-            ArchName::Resnet20 => Architecture::Resnet20 { input, width: self.width, classes },
+            ArchName::Resnet20 => Architecture::Resnet20 { input, width: self.width.unwrap_or(16), classes },
+            ArchName::Resnet18 => Architecture::Resnet18 { input, width: self.width.unwrap_or(64), classes },
         };
         if architecture.is_within_bounds() { Ok(architecture) } else { Err(Error::Width) }
     }

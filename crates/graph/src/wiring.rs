@@ -137,6 +137,23 @@ mod tests {
     }
 
     #[test]
+    fn projections_of_resnet18_write_the_stream_that_their_block_adds_to() {
+        let input = ImageShape { channels: 3, height: 8, width: 8 };
+        let net = Architecture::Resnet18 { input, width: 4, classes: 10 };
+        let layers = net.layers();
+        let widths = group_widths(&layers, &net.shortcuts()).expect("wired");
+        assert_eq!(widths, [3, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 10]);
+        let steps = computing_order(&layers, &net.shortcuts(), widths.len()).expect("wired");
+        assert_eq!(steps, (0..21).map(StepKind::Layer).collect::<Vec<_>>());
+        let groups = |name: &str| layers.iter().find(|l| l.name == name).map(|l| [l.from, l.to]);
+        assert_eq!(groups("layer2.0.conv1"), Some([1, 5]));
+        assert_eq!(groups("layer2.0.downsample.0"), Some([1, 4]));
+        assert_eq!(groups("layer2.0.conv2"), Some([5, 4]));
+        assert_eq!(groups("layer2.1.conv1"), Some([4, 6]));
+        assert_eq!(groups("fc"), Some([10, 13]));
+    }
+
+    #[test]
     fn a_shortcut_of_a_shortcut_waits_for_it() {
         let layers = [linear("a", [2, 2], [0, 1]), linear("b", [2, 2], [2, 3]), linear("c", [2, 2], [3, 4])];
         let shortcuts = [Shortcut { from: 2, to: 3, offset: 0 }, Shortcut { from: 1, to: 2, offset: 0 }];

@@ -1,13 +1,15 @@
 //! The backward pass of a layer: by its input, its shortcut, its weights and its norm.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::buffers::take;
 use crate::correlate::correlate;
 use crate::gather::{Lists, gather};
-use crate::layer::{ConvNorm, EPSILON, Gradients, Kernels, Parameters, Saved, Shortcut};
-use crate::norm::{Slope, backward_row, gradient_sums};
+use crate::layer::{ConvNorm, EPSILON, Gradients, Input, Kernels, Parameters, Saved, Shortcut, lines, pad_input};
+use crate::norm::{Gate, Slope, backward_row, gradient_sums};
 use crate::scratch::with_room;
 use crate::split::{Split, added_plane};
 
@@ -25,13 +27,29 @@ impl Kernels {
         let split = Split::new(self, layer, images);
         let conv = &layer.connections.conv;
         let output = split.blocks * split.output;
-        assert_eq!([saved.z.len(), saved.y.len(), dy.len()], [output; 3], "floats of the output");
-        assert_eq!(saved.x.len(), split.blocks * split.input, "floats of the input");
+        assert_eq!([saved.z.len(), dy.len()], [output; 2], "floats of the output");
+        assert_eq!(saved.x.values.len(), split.blocks * split.input, "floats of the input");
+        let lines = lines(parameters, saved.statistics);
+        let gates = match (layer.relu, saved.y) {
+            (false, _) => Gates::Open,
+            (true, Some(y)) => {
+                assert_eq!(y.len(), output, "floats of the output");
+                Gates::Output(y)
+            }
+            (true, None) => {
+                assert!(layer.shortcut.is_none(), "what is added to the norm's output decides over its sign");
+                Gates::Lines(&lines)
+            }
+        };
         let size = split.chunk * split.output;
-        let chunks = || saved.z.par_chunks(size).zip(saved.y.par_chunks(size)).zip(dy.par_chunks(size));
+        let chunks = || saved.z.par_chunks(size).zip(dy.par_chunks(size)).enumerate();
         let mean = &saved.statistics.mean;
-        let sums: Vec<Vec<[f64; 2]>> =
-            chunks().map(|((z, y), dy)| self.arch.dispatch(Sums { layer, split: &split, mean, z, y, dy })).collect();
+        let sums: Vec<Vec<[f64; 2]>> = chunks()
+            .map(|(chunk, (z, dy))| {
+                let gates = gates.from(chunk * size);
+                self.arch.dispatch(Sums { layer, split: &split, mean, z, gates, dy })
+            })
+            .collect();
         let total = |c: usize, s: usize| sums.iter().map(|chunk| chunk[c][s]).sum::<f64>();
         let count = (images * conv.height_out() * conv.width_out()) as f64;
         let inverse = |c: usize| 1.0 / (f64::from(saved.statistics.variance[c]) + EPSILON).sqrt();
@@ -56,15 +74,15 @@ impl Kernels {
             dadded.fill(0.0);
         }
         let partial: Vec<Vec<f32>> = chunks()
-            .zip(saved.x.par_chunks(split.chunk * split.input))
+            .zip(saved.x.values.par_chunks(split.chunk * split.input))
             .zip(split.chunks_of(&mut dx).into_par_iter().zip(split.chunks_of(&mut dadded)))
-            .enumerate()
-            .map(|(chunk, ((((z, y), dy), x), (dx, dadded)))| {
-                let (split, slopes, lists) = (&split, &slopes, &lists[..]);
-                let blocks = x.len() / split.input;
+            .map(|(((chunk, (z, dy)), values), (dx, dadded))| {
+                let (split, slopes, lists, x) = (&split, &slopes, &lists[..], Input { values, ..saved.x });
+                let (blocks, gates) = (values.len() / split.input, gates.from(chunk * size));
                 with_room(split.padded.map(|size| size * blocks), |input, gradient| {
                     let rooms = [input, gradient];
-                    self.arch.dispatch(Backward { layer, split, chunk, slopes, lists, x, z, y, dy, rooms, dx, dadded })
+                    let chunk = Backward { layer, split, chunk, slopes, lists, x, z, gates, dy, rooms, dx, dadded };
+                    self.arch.dispatch(chunk)
                 })
             })
             .collect();
@@ -90,13 +108,43 @@ impl Kernels {
     }
 }
 
+/// What says where the layer's ReLU lets gradients through.
+#[derive(Clone, Copy)]
+enum Gates<'a> {
+    Open,
+    /// The layer's output, blocked.
+    Output(&'a [f32]),
+    /// The norm's `[scale, shift]` by channel.
+    Lines(&'a [[f32; 2]]),
+}
+
+impl<'a> Gates<'a> {
+    /// From this float of the output on.
+    fn from(self, first: usize) -> Self {
+        match self {
+            Self::Output(y) => Self::Output(&y[first..]),
+            other => other,
+        }
+    }
+
+    /// For a channel's plane, floats `range` of the output.
+    #[inline(always)]
+    fn plane<S: Simd>(self, channel: usize, range: Range<usize>) -> Gate<'a, S::f32s> {
+        match self {
+            Self::Open => Gate::Open,
+            Self::Output(y) => Gate::Output(S::as_simd_f32s(&y[range]).0),
+            Self::Lines(lines) => Gate::Line(lines[channel]),
+        }
+    }
+}
+
 /// Sums of a chunk's gradients by channel.
 struct Sums<'a> {
     layer: &'a ConvNorm,
     split: &'a Split,
     mean: &'a [f32],
     z: &'a [f32],
-    y: &'a [f32],
+    gates: Gates<'a>,
     dy: &'a [f32],
 }
 
@@ -108,11 +156,11 @@ impl WithSimd for Sums<'_> {
         let conv = &self.layer.connections.conv;
         let plane = conv.height_out() * conv.width_out() * self.split.lanes;
         let mut sums = vec![[0.0; 2]; conv.channels_out];
-        let planes = self.z.chunks_exact(plane).zip(self.y.chunks_exact(plane)).zip(self.dy.chunks_exact(plane));
-        for (i, ((z, y), dy)) in planes.enumerate() {
+        let planes = self.z.chunks_exact(plane).zip(self.dy.chunks_exact(plane));
+        for (i, (z, dy)) in planes.enumerate() {
             let c = i % conv.channels_out;
-            let vectors = |plane| S::as_simd_f32s(plane).0;
-            let found = gradient_sums(simd, vectors(z), vectors(y), vectors(dy), self.mean[c], self.layer.relu);
+            let gate = self.gates.plane::<S>(c, i * plane..(i + 1) * plane);
+            let found = gradient_sums(simd, S::as_simd_f32s(z).0, gate, S::as_simd_f32s(dy).0, self.mean[c]);
             sums[c][0] += found[0];
             sums[c][1] += found[1];
         }
@@ -128,9 +176,9 @@ struct Backward<'a> {
     slopes: &'a [Slope],
     /// One per phase of the input's pixels; none if its gradient is not wanted.
     lists: &'a [Lists],
-    x: &'a [f32],
+    x: Input<'a>,
     z: &'a [f32],
-    y: &'a [f32],
+    gates: Gates<'a>,
     dy: &'a [f32],
     rooms: [&'a mut [f32]; 2],
     dx: &'a mut [f32],
@@ -142,24 +190,24 @@ impl WithSimd for Backward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let Self { layer, split, chunk, slopes, lists, x, z, y, dy, rooms, dx, dadded } = self;
+        let Self { layer, split, chunk, slopes, lists, x, z, gates, dy, rooms, dx, dadded } = self;
         let connections = &layer.connections;
         let conv = &connections.conv;
         let (padded_in, padded_out) = (conv.padded_input(), conv.padded_gradient());
-        let zero = simd.splat_f32s(0.0);
         let [input, gradient] = rooms.map(|room| S::as_mut_simd_f32s(room).0);
-        for block in 0..x.len() / split.input {
-            let x = S::as_simd_f32s(&x[block * split.input..(block + 1) * split.input]).0;
-            padded_in.fill(x, zero, &mut input[block * padded_in.size()..(block + 1) * padded_in.size()]);
+        for block in 0..x.values.len() / split.input {
+            let lanes = split.mask(simd, chunk * split.chunk + block);
+            let x = Input { values: &x.values[block * split.input..(block + 1) * split.input], ..x };
+            pad_input(simd, conv, x, lanes, &mut input[block * padded_in.size()..(block + 1) * padded_in.size()]);
             let gradient = &mut gradient[block * padded_out.size()..(block + 1) * padded_out.size()];
             let output = block * split.output..(block + 1) * split.output;
-            let [z, y, dy] = [z, y, dy].map(|planes| S::as_simd_f32s(&planes[output.clone()]).0);
+            let [z, dy] = [z, dy].map(|planes| S::as_simd_f32s(&planes[output.clone()]).0);
+            let gates = gates.from(output.start);
             let dadded = match split.added {
                 0 => &mut [],
                 size => S::as_mut_simd_f32s(&mut dadded[block * size..(block + 1) * size]).0,
             };
-            let lanes = split.mask(simd, chunk * split.chunk + block);
-            before_norm(simd, layer, slopes, [z, y, dy], lanes, gradient, dadded);
+            before_norm(simd, layer, slopes, gates, [z, dy], lanes, gradient, dadded);
             if !dx.is_empty() {
                 let dx = S::as_mut_simd_f32s(&mut dx[block * split.input..(block + 1) * split.input]).0;
                 for (phase, lists) in conv.phases().zip(lists) {
@@ -180,7 +228,8 @@ fn before_norm<S: Simd>(
     simd: S,
     layer: &ConvNorm,
     slopes: &[Slope],
-    [z, y, dy]: [&[S::f32s]; 3],
+    gates: Gates,
+    [z, dy]: [&[S::f32s]; 2],
     lanes: Option<S::f32s>,
     gradient: &mut [S::f32s],
     dadded: &mut [S::f32s],
@@ -188,16 +237,32 @@ fn before_norm<S: Simd>(
     let conv = &layer.connections.conv;
     let padded = conv.padded_gradient();
     let [rows, columns] = padded.inner;
-    padded.fill_with(simd.splat_f32s(0.0), gradient, |c, i, before| {
-        let at = (c * rows + i) * columns..(c * rows + i + 1) * columns;
-        let (z, y, dy) = (&z[at.clone()], &y[at.clone()], &dy[at]);
-        match added_plane(layer, dadded, c) {
-            Some((range, from, step)) => {
-                let row = &mut dadded[range.start + i * step * from..range.start + (i * step + 1) * from];
-                let each = |j: usize, g| row[j * step] = g;
-                backward_row(simd, z, y, dy, slopes[c], layer.relu, lanes, before, each);
+    // Closures are inlined by force, or they would be compiled without the vectors.
+    padded.fill_with(
+        simd.splat_f32s(0.0),
+        gradient,
+        #[inline(always)]
+        |c, i, before| {
+            let at = (c * rows + i) * columns..(c * rows + i + 1) * columns;
+            let gate = gates.plane::<S>(c, at.start * S::F32_LANES..at.end * S::F32_LANES);
+            let (z, dy) = (&z[at.clone()], &dy[at]);
+            match added_plane(layer, dadded, c) {
+                Some((range, from, step)) => {
+                    let row = &mut dadded[range.start + i * step * from..range.start + (i * step + 1) * from];
+                    backward_row(
+                        simd,
+                        z,
+                        gate,
+                        dy,
+                        slopes[c],
+                        lanes,
+                        before,
+                        #[inline(always)]
+                        |j, g| row[j * step] = g,
+                    );
+                }
+                None => backward_row(simd, z, gate, dy, slopes[c], lanes, before, |_, _| ()),
             }
-            None => backward_row(simd, z, y, dy, slopes[c], layer.relu, lanes, before, |_, _| ()),
-        }
-    });
+        },
+    );
 }

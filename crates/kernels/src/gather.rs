@@ -6,31 +6,21 @@
 
 use pulp::Simd;
 
-use crate::connections::{Row, Rows, TOGETHER};
+use crate::connections::{Row, Rows, TOGETHER, Tap};
 use crate::geometry::Grid;
 
 /// A tap with the weights of `C` channels that are computed together.
 #[derive(Debug, Clone, Copy)]
-struct Weighted<const C: usize> {
-    offset: usize,
-    weights: [f32; C],
+pub(crate) struct Weighted<const C: usize> {
+    pub(crate) offset: u32,
+    pub(crate) weights: [f32; C],
 }
 
 /// The taps of `C` channels from `channel` on.
 #[derive(Debug)]
-struct List<const C: usize> {
-    channel: usize,
-    taps: Vec<Weighted<C>>,
-}
-
-impl<const C: usize> List<C> {
-    fn new(row: &Row, stride: usize, weight: &[f32]) -> Self {
-        let weighted = |tap: &crate::connections::Tap| Weighted {
-            offset: tap.offset as usize,
-            weights: std::array::from_fn(|c| weight[tap.index as usize + c * stride]),
-        };
-        Self { channel: row.channel, taps: row.taps.iter().map(weighted).collect() }
-    }
+pub(crate) struct List<const C: usize> {
+    pub(crate) channel: usize,
+    pub(crate) taps: Vec<Weighted<C>>,
 }
 
 /// The weights of all channels, in the order in which they are used.
@@ -41,13 +31,34 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
+    /// As the rows say.
     pub(crate) fn new(rows: &Rows, weight: &[f32]) -> Self {
+        Self::from_fn(rows, |_, tap, c| (tap.offset, weight[tap.index as usize + c * rows.stride]))
+    }
+
+    /// Offset and weight of each tap of each row by `of(channel, tap, c)`, for channel + c.
+    pub(crate) fn from_fn(rows: &Rows, of: impl Fn(usize, &Tap, usize) -> (u32, f32)) -> Self {
         let (together, single): (Vec<&Row>, Vec<&Row>) = rows.rows.iter().partition(|row| row.together == TOGETHER);
         Self {
-            together: together.into_iter().map(|row| List::new(row, rows.stride, weight)).collect(),
-            single: single.into_iter().map(|row| List::new(row, rows.stride, weight)).collect(),
+            together: together.into_iter().map(|row| list(row, &of)).collect(),
+            single: single.into_iter().map(|row| list(row, &of)).collect(),
         }
     }
+
+    /// The lists of the channels from `first` to `end`.
+    pub(crate) fn between(&self, first: usize, end: usize) -> (&[List<TOGETHER>], &[List<1>]) {
+        let of = |at: usize| self.together.partition_point(|list| list.channel < at);
+        let single = |at: usize| self.single.partition_point(|list| list.channel < at);
+        (&self.together[of(first)..of(end)], &self.single[single(first)..single(end)])
+    }
+}
+
+fn list<const C: usize>(row: &Row, of: impl Fn(usize, &Tap, usize) -> (u32, f32)) -> List<C> {
+    let weighted = |tap: &Tap| Weighted {
+        offset: of(row.channel, tap, 0).0,
+        weights: std::array::from_fn(|c| of(row.channel, tap, c).1),
+    };
+    List { channel: row.channel, taps: row.taps.iter().map(weighted).collect() }
 }
 
 /// Writes the sums of all channels at the pixels of `grid` into `planes`, `plane` vectors per channel.
@@ -185,7 +196,7 @@ fn tile<S: Simd, const C: usize, const R: usize, const W: usize, const STEP: usi
                 weights[c] = simd.splat_f32s(tap.weights[c]);
             }
             for r in 0..R {
-                let pixels = &source[from + r * per_row + tap.offset..][..(W - 1) * STEP + 1];
+                let pixels = &source[from + r * per_row + tap.offset as usize..][..(W - 1) * STEP + 1];
                 for w in 0..W {
                     let pixel = pixels[w * STEP];
                     for c in 0..C {

@@ -1,4 +1,5 @@
-//! Convolution, batch norm, shortcut and ReLU as one layer: what it is, its forward pass in training and evaluation.
+//! Convolution, batch norm, shortcut and ReLU as one layer: what it is, and its forward pass in
+//! training. Without gradients images go one by one, see [`crate::single`].
 //!
 //! Activations are blocked: `[blocks, channels, height, width, lanes]`, a block holding as many images as a vector has
 //! lanes; lanes behind the last image are 0. Work is split over blocks and joined in their order, so results do not
@@ -12,6 +13,7 @@ use rayon::prelude::*;
 use crate::buffers::take;
 use crate::connections::Connections;
 use crate::gather::{Lists, gather};
+use crate::geometry::Conv;
 use crate::norm::{Added, Moments, forward};
 use crate::scratch::with_room;
 use crate::split::{Split, added_plane};
@@ -69,13 +71,25 @@ pub struct Statistics {
     pub variance: Vec<f32>,
 }
 
+/// A layer's input, blocked: as it is, or as the output of the convolution before it, whose norm and ReLU are applied
+/// wherever it is read. The latter saves writing and reading as much again.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Values.
+    pub values: &'a [f32],
+    /// `[scale, shift]` of each channel, if norm and ReLU are still to be applied.
+    pub lines: Option<&'a [[f32; 2]]>,
+}
+
 /// What a training pass leaves.
 #[derive(Debug, Clone)]
 pub struct Trained {
     /// The convolution's output, blocked.
     pub z: Vec<f32>,
-    /// The layer's output, blocked.
-    pub y: Vec<f32>,
+    /// The layer's output, blocked, if it was asked for.
+    pub y: Option<Vec<f32>>,
+    /// The norm of this batch: `[scale, shift]` of each channel.
+    pub lines: Vec<[f32; 2]>,
     /// The batch's statistics.
     pub statistics: Statistics,
 }
@@ -83,12 +97,12 @@ pub struct Trained {
 /// What the backward pass needs of the forward pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Saved<'a> {
-    /// The input, blocked.
-    pub x: &'a [f32],
+    /// The input.
+    pub x: Input<'a>,
     /// The convolution's output, blocked.
     pub z: &'a [f32],
-    /// The layer's output, blocked.
-    pub y: &'a [f32],
+    /// The layer's output, blocked; not needed where ReLU follows the norm and nothing is added.
+    pub y: Option<&'a [f32]>,
     /// The batch's statistics.
     pub statistics: &'a Statistics,
 }
@@ -146,7 +160,8 @@ impl Kernels {
         images.div_ceil(self.lanes())
     }
 
-    /// Forward with the batch's statistics. `x` and the shortcut are blocked, for `images` images.
+    /// Forward with the batch's statistics. `x` and the shortcut are blocked, for `images` images. With `finish`, norm,
+    /// shortcut and ReLU are applied to the convolution's output.
     ///
     /// # Panics
     ///
@@ -155,19 +170,21 @@ impl Kernels {
         self,
         layer: &ConvNorm,
         images: usize,
-        x: &[f32],
+        x: Input,
         shortcut: Option<&[f32]>,
         parameters: Parameters,
+        finish: bool,
     ) -> Trained {
         let split = Split::new(self, layer, images);
-        split.check(layer, x, shortcut, parameters);
+        split.check(layer, x.values, shortcut, parameters);
         let lists = Lists::new(&layer.connections.forward, parameters.weight);
         let mut z = take(split.blocks * split.output);
         let moments: Vec<Vec<Moments>> = z
             .par_chunks_mut(split.chunk * split.output)
-            .zip(x.par_chunks(split.chunk * split.input))
+            .zip(x.values.par_chunks(split.chunk * split.input))
             .enumerate()
-            .map(|(chunk, (z, x))| {
+            .map(|(chunk, (z, values))| {
+                let x = Input { values, ..x };
                 with_room([split.padded[0], 0], |room, _| {
                     self.arch.dispatch(Convolve { layer, split: &split, chunk, x, lists: &lists, room, z })
                 })
@@ -178,42 +195,20 @@ impl Kernels {
         let (mean, variance) = merged.map(|m| (m.mean as f32, (m.squares / m.count) as f32)).unzip();
         let statistics = Statistics { mean, variance };
         let lines = lines(parameters, &statistics);
+        if !finish {
+            return Trained { z, y: None, lines, statistics };
+        }
         let mut y = take(z.len());
         y.par_chunks_mut(split.output).zip(z.par_chunks(split.output)).enumerate().for_each(|(block, (y, z))| {
             let shortcut = split.shortcut(shortcut, block);
             self.arch.dispatch(Apply { layer, split: &split, block, lines: &lines, shortcut, z, y });
         });
-        Trained { z, y, statistics }
-    }
-
-    /// Forward with given statistics: the layer's output, blocked.
-    pub fn evaluate(
-        self,
-        layer: &ConvNorm,
-        images: usize,
-        x: &[f32],
-        shortcut: Option<&[f32]>,
-        parameters: Parameters,
-        statistics: &Statistics,
-    ) -> Vec<f32> {
-        let split = Split::new(self, layer, images);
-        split.check(layer, x, shortcut, parameters);
-        let lines = lines(parameters, statistics);
-        let lists = Lists::new(&layer.connections.forward, parameters.weight);
-        let mut y = take(split.blocks * split.output);
-        y.par_chunks_mut(split.output).zip(x.par_chunks(split.input)).enumerate().for_each(|(block, (y, x))| {
-            let shortcut = split.shortcut(shortcut, block);
-            with_room([split.padded[0], split.output], |room, z| {
-                let (lines, lists) = (&lines, &lists);
-                self.arch.dispatch(Evaluate { layer, split: &split, block, lines, lists, shortcut, x, room, z, y });
-            });
-        });
-        y
+        Trained { z, y: Some(y), lines, statistics }
     }
 }
 
 /// `[scale, shift]` of each channel's norm.
-fn lines(parameters: Parameters, statistics: &Statistics) -> Vec<[f32; 2]> {
+pub(crate) fn lines(parameters: Parameters, statistics: &Statistics) -> Vec<[f32; 2]> {
     let channels = parameters.gamma.iter().zip(parameters.beta).zip(&statistics.mean).zip(&statistics.variance);
     channels
         .map(|(((&gamma, &beta), &mean), &variance)| {
@@ -228,7 +223,7 @@ struct Convolve<'a> {
     layer: &'a ConvNorm,
     split: &'a Split,
     chunk: usize,
-    x: &'a [f32],
+    x: Input<'a>,
     lists: &'a Lists,
     room: &'a mut [f32],
     z: &'a mut [f32],
@@ -242,11 +237,14 @@ impl WithSimd for Convolve<'_> {
         let Self { layer, split, chunk, x, lists, room, z } = self;
         let conv = &layer.connections.conv;
         let mut moments = vec![Moments::default(); conv.channels_out];
-        let blocks = x.chunks_exact(split.input).zip(z.chunks_exact_mut(split.output));
-        for (block, (x, z)) in blocks.enumerate() {
+        let room = S::as_mut_simd_f32s(room).0;
+        let blocks = x.values.chunks_exact(split.input).zip(z.chunks_exact_mut(split.output));
+        for (block, (values, z)) in blocks.enumerate() {
             let z = S::as_mut_simd_f32s(z).0;
-            convolve(simd, layer, S::as_simd_f32s(x).0, lists, S::as_mut_simd_f32s(room).0, z);
-            let valid = split.valid(chunk * split.chunk + block);
+            let block = chunk * split.chunk + block;
+            pad_input(simd, conv, Input { values, ..x }, split.mask(simd, block), room);
+            gather(simd, room, lists, &conv.forward_grid(), z, conv.height_out() * conv.width_out());
+            let valid = split.valid(block);
             for (moments, plane) in moments.iter_mut().zip(z.chunks_exact(conv.height_out() * conv.width_out())) {
                 *moments = moments.merge(Moments::of_plane(simd, plane, valid));
             }
@@ -255,13 +253,25 @@ impl WithSimd for Convolve<'_> {
     }
 }
 
-/// The convolution of one block, with room for its padded planes.
+/// The input of one block with zeros around it, norm and ReLU applied if they are not yet; `lanes` as in [`forward`].
 #[inline(always)]
-fn convolve<S: Simd>(simd: S, layer: &ConvNorm, x: &[S::f32s], lists: &Lists, room: &mut [S::f32s], z: &mut [S::f32s]) {
-    let conv = &layer.connections.conv;
-    conv.padded_input().fill(x, simd.splat_f32s(0.0), room);
-    let plane = conv.height_out() * conv.width_out();
-    gather(simd, room, lists, &conv.forward_grid(), z, plane);
+pub(crate) fn pad_input<S: Simd>(simd: S, conv: &Conv, x: Input, lanes: Option<S::f32s>, padded: &mut [S::f32s]) {
+    let (zero, values, columns) = (simd.splat_f32s(0.0), S::as_simd_f32s(x.values).0, conv.width);
+    match x.lines {
+        None => conv.padded_input().fill(values, zero, padded),
+        Some(lines) => {
+            // Inlined by force, or it would be compiled without the vectors.
+            conv.padded_input().fill_with(
+                zero,
+                padded,
+                #[inline(always)]
+                |c, i, row| {
+                    let values = &values[(c * conv.height + i) * columns..][..columns];
+                    forward(simd, values, columns, lines[c], None, true, lanes, row);
+                },
+            );
+        }
+    }
 }
 
 /// Norm, shortcut and ReLU of a block.
@@ -291,31 +301,5 @@ impl WithSimd for Apply<'_> {
             let added = added.map(|(range, columns, step)| Added { plane: &shortcut[range], columns, step });
             forward(simd, z, columns, lines[c], added, layer.relu, lanes, y);
         }
-    }
-}
-
-/// Convolution, norm, shortcut and ReLU of a block.
-struct Evaluate<'a> {
-    layer: &'a ConvNorm,
-    split: &'a Split,
-    block: usize,
-    lines: &'a [[f32; 2]],
-    lists: &'a Lists,
-    shortcut: &'a [f32],
-    x: &'a [f32],
-    room: &'a mut [f32],
-    z: &'a mut [f32],
-    y: &'a mut [f32],
-}
-
-impl WithSimd for Evaluate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { layer, split, block, lines, lists, shortcut, x, room, z, y } = self;
-        let room = S::as_mut_simd_f32s(room).0;
-        convolve(simd, layer, S::as_simd_f32s(x).0, lists, room, S::as_mut_simd_f32s(z).0);
-        Apply { layer, split, block, lines, shortcut, z, y }.with_simd(simd);
     }
 }

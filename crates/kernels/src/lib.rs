@@ -23,8 +23,10 @@ mod norm;
 #[cfg(test)]
 mod reference;
 mod scratch;
+mod single;
 mod split;
 
 pub use connections::Connections;
 pub use geometry::Conv;
-pub use layer::{ConvNorm, EPSILON, Gradients, Kernels, Parameters, Saved, Shortcut, Statistics, Trained};
+pub use layer::{ConvNorm, EPSILON, Gradients, Input, Kernels, Parameters, Saved, Shortcut, Statistics, Trained};
+pub use single::{Folded, Planes};

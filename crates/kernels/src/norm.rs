@@ -108,11 +108,50 @@ pub(crate) fn forward<S: Simd>(
     }
 }
 
-/// The gradient before ReLU.
+/// What says where a ReLU lets gradients through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Gate<'a, V> {
+    /// Everywhere: there is no ReLU.
+    Open,
+    /// Where the layer's output is above 0.
+    Output(&'a [V]),
+    /// Where scale · z + shift, which is the output before ReLU, is above 0.
+    Line([f32; 2]),
+}
+
 #[inline(always)]
-fn before_relu<S: Simd>(simd: S, gradient: S::f32s, y: S::f32s, relu: bool) -> S::f32s {
+fn through<S: Simd>(simd: S, y: S::f32s, gradient: S::f32s) -> S::f32s {
     let zero = simd.splat_f32s(0.0);
-    if relu { simd.select_f32s(simd.greater_than_f32s(y, zero), gradient, zero) } else { gradient }
+    simd.select_f32s(simd.greater_than_f32s(y, zero), gradient, zero)
+}
+
+/// Hands the gradient before ReLU of each pixel to `each`: index, z, gradient.
+#[inline(always)]
+fn before_relu<S: Simd>(
+    simd: S,
+    z: &[S::f32s],
+    gate: Gate<S::f32s>,
+    gradient: &[S::f32s],
+    mut each: impl FnMut(usize, S::f32s, S::f32s),
+) {
+    match gate {
+        Gate::Open => {
+            for (i, (z, gradient)) in z.iter().zip(gradient).enumerate() {
+                each(i, *z, *gradient);
+            }
+        }
+        Gate::Output(y) => {
+            for (i, ((z, y), gradient)) in z.iter().zip(y).zip(gradient).enumerate() {
+                each(i, *z, through(simd, *y, *gradient));
+            }
+        }
+        Gate::Line([scale, shift]) => {
+            let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(shift));
+            for (i, (z, gradient)) in z.iter().zip(gradient).enumerate() {
+                each(i, *z, through(simd, simd.mul_add_e_f32s(*z, scale, shift), *gradient));
+            }
+        }
+    }
 }
 
 /// Sums of the gradient before ReLU, and of the same times `z − mean`.
@@ -120,21 +159,26 @@ fn before_relu<S: Simd>(simd: S, gradient: S::f32s, y: S::f32s, relu: bool) -> S
 pub(crate) fn gradient_sums<S: Simd>(
     simd: S,
     z: &[S::f32s],
-    y: &[S::f32s],
+    gate: Gate<S::f32s>,
     gradient: &[S::f32s],
     mean: f32,
-    relu: bool,
 ) -> [f64; 2] {
     let mean = simd.splat_f32s(mean);
     let zero = simd.splat_f32s(0.0);
     let mut sums = [[zero; 2]; 2];
-    let vectors = z.iter().zip(y).zip(gradient);
-    for (q, ((z, y), gradient)) in vectors.enumerate() {
-        let g = before_relu(simd, *gradient, *y, relu);
-        let sums = &mut sums[q % 2];
-        sums[0] = simd.add_f32s(sums[0], g);
-        sums[1] = simd.mul_add_e_f32s(g, simd.sub_f32s(*z, mean), sums[1]);
-    }
+    // Closures are inlined by force, or they would be compiled without the vectors.
+    before_relu(
+        simd,
+        z,
+        gate,
+        gradient,
+        #[inline(always)]
+        |q, z, g| {
+            let sums = &mut sums[q % 2];
+            sums[0] = simd.add_f32s(sums[0], g);
+            sums[1] = simd.mul_add_e_f32s(g, simd.sub_f32s(z, mean), sums[1]);
+        },
+    );
     let sum = |s: usize| f64::from(simd.reduce_sum_f32s(simd.add_f32s(sums[0][s], sums[1][s])));
     [sum(0), sum(1)]
 }
@@ -153,10 +197,9 @@ pub(crate) struct Slope {
 pub(crate) fn backward_row<S: Simd>(
     simd: S,
     z: &[S::f32s],
-    y: &[S::f32s],
+    gate: Gate<S::f32s>,
     gradient: &[S::f32s],
     slope: Slope,
-    relu: bool,
     lanes: Option<S::f32s>,
     before: &mut [S::f32s],
     mut each: impl FnMut(usize, S::f32s),
@@ -166,14 +209,21 @@ pub(crate) fn backward_row<S: Simd>(
     let line = simd.splat_f32s(-slope.factor * slope.slope);
     let mean = simd.splat_f32s(slope.mean);
     let shift = simd.splat_f32s(-slope.factor * slope.mean_g);
-    for (j, (((z, y), gradient), before)) in z.iter().zip(y).zip(gradient).zip(before).enumerate() {
-        let g = before_relu(simd, *gradient, *y, relu);
-        each(j, g);
-        let rest = simd.mul_add_e_f32s(line, simd.sub_f32s(*z, mean), shift);
-        let value = simd.mul_add_e_f32s(factor, g, rest);
-        *before = match lanes {
-            Some(lanes) => simd.mul_f32s(value, lanes),
-            None => value,
-        };
-    }
+    let before = &mut before[..z.len()];
+    before_relu(
+        simd,
+        z,
+        gate,
+        gradient,
+        #[inline(always)]
+        |j, z, g| {
+            each(j, g);
+            let rest = simd.mul_add_e_f32s(line, simd.sub_f32s(z, mean), shift);
+            let value = simd.mul_add_e_f32s(factor, g, rest);
+            before[j] = match lanes {
+                Some(lanes) => simd.mul_f32s(value, lanes),
+                None => value,
+            };
+        },
+    );
 }

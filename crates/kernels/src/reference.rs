@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use crate::blocked::{from_images, to_images};
-use crate::{Connections, Conv, ConvNorm, EPSILON, Kernels, Parameters, Saved, Shortcut, Statistics};
+use crate::{
+    Connections, Conv, ConvNorm, EPSILON, Folded, Input, Kernels, Parameters, Planes, Saved, Shortcut, Statistics,
+};
 
 /// A layer with everything that goes in, images as `[images, channels, height, width]`.
 #[derive(Debug, Clone)]
@@ -152,11 +154,16 @@ fn numbers(count: usize, salt: u64) -> Vec<f32> {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let shapes = (1..3usize, 1..6usize, 1..6usize, 3..11usize, 3..11usize, 1..4usize, 1..4usize);
-    let rest = (1..4usize, 0..3usize, 0..5usize, any::<bool>(), 1..40usize, 0..3u8, any::<u64>());
+    cases_of((1..4usize, 1..4usize, 0..3usize))
+}
+
+/// With kernels (rows, columns, padding) of these.
+fn cases_of(kernels: impl Strategy<Value = (usize, usize, usize)>) -> impl Strategy<Value = Case> {
+    let shapes = (1..3usize, 1..6usize, 1..6usize, 3..11usize, 3..11usize, kernels);
+    let rest = (1..4usize, 0..5usize, any::<bool>(), 1..40usize, 0..3u8, any::<u64>());
     (shapes, rest).prop_map(|(shapes, rest)| {
-        let (groups, group_in, group_out, height, width, kernel_rows, kernel_columns) = shapes;
-        let (stride, padding, density, relu, images, shortcut, salt) = rest;
+        let (groups, group_in, group_out, height, width, (kernel_rows, kernel_columns, padding)) = shapes;
+        let (stride, density, relu, images, shortcut, salt) = rest;
         let conv = Conv {
             channels_in: groups * group_in,
             channels_out: groups * group_out,
@@ -234,18 +241,17 @@ fn check(kernels: Kernels, case: &Case) {
     let added = case.shortcut.map(|_| &added[..]);
     let unblock = |values: &[f32], size: usize| to_images(values, case.images, size, lanes);
 
-    let trained = kernels.train(&layer, case.images, &x, added, parameters);
-    assert_near("y", &unblock(&trained.y, per_image(&case.dy)), &expected.y);
+    let x = Input { values: &x, lines: None };
+    let trained = kernels.train(&layer, case.images, x, added, parameters, true);
+    let y = trained.y.unwrap();
+    assert_near("y", &unblock(&y, per_image(&case.dy)), &expected.y);
     assert_near("mean", &trained.statistics.mean, &expected.mean);
     assert_near("variance", &trained.statistics.variance, &expected.variance);
-    let behind: f32 = trained.y.iter().map(|v| v.abs()).sum();
-    let images: f32 = unblock(&trained.y, per_image(&case.dy)).iter().map(|v| v.abs()).sum();
+    let behind: f32 = y.iter().map(|v| v.abs()).sum();
+    let images: f32 = unblock(&y, per_image(&case.dy)).iter().map(|v| v.abs()).sum();
     assert!((behind - images).abs() <= 1e-3 * images.max(1.0), "lanes without an image are not 0");
 
-    let evaluated = kernels.evaluate(&layer, case.images, &x, added, parameters, &trained.statistics);
-    assert_near("evaluated y", &unblock(&evaluated, per_image(&case.dy)), &expected.y);
-
-    let saved = Saved { x: &x, z: &trained.z, y: &trained.y, statistics: &trained.statistics };
+    let saved = Saved { x, z: &trained.z, y: Some(&y), statistics: &trained.statistics };
     let gradients = kernels.backward(&layer, case.images, saved, parameters, &dy, true);
     let [gross_dx, gross_dweight] = expected.gross;
     assert_near_scale("dx", &unblock(&gradients.x.unwrap(), per_image(&case.x)), &expected.dx, gross_dx);
@@ -262,6 +268,54 @@ fn check(kernels: Kernels, case: &Case) {
     }
     let again = kernels.backward(&layer, case.images, saved, parameters, &dy, false);
     assert!(again.x.is_none() && again.weight == gradients.weight);
+    if case.shortcut.is_none() {
+        let by_line = kernels.backward(&layer, case.images, Saved { y: None, ..saved }, parameters, &dy, false);
+        assert!(by_line.weight == gradients.weight, "the output says no more than its line");
+    }
+}
+
+/// Each image for itself, as the batch with the batch's statistics.
+fn check_single(kernels: Kernels, case: &Case) {
+    let expected = case.expected();
+    if expected.variance.iter().any(|v| *v > 0.0 && *v < 1e-4) {
+        return;
+    }
+    let layer = ConvNorm {
+        connections: Connections::new(case.conv, Some(&case.kept)).into(),
+        shortcut: case.shortcut,
+        relu: case.relu,
+    };
+    let parameters = Parameters { weight: &case.weight, gamma: &case.gamma, beta: &case.beta };
+    let floats = |values: &[f64]| values.iter().map(|v| *v as f32).collect();
+    let statistics = Statistics { mean: floats(&expected.mean), variance: floats(&expected.variance) };
+    let folded = Folded::new(&layer, parameters, &statistics).expect("such kernels can be folded");
+    let planes = |values: &[f32], channels: usize, [height, width]: [usize; 2]| {
+        let value = |c: usize, i: usize, j: usize| values[(c * height + i) * width + j];
+        Planes::from_fn(channels, [height, width], value)
+    };
+    let conv = &case.conv;
+    let (rows, columns) = (conv.height_out(), conv.width_out());
+    let size = |values: &[f32]| (values.len() / case.images).max(1);
+    let mut added = case.added.chunks(size(&case.added));
+    let mut y = Vec::new();
+    for x in case.x.chunks(size(&case.x)) {
+        let x = planes(x, conv.channels_in, [conv.height, conv.width]);
+        let shortcut = case.shortcut.map(|shortcut| match (shortcut, added.next().expect("one for each image")) {
+            (Shortcut::Identity, added) => planes(added, conv.channels_out, [rows, columns]),
+            (Shortcut::Subsampled { channels, height, width, .. }, added) => planes(added, channels, [height, width]),
+        });
+        let output = kernels.infer(&folded, &x, shortcut.as_ref(), 1);
+        let shared = kernels.infer(&folded, &x, shortcut.as_ref(), 3);
+        assert_eq!(output.pixels(), shared.pixels());
+        y.extend(output.pixels());
+        let means: Vec<f64> = output.pixels().chunks(rows * columns).map(mean).collect();
+        assert_near("averages", &output.average(), &means);
+    }
+    assert_near("y", &y, &expected.y);
+}
+
+fn mean(values: &[f32]) -> f64 {
+    values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len() as f64
 }
 
 proptest! {
@@ -275,6 +329,12 @@ proptest! {
     #[test]
     fn portable_kernels_agree_with_plain_loops(case in cases()) {
         check(Kernels::portable(), &case);
+    }
+
+    #[test]
+    fn images_one_by_one_agree_with_plain_loops(case in cases_of(prop_oneof![Just((3, 3, 1)), Just((1, 1, 0))])) {
+        check_single(Kernels::detect(), &case);
+        check_single(Kernels::portable(), &case);
     }
 }
 
@@ -300,8 +360,10 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let parameters = Parameters { weight: &weight, gamma: &gamma, beta: &beta };
-            let trained = kernels.train(&layer, 100, &x, None, parameters);
-            let saved = Saved { x: &x, z: &trained.z, y: &trained.y, statistics: &trained.statistics };
+            let x = Input { values: &x, lines: None };
+            let trained = kernels.train(&layer, 100, x, None, parameters, true);
+            let y = trained.y.as_deref();
+            let saved = Saved { x, z: &trained.z, y, statistics: &trained.statistics };
             let gradients = kernels.backward(&layer, 100, saved, parameters, &dy, true);
             (trained.y, trained.statistics, gradients.x, gradients.weight, gradients.gamma, gradients.beta)
         })
@@ -310,15 +372,56 @@ fn results_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
+fn norm_and_relu_of_the_input_can_wait_until_it_is_read() {
+    let conv = |channels_in, channels_out, kernel: usize| Conv {
+        channels_in,
+        channels_out,
+        height: 5,
+        width: 6,
+        kernel: [kernel; 2],
+        stride: 1,
+        padding: kernel / 2,
+        groups: 1,
+    };
+    let layer = |conv| ConvNorm { connections: Connections::new(conv, None).into(), shortcut: None, relu: true };
+    let (first, second) = (layer(conv(2, 3, 1)), layer(conv(3, 2, 3)));
+    for kernels in [Kernels::detect(), Kernels::portable()] {
+        // Not a multiple of the lanes: what is behind the last image has to stay 0.
+        let x = from_images(&numbers(19 * 60, 1), 60, kernels.lanes());
+        let dy = from_images(&numbers(19 * 60, 2), 60, kernels.lanes());
+        let (weights, beta) = ([numbers(6, 3), numbers(54, 4)], vec![0.5; 3]);
+        let parameters = |i: usize, channels| Parameters {
+            weight: &weights[i],
+            gamma: &[1.5; 3][..channels],
+            beta: &beta[..channels],
+        };
+        let x = Input { values: &x, lines: None };
+        let outcome = |finish: bool| {
+            let hidden = kernels.train(&first, 19, x, None, parameters(0, 3), finish);
+            let values = hidden.y.as_deref().unwrap_or(&hidden.z);
+            let between = Input { values, lines: (!finish).then_some(&hidden.lines[..]) };
+            let output = kernels.train(&second, 19, between, None, parameters(1, 2), true);
+            let saved = Saved { x: between, z: &output.z, y: output.y.as_deref(), statistics: &output.statistics };
+            let gradients = kernels.backward(&second, 19, saved, parameters(1, 2), &dy, true);
+            let saved = Saved { x, z: &hidden.z, y: hidden.y.as_deref(), statistics: &hidden.statistics };
+            let by_hidden = gradients.x.unwrap();
+            let inner = kernels.backward(&first, 19, saved, parameters(0, 3), &by_hidden, true);
+            (output.y, gradients.weight, by_hidden, inner.weight, inner.x)
+        };
+        assert!(outcome(true) == outcome(false));
+    }
+}
+
+#[test]
 fn running_statistics_are_used_as_they_are() {
     let conv =
         Conv { channels_in: 1, channels_out: 1, height: 1, width: 2, kernel: [1, 1], stride: 1, padding: 0, groups: 1 };
-    let kernels = Kernels::detect();
     let layer = ConvNorm { connections: Connections::new(conv, None).into(), shortcut: None, relu: true };
-    let x = from_images(&[1.0, 3.0], 2, kernels.lanes());
     let parameters = Parameters { weight: &[2.0], gamma: &[0.5], beta: &[1.0] };
     let statistics = Statistics { mean: vec![4.0], variance: vec![4.0] };
-    let y = to_images(&kernels.evaluate(&layer, 1, &x, None, parameters, &statistics), 1, 2, kernels.lanes());
+    let folded = Folded::new(&layer, parameters, &statistics).unwrap();
+    let x = Planes::from_fn(1, [1, 2], |_, _, j| [1.0, 3.0][j]);
+    let y = Kernels::detect().infer(&folded, &x, None, 1).pixels();
     // (2 − 4) / 2 · 0.5 + 1 and (6 − 4) / 2 · 0.5 + 1
     assert!((y[0] - 0.5).abs() < 1e-5 && (y[1] - 1.5).abs() < 1e-5, "{y:?}");
 }

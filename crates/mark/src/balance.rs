@@ -1,9 +1,10 @@
 //! Balancing: weights made comparable across channels, so that ranks survive rescaling.
 //!
-//! Implements the balance of docs/protocol.md, "What is read as kept", 2: factors x of the output rows and y of the input
-//! columns such that w² · x · y sums to the same in every row and in every column. An attacker can scale a channel up and
+//! Implements docs/protocol.md, "Ranks": factors x of the output rows and y of the input columns such that the rows of
+//! w² · x · y sum to about the same, and its columns too. An attacker can scale a channel up and
 //! the next layer down without changing the network; plain |w| would then rank whole channels, balanced w² does not see
-//! it. It is the iteration of Sinkhorn & Knopp 1967 on the kernels' sums of squares.
+//! it. It is the iteration of Sinkhorn & Knopp 1967
+//! (10.2140/pjm.1967.21.343) on the kernels' sums of squares.
 //!
 //! Every sum has its order, whatever the number of threads and the width of vectors, so that all machines agree on every
 //! bit. Vectors and their run-time detection are `pulp`'s: within `dispatch` the compiler uses what the machine has.
@@ -27,7 +28,7 @@ const LANES: usize = 8;
 const MAX_HELD_SQUARES: usize = 1 << 22;
 
 /// Balance of one carrier.
-pub struct Balance {
+pub(crate) struct Balance {
     /// x_o, one for each output.
     rows: Vec<f64>,
     /// y_i, one for each weight of a row: those of a kernel are equal.
@@ -36,9 +37,12 @@ pub struct Balance {
 
 impl Balance {
     /// Balances; rows and columns that are all zero are left alone. Panics if the number of values is not the shape's.
-    pub fn new(values: &Values, shape: CarrierShape) -> Result<Self, ReadError> {
+    pub(crate) fn new(values: &Values, shape: CarrierShape) -> Result<Self, ReadError> {
         assert_eq!(values.size(), shape.size(), "values and shape differ in size");
-        let energies = Energies::new(values, shape)?;
+        Self::from_energies(&Energies::new(values, shape, MAX_HELD_SQUARES)?, shape)
+    }
+
+    fn from_energies(energies: &Energies, shape: CarrierShape) -> Result<Self, ReadError> {
         let arch = Arch::new();
         let mut rows = vec![1.0; shape.out as usize];
         let mut columns = vec![1.0; shape.inp as usize];
@@ -96,9 +100,9 @@ struct Room {
 }
 
 impl<'a> Energies<'a> {
-    fn new(values: &'a Values<'a>, shape: CarrierShape) -> Result<Self, ReadError> {
+    fn new(values: &'a Values<'a>, shape: CarrierShape, most: usize) -> Result<Self, ReadError> {
         let (inp, taps, row) = (shape.inp as usize, shape.taps(), shape.row());
-        if taps == 1 && shape.size() > MAX_HELD_SQUARES {
+        if taps == 1 && shape.size() > most {
             return Ok(Self::Squares(values, inp));
         }
         let mut sums = vec![0.0; shape.out as usize * inp];
@@ -237,6 +241,18 @@ mod tests {
         let found = balance(&values, shape);
         assert_eq!(found.rows, x);
         assert!(found.columns.chunks(3).zip(y).all(|(taps, y)| *taps == [y; 3]));
+    }
+
+    #[test]
+    fn squares_worked_out_anew_balance_as_those_held() {
+        let shape = shape(70, 19, 1);
+        let values = Values::from((0..shape.size()).map(|i| (i * 7919 % 1009) as f32 - 500.0).collect::<Vec<_>>());
+        let [held, anew] = [usize::MAX, 0].map(|most| {
+            let energies = Energies::new(&values, shape, most).expect("held values can be read");
+            assert_eq!(matches!(energies, Energies::Squares(..)), most == 0);
+            Balance::from_energies(&energies, shape).expect("held values can be read")
+        });
+        assert_eq!((held.rows, held.columns), (anew.rows, anew.columns));
     }
 
     #[test]

@@ -146,9 +146,10 @@ pub struct ChipReader {
 }
 
 impl ChipReader {
-    /// For a verifier the seeds of the disclosed panels, each panel once.
+    /// For a verifier the seeds of the disclosed panels, each panel once. Those of panels above `sealed` are left out.
     pub fn new(seeds: &[(PanelId, &Seed)], pk: &PublicKey, sealed: PanelCount, carrier: &Carrier) -> Self {
-        let panels = seeds.iter().map(|(id, seed)| (id.get(), chip_key(seed, pk, carrier))).collect();
+        let owned = seeds.iter().filter(|(id, _)| id.get() <= sealed.get());
+        let panels = owned.map(|(id, seed)| (id.get(), chip_key(seed, pk, carrier))).collect();
         Self { split: split_key(pk, carrier), sealed, panels }
     }
 

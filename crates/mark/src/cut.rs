@@ -9,7 +9,7 @@ use std::ops::Range;
 use counterfoil_ticket::{CarrierShape, ReadError, Values};
 use rayon::prelude::*;
 
-use crate::Balance;
+use crate::balance::Balance;
 
 /// Bits of the digits of a rank, the highest first.
 const DIGITS: [u32; 3] = [11, 10, 10];

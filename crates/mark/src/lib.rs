@@ -41,7 +41,6 @@ mod trigger;
 mod turnover;
 
 pub use assignment::{assign, log2_orders};
-pub use balance::Balance;
 pub use binomial_tail::{Chance, Log2P, hits_for, log2_upper_tail};
 pub use candidate::{Candidate, Ranking};
 pub use chip::{Chip, ChipMap, ChipReader, chip_map, chips};

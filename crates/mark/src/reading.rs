@@ -27,9 +27,9 @@ pub const EITHER_BITS: u32 = 1;
 pub enum Reading {
     /// Positions that the mask keeps or, without one, whose value is not zero.
     Zeros,
-    /// The largest balanced |w|, at the claimed density of each carrier.
+    /// The largest ranks, at the claimed density of each carrier.
     ClaimedRanks,
-    /// The largest balanced |w|, at one density for all carriers.
+    /// The largest ranks, at one density for all carriers.
     BlindRanks(RankDensity),
     /// As [`Reading::Zeros`], with the carriers of one shape in their best order.
     AssignedZeros,

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::CarrierShape;
+use resnet::{RESNET18, RESNET20, Resnet};
+
+mod resnet;
 
 /// Shape of one input image: channels, height, width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,6 +64,16 @@ pub enum Architecture {
         /// Input image.
         input: ImageShape,
         /// Channels of the first stage, 16 in the paper.
+        width: u32,
+        /// Number of classes.
+        classes: u32,
+    },
+    /// The ResNet-18 of He et al. 2015 for CIFAR-sized images: a 3×3 stem without stride or pooling, four stages of two
+    /// basic blocks, of `width`, 2, 4 and 8 `width` channels, with projection shortcuts; tensor names as in torchvision.
+    Resnet18 {
+        /// Input image.
+        input: ImageShape,
+        /// Channels of the first stage, 64 in the paper.
         width: u32,
         /// Number of classes.
         classes: u32,
@@ -133,14 +146,14 @@ impl Architecture {
     /// Input image.
     pub fn input(&self) -> ImageShape {
         match self {
-            Self::Mlp { input, .. } | Self::Resnet20 { input, .. } => *input,
+            Self::Mlp { input, .. } | Self::Resnet20 { input, .. } | Self::Resnet18 { input, .. } => *input,
         }
     }
 
     /// Number of classes.
     pub fn classes(&self) -> u32 {
         match self {
-            Self::Mlp { classes, .. } | Self::Resnet20 { classes, .. } => *classes,
+            Self::Mlp { classes, .. } | Self::Resnet20 { classes, .. } | Self::Resnet18 { classes, .. } => *classes,
         }
     }
 
@@ -149,6 +162,7 @@ impl Architecture {
         match self {
             Self::Mlp { .. } => "mlp",
             Self::Resnet20 { .. } => "resnet20",
+            Self::Resnet18 { .. } => "resnet18",
         }
     }
 
@@ -159,7 +173,7 @@ impl Architecture {
         let ImageShape { channels, height, width } = self.input();
         let widths = match self {
             Self::Mlp { hidden, .. } => hidden.as_slice(),
-            Self::Resnet20 { width, .. } => std::slice::from_ref(width),
+            Self::Resnet20 { width, .. } | Self::Resnet18 { width, .. } => std::slice::from_ref(width),
         };
         let mut all = [channels, height, width, self.classes()].into_iter().chain(widths.iter().copied());
         // An option-A shortcut puts half its channels on either side.
@@ -172,7 +186,8 @@ impl Architecture {
     pub fn layers(&self) -> Vec<Layer> {
         match self {
             Self::Mlp { input, hidden, classes } => mlp_layers(*input, hidden, *classes),
-            Self::Resnet20 { input, width, classes } => resnet20_layers(*input, *width, *classes),
+            Self::Resnet20 { input, width, classes } => RESNET20.layers(*input, *width, *classes),
+            Self::Resnet18 { input, width, classes } => RESNET18.layers(*input, *width, *classes),
         }
     }
 
@@ -180,10 +195,8 @@ impl Architecture {
     pub fn shortcuts(&self) -> Vec<Shortcut> {
         match self {
             Self::Mlp { .. } => Vec::new(),
-            Self::Resnet20 { width, .. } => {
-                let streams: Vec<usize> = (0..3).map(resnet20_stream).collect();
-                (0..2).map(|s| Shortcut { from: streams[s], to: streams[s + 1], offset: (width << s) / 2 }).collect()
-            }
+            Self::Resnet20 { width, .. } => RESNET20.shortcuts(*width),
+            Self::Resnet18 { width, .. } => RESNET18.shortcuts(*width),
         }
     }
 
@@ -199,15 +212,16 @@ impl Architecture {
             layers.len() == carriers
                 && layers.iter().all(|l| shape_of(&l.weight()).and_then(CarrierShape::of_tensor) == Some(l.shape))
         };
-        let resnet20 = || {
-            let (&[width, channels, 3, 3], &[classes, _]) = (shape_of("conv1.weight")?, shape_of("linear.weight")?)
-            else {
+        let resnet = |kind: Resnet| {
+            let classifier = format!("{}.weight", kind.classifier());
+            let (&[width, channels, 3, 3], &[classes, _]) = (shape_of("conv1.weight")?, shape_of(&classifier)?) else {
                 return None;
             };
             let input = ImageShape { channels: u32::try_from(channels).ok()?, ..input };
-            let (width, classes) = (u32::try_from(width).ok()?, u32::try_from(classes).ok()?);
-            Some(Self::Resnet20 { input, width, classes })
+            Some((input, u32::try_from(width).ok()?, u32::try_from(classes).ok()?))
         };
+        let resnet20 = || resnet(RESNET20).map(|(input, width, classes)| Self::Resnet20 { input, width, classes });
+        let resnet18 = || resnet(RESNET18).map(|(input, width, classes)| Self::Resnet18 { input, width, classes });
         let mlp = || {
             let widths: Vec<u32> = (1..)
                 .map_while(|i| shape_of(&format!("fc{i}.weight")))
@@ -216,7 +230,7 @@ impl Architecture {
             let (&classes, hidden) = widths.split_last()?;
             Some(Self::Mlp { input, hidden: hidden.to_vec(), classes })
         };
-        resnet20().or_else(mlp).filter(Self::is_within_bounds).filter(matches)
+        resnet20().or_else(resnet18).or_else(mlp).filter(Self::is_within_bounds).filter(matches)
     }
 }
 
@@ -241,49 +255,6 @@ fn mlp_layers(input: ImageShape, hidden: &[u32], classes: u32) -> Vec<Layer> {
         .collect()
 }
 
-/// Groups: 0 input; then for each stage its stream and its blocks' three hidden groups; 13 the classes.
-fn resnet20_stream(stage: usize) -> usize {
-    1 + 4 * stage
-}
-
-fn resnet20_layers(input: ImageShape, width: u32, classes: u32) -> Vec<Layer> {
-    let conv = |name: String, norm: String, [out, inp]: [u32; 2], stride: u32, [from, to]: [usize; 2]| Layer {
-        prunable: from != 0,
-        name,
-        shape: CarrierShape { out, inp, height: 3, width: 3 },
-        kind: LayerKind::Conv { stride, padding: 1 },
-        norm: Some(norm),
-        from,
-        to,
-    };
-    let first = [0, resnet20_stream(0)];
-    let mut layers = vec![conv("conv1".into(), "bn1".into(), [width, input.channels], 1, first)];
-    for stage in 0..3 {
-        let out = width << stage;
-        let stream = resnet20_stream(stage);
-        for block in 0..3 {
-            let (inp, from, stride) = match (stage, block) {
-                (1.., 0) => (out / 2, resnet20_stream(stage - 1), 2),
-                _ => (out, stream, 1),
-            };
-            let hidden = stream + 1 + block;
-            let at = format!("layer{}.{block}", stage + 1);
-            layers.push(conv(format!("{at}.conv1"), format!("{at}.bn1"), [out, inp], stride, [from, hidden]));
-            layers.push(conv(format!("{at}.conv2"), format!("{at}.bn2"), [out, out], 1, [hidden, stream]));
-        }
-    }
-    layers.push(Layer {
-        name: "linear".into(),
-        shape: CarrierShape { out: classes, inp: width << 2, height: 1, width: 1 },
-        kind: LayerKind::Linear,
-        norm: None,
-        from: resnet20_stream(2),
-        to: resnet20_stream(3),
-        prunable: false,
-    });
-    layers
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,10 +272,27 @@ mod tests {
     }
 
     #[test]
+    fn resnet18_has_torchvision_s_weights_but_for_the_stem_and_the_classifier() {
+        let net = Architecture::Resnet18 { input: CIFAR, width: 64, classes: 10 };
+        let layers = net.layers();
+        let of = |name: &str| layers.iter().find(|l| l.name == name).expect("has the layer");
+        // 11,166,912 weights of torchvision's convolutions, less a 7x7 stem, plus a 3x3 one.
+        let convolutions: usize = layers.iter().filter(|l| l.norm.is_some()).map(|l| l.shape.size()).sum();
+        assert_eq!(convolutions, 11_166_912 - 9408 + 1728);
+        assert_eq!(layers.len(), 17 + 3 + 1);
+        assert_eq!(<[u32; 4]>::from(of("layer2.0.downsample.0").shape), [128, 64, 1, 1]);
+        assert_eq!(of("layer2.0.downsample.0").kind, LayerKind::Conv { stride: 2, padding: 0 });
+        assert_eq!(of("layer4.0.downsample.0").norm.as_deref(), Some("layer4.0.downsample.1"));
+        let spared: Vec<&str> = layers.iter().filter(|l| !l.prunable).map(|l| l.name.as_str()).collect();
+        assert_eq!(spared, ["conv1", "fc"]);
+    }
+
+    #[test]
     fn layers_that_share_a_group_agree_on_its_width() {
         let input = ImageShape { channels: 1, height: 8, width: 8 };
         for net in [
             Architecture::Resnet20 { input, width: 4, classes: 10 },
+            Architecture::Resnet18 { input, width: 3, classes: 10 },
             Architecture::Mlp { input, hidden: vec![30, 20], classes: 10 },
         ] {
             let mut widths = std::collections::BTreeMap::new();
@@ -325,6 +313,7 @@ mod tests {
     fn networks_are_recognised_by_their_tensors_and_nothing_else_is() {
         let nets = [
             Architecture::Resnet20 { input: CIFAR, width: 16, classes: 10 },
+            Architecture::Resnet18 { input: CIFAR, width: 64, classes: 10 },
             Architecture::Mlp { input: CIFAR, hidden: vec![300, 100], classes: 10 },
         ];
         for net in nets {

@@ -7,8 +7,8 @@ use burn::tensor::{Tensor, activation};
 use counterfoil_kernels::{Connections, Conv};
 use counterfoil_ticket::{Architecture, Layer, LayerKind, Mask};
 
-/// What computes the layers of one pass: [`crate::reference`] by Burn's operations on any device, [`crate::fused`] by
-/// our kernels on the CPU; each with gradients and without.
+/// What computes the layers of one pass: [`crate::reference`] by Burn's operations on any device, with
+/// gradients and without; on the CPU by our kernels [`crate::fused`] with gradients, [`crate::predictor`] without.
 pub(crate) trait Pass {
     /// What flows between convolutions.
     type Activation: Clone;
@@ -19,15 +19,38 @@ pub(crate) trait Pass {
     /// Normalised images, one row each.
     fn rows(&mut self, images: &[u8]) -> Tensor<2>;
 
-    /// Convolution and batch norm, plus the shortcut (option A where its shape differs), then ReLU.
-    fn conv_norm(&mut self, layer: &Layer, x: Self::Activation, shortcut: Option<Self::Activation>)
-    -> Self::Activation;
+    /// Convolution and batch norm, and what comes then.
+    fn conv_norm(&mut self, layer: &Layer, x: Self::Activation, then: Then<Self::Activation>) -> Self::Activation;
 
     /// Mean of each channel, `[n, channels]`.
     fn pool(&mut self, x: Self::Activation) -> Tensor<2>;
 
     /// A parameter, flat.
     fn value(&self, name: &str) -> Tensor<1>;
+}
+
+/// What follows a batch norm.
+#[derive(Debug, Clone)]
+pub(crate) enum Then<A> {
+    /// Nothing: a projection shortcut, which another layer adds.
+    Nothing,
+    /// ReLU.
+    Relu,
+    /// ReLU, for one convolution and nobody else: a block's hidden channels.
+    ReluWithin,
+    /// This shortcut is added (option A where its shape differs), then ReLU.
+    AddAndRelu(A),
+}
+
+impl<A> Then<A> {
+    /// The shortcut, and whether ReLU follows.
+    pub(crate) fn parts(self) -> (Option<A>, bool) {
+        match self {
+            Self::Nothing => (None, false),
+            Self::Relu | Self::ReluWithin => (None, true),
+            Self::AddAndRelu(shortcut) => (Some(shortcut), true),
+        }
+    }
 }
 
 /// Logits `[n, classes]` of `n` images.
@@ -39,7 +62,7 @@ pub(crate) fn forward<P: Pass>(
 ) -> Tensor<2> {
     match architecture {
         Architecture::Mlp { .. } => mlp(layers, pass, images),
-        Architecture::Resnet20 { .. } => resnet20(layers, pass, images),
+        Architecture::Resnet20 { .. } | Architecture::Resnet18 { .. } => resnet(layers, pass, images),
     }
 }
 
@@ -51,13 +74,23 @@ fn mlp<P: Pass>(layers: &[Layer], pass: &mut P, images: &[u8]) -> Tensor<2> {
     x
 }
 
-fn resnet20<P: Pass>(layers: &[Layer], pass: &mut P, images: &[u8]) -> Tensor<2> {
-    let [stem, blocks @ .., classifier] = layers else { unreachable!("a ResNet-20 has a stem and a classifier") };
+fn resnet<P: Pass>(layers: &[Layer], pass: &mut P, images: &[u8]) -> Tensor<2> {
+    let [stem, blocks @ .., classifier] = layers else { unreachable!("a ResNet has a stem and a classifier") };
     let images = pass.images(images);
-    let mut x = pass.conv_norm(stem, images, None);
-    for block in blocks.chunks_exact(2) {
-        let hidden = pass.conv_norm(&block[0], x.clone(), None);
-        x = pass.conv_norm(&block[1], hidden, Some(x));
+    let mut x = pass.conv_norm(stem, images, Then::Relu);
+    let mut rest = blocks;
+    while let [conv1, more @ ..] = rest {
+        let hidden = pass.conv_norm(conv1, x.clone(), Then::ReluWithin);
+        // A projection reads what its block reads.
+        let (shortcut, more) = match more {
+            [projection, more @ ..] if projection.from == conv1.from => {
+                (pass.conv_norm(projection, x, Then::Nothing), more)
+            }
+            _ => (x, more),
+        };
+        let [conv2, more @ ..] = more else { unreachable!("a block has a second convolution") };
+        x = pass.conv_norm(conv2, hidden, Then::AddAndRelu(shortcut));
+        rest = more;
     }
     let pooled = pass.pool(x);
     linear(pass, classifier, pooled)
@@ -77,6 +110,13 @@ pub(crate) fn convolution(layer: &Layer) -> (usize, usize, &str) {
         unreachable!("{} is a convolution with a batch norm", layer.name)
     };
     (stride as usize, padding as usize, norm)
+}
+
+/// A convolution of inputs of `height` × `width`, as the kernels see it.
+pub(crate) fn conv_of(layer: &Layer, [height, width]: [usize; 2]) -> Conv {
+    let (stride, padding, _) = convolution(layer);
+    let [channels_out, channels_in, rows, columns] = <[u32; 4]>::from(layer.shape).map(|d| d as usize);
+    Conv { channels_in, channels_out, height, width, kernel: [rows, columns], stride, padding, groups: 1 }
 }
 
 /// Which weights the kernels compute with: those that masks keep, or all. Lists are made when a layer is first used.
@@ -99,10 +139,7 @@ impl Connected {
     pub(crate) fn of(&self, layer: &Layer, [height, width]: [usize; 2]) -> Arc<Connections> {
         let mut made = self.made.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let make = || {
-            let (stride, padding, _) = convolution(layer);
-            let [channels_out, channels_in, rows, columns] = <[u32; 4]>::from(layer.shape).map(|d| d as usize);
-            let kernel = [rows, columns];
-            let conv = Conv { channels_in, channels_out, height, width, kernel, stride, padding, groups: 1 };
+            let conv = conv_of(layer, [height, width]);
             let mask = self.masks.get(&layer.weight());
             let kept: Option<Vec<bool>> = mask.map(|mask| (0..mask.size()).map(|p| mask.keeps(p)).collect());
             Arc::new(Connections::new(conv, kept.as_deref()))

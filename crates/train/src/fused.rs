@@ -14,11 +14,11 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Device, Tensor, TensorData};
 use counterfoil_kernels::blocked::{average, from_fn, spread};
 use counterfoil_kernels::buffers::give;
-use counterfoil_kernels::{ConvNorm, Kernels, Parameters, Saved, Shortcut, Statistics};
+use counterfoil_kernels::{ConvNorm, Input, Kernels, Parameters, Saved, Shortcut, Statistics};
 use counterfoil_ticket::Layer;
 
-use crate::forward::{Connected, Pass, convolution};
-use crate::network::{BatchStatistics, Leaves, Network, to_vec};
+use crate::forward::{Connected, Pass, Then, convolution};
+use crate::network::{BatchStatistics, Leaves, Network};
 
 type Values = FloatTensor<Flex>;
 type Tracked = FloatTensor<Autodiff<Flex>>;
@@ -53,31 +53,48 @@ impl<'a> Train<'a> {
     }
 }
 
-impl Pass for Train<'_> {
-    type Activation = Tensor<5>;
+/// What flows between layers.
+#[derive(Debug, Clone)]
+pub(crate) struct Flow {
+    /// Gradients by it are gradients by the layer's output, but its values are the convolution's output if there are
+    /// lines.
+    tensor: Tensor<5>,
+    lines: Option<Lines>,
+}
 
-    fn images(&mut self, images: &[u8]) -> Tensor<5> {
+/// Norm and ReLU that whoever reads the values has to apply: `[scale, shift]` of each channel.
+type Lines = Arc<Vec<[f32; 2]>>;
+
+impl Pass for Train<'_> {
+    type Activation = Flow;
+
+    fn images(&mut self, images: &[u8]) -> Flow {
         let (values, dims) = blocked_input(self.network, images);
         self.images = images.len() / self.network.architecture().input().size();
-        Tensor::from_data(TensorData::new(values, dims), &self.network.device().clone().autodiff())
+        let tensor = Tensor::from_data(TensorData::new(values, dims), &self.network.device().clone().autodiff());
+        Flow { tensor, lines: None }
     }
 
     fn rows(&mut self, images: &[u8]) -> Tensor<2> {
         input_rows(self.network, images, &self.network.device().clone().autodiff())
     }
 
-    fn conv_norm(&mut self, layer: &Layer, x: Tensor<5>, shortcut: Option<Tensor<5>>) -> Tensor<5> {
+    fn conv_norm(&mut self, layer: &Layer, x: Flow, then: Then<Flow>) -> Flow {
         let (_, _, norm) = convolution(layer);
-        let (fused, dims) = fused_layer(self.connected, layer, x.dims(), shortcut.as_ref().map(Tensor::dims));
+        let finish = !matches!(then, Then::ReluWithin);
+        let (shortcut, relu) = then.parts();
+        let shortcut = shortcut.map(finished);
+        let added = shortcut.as_ref().map(Tensor::dims);
+        let (fused, dims) = fused_layer(self.connected, layer, x.tensor.dims(), added, relu);
         let conv = *fused.connections.conv();
-        let call = Call { layer: fused, images: self.images, dims };
+        let call = Call { layer: fused, images: self.images, dims, lines: x.lines, finish };
         let inputs = [
-            primitive(x),
+            primitive(x.tensor),
             self.primitive(&layer.weight()),
             self.primitive(&format!("{norm}.weight")),
             self.primitive(&format!("{norm}.bias")),
         ];
-        let (y, statistics) = match shortcut {
+        let (tensor, lines, statistics) = match shortcut {
             None => call.run(inputs),
             Some(shortcut) => {
                 let [x, weight, gamma, beta] = inputs;
@@ -88,10 +105,11 @@ impl Pass for Train<'_> {
         let unbiased = count / (count.max(2.0) - 1.0);
         let variance = statistics.variance.iter().map(|v| v * unbiased).collect();
         self.batch.push((norm.to_owned(), self.network.tensor(statistics.mean), self.network.tensor(variance)));
-        Tensor::from_primitive::<Autodiff<Flex>>(y)
+        Flow { tensor: Tensor::from_primitive::<Autodiff<Flex>>(tensor), lines }
     }
 
-    fn pool(&mut self, x: Tensor<5>) -> Tensor<2> {
+    fn pool(&mut self, x: Flow) -> Tensor<2> {
+        let x = finished(x);
         let [_, channels, height, width, lanes] = x.dims();
         let shape = PoolShape { images: self.images, channels, height, width, lanes };
         let x = primitive(x);
@@ -111,6 +129,12 @@ impl Pass for Train<'_> {
     }
 }
 
+/// The layer's output itself.
+fn finished(flow: Flow) -> Tensor<5> {
+    assert!(flow.lines.is_none(), "hidden channels are read by one convolution and nobody else");
+    flow.tensor
+}
+
 /// One fused layer of one pass.
 #[derive(Debug, Clone)]
 struct Call {
@@ -118,6 +142,10 @@ struct Call {
     images: usize,
     /// Dimensions of the output.
     dims: [usize; 5],
+    /// What the input still lacks.
+    lines: Option<Lines>,
+    /// Whether norm and ReLU are applied here.
+    finish: bool,
 }
 
 /// What the backward pass of a fused layer needs; cheap to clone.
@@ -126,29 +154,39 @@ struct Kept {
     call: Call,
     /// Input, weight, gamma, beta.
     inputs: [Values; 4],
-    z: Arc<Vec<f32>>,
-    y: Values,
+    /// The convolution's output, where that is not the operation's output.
+    z: Option<Arc<Vec<f32>>>,
+    output: Values,
     statistics: Arc<Statistics>,
 }
 
 impl Call {
     /// Inputs: x, weight, gamma, beta and, if there is one, the shortcut.
-    fn run<const N: usize>(self, inputs: [Tracked; N]) -> (Tracked, Statistics) {
+    fn run<const N: usize>(self, inputs: [Tracked; N]) -> (Tracked, Option<Lines>, Statistics) {
         let values: [Values; N] = std::array::from_fn(|i| contiguous(inputs[i].primitive()));
         let slices: [&[f32]; N] = std::array::from_fn(|i| floats(&values[i]));
         let parameters = Parameters { weight: slices[1], gamma: slices[2], beta: slices[3] };
-        let trained = Kernels::detect().train(&self.layer, self.images, slices[0], slices.get(4).copied(), parameters);
-        let y = Values::from_data(TensorData::new(trained.y, self.dims));
+        let (x, shortcut) = (self.input(slices[0]), slices.get(4).copied());
+        let trained = Kernels::detect().train(&self.layer, self.images, x, shortcut, parameters, self.finish);
+        let (z, output, lines) = match trained.y {
+            Some(y) => (Some(Arc::new(trained.z)), y, None),
+            None => (None, trained.z, Some(Arc::new(trained.lines))),
+        };
+        let output = Values::from_data(TensorData::new(output, self.dims));
         let nodes = std::array::from_fn(|i| inputs[i].node());
-        let output = match LayerBackward::<N>.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+        let tracked = match LayerBackward::<N>.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let inputs = std::array::from_fn(|i| values[i].clone());
-                let (z, statistics) = (Arc::new(trained.z), Arc::new(trained.statistics.clone()));
-                prep.finish(Kept { call: self, inputs, z, y: y.clone(), statistics }, y)
+                let statistics = Arc::new(trained.statistics.clone());
+                prep.finish(Kept { call: self, inputs, z, output: output.clone(), statistics }, output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(y),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         };
-        (output, trained.statistics)
+        (tracked, lines, trained.statistics)
+    }
+
+    fn input<'a>(&'a self, values: &'a [f32]) -> Input<'a> {
+        Input { values, lines: self.lines.as_ref().map(|lines| &lines[..]) }
     }
 }
 
@@ -160,9 +198,13 @@ impl<const N: usize> Backward<Flex, N> for LayerBackward<N> {
 
     fn backward(self, ops: Ops<Kept, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = contiguous(&grads.consume::<Flex>(&ops.node));
-        let Kept { call, inputs, z, y, statistics } = ops.state;
+        let Kept { call, inputs, z, output, statistics } = ops.state;
         let [x, weight, gamma, beta] = std::array::from_fn(|i| floats(&inputs[i]));
-        let saved = Saved { x, z: &z, y: floats(&y), statistics: &statistics };
+        let (z_values, y) = match &z {
+            Some(z) => (&z[..], Some(floats(&output))),
+            None => (floats(&output), None),
+        };
+        let saved = Saved { x: call.input(x), z: z_values, y, statistics: &statistics };
         let parameters = Parameters { weight, gamma, beta };
         let by_input = ops.parents[0].is_some();
         let found = Kernels::detect().backward(&call.layer, call.images, saved, parameters, floats(&dy), by_input);
@@ -178,8 +220,8 @@ impl<const N: usize> Backward<Flex, N> for LayerBackward<N> {
         // Backward passes run from the last layer to the first, so that nobody else reads these any more; should
         // somebody, the buffer stays with him.
         reclaim(dy);
-        reclaim(y);
-        Arc::try_unwrap(z).map(give).ok();
+        reclaim(output);
+        z.and_then(|z| Arc::try_unwrap(z).ok()).into_iter().for_each(give);
         let flat = |values: Vec<f32>| {
             let length = values.len();
             Some(TensorData::new(values, [length]))
@@ -220,72 +262,6 @@ impl Backward<Flex, 1> for PoolBackward {
     }
 }
 
-/// A pass without gradients, batch norms by the running statistics.
-pub(crate) struct Evaluate<'a> {
-    network: &'a Network,
-    connected: &'a Connected,
-    images: usize,
-}
-
-impl<'a> Evaluate<'a> {
-    pub(crate) fn new(network: &'a Network, connected: &'a Connected) -> Self {
-        Self { network, connected, images: 0 }
-    }
-}
-
-/// Blocked values and their dimensions.
-#[derive(Debug, Clone)]
-pub(crate) struct Blocks {
-    values: Arc<Vec<f32>>,
-    dims: [usize; 5],
-}
-
-impl Pass for Evaluate<'_> {
-    type Activation = Blocks;
-
-    fn images(&mut self, images: &[u8]) -> Blocks {
-        let (values, dims) = blocked_input(self.network, images);
-        self.images = images.len() / self.network.architecture().input().size();
-        Blocks { values: Arc::new(values), dims }
-    }
-
-    fn rows(&mut self, images: &[u8]) -> Tensor<2> {
-        input_rows(self.network, images, self.network.device())
-    }
-
-    fn conv_norm(&mut self, layer: &Layer, x: Blocks, shortcut: Option<Blocks>) -> Blocks {
-        let (_, _, norm) = convolution(layer);
-        let (fused, dims) = fused_layer(self.connected, layer, x.dims, shortcut.as_ref().map(|shortcut| shortcut.dims));
-        let values = |name: String| to_vec(&self.network.parameters[&name]);
-        let (weight, gamma, beta) =
-            (values(layer.weight()), values(format!("{norm}.weight")), values(format!("{norm}.bias")));
-        let statistic = |kind: &str| to_vec(&self.network.statistics[&format!("{norm}.{kind}")]);
-        let statistics = Statistics { mean: statistic("running_mean"), variance: statistic("running_var") };
-        let values = Kernels::detect().evaluate(
-            &fused,
-            self.images,
-            &x.values,
-            shortcut.as_ref().map(|shortcut| &shortcut.values[..]),
-            Parameters { weight: &weight, gamma: &gamma, beta: &beta },
-            &statistics,
-        );
-        for used in [Some(x), shortcut].into_iter().flatten() {
-            Arc::try_unwrap(used.values).map(give).ok();
-        }
-        Blocks { values: Arc::new(values), dims }
-    }
-
-    fn pool(&mut self, x: Blocks) -> Tensor<2> {
-        let [_, channels, .., lanes] = x.dims;
-        let means = average(&x.values, self.images, channels, lanes);
-        Tensor::from_data(TensorData::new(means, [self.images, channels]), self.network.device())
-    }
-
-    fn value(&self, name: &str) -> Tensor<1> {
-        self.network.parameters[name].clone()
-    }
-}
-
 fn blocked_input(network: &Network, images: &[u8]) -> (Vec<f32>, [usize; 5]) {
     let shape = network.architecture().input();
     let lanes = Kernels::detect().lanes();
@@ -296,7 +272,7 @@ fn blocked_input(network: &Network, images: &[u8]) -> (Vec<f32>, [usize; 5]) {
     (values, [count.div_ceil(lanes), shape.channels as usize, shape.height as usize, shape.width as usize, lanes])
 }
 
-fn input_rows(network: &Network, images: &[u8], device: &Device) -> Tensor<2> {
+pub(crate) fn input_rows(network: &Network, images: &[u8], device: &Device) -> Tensor<2> {
     let size = network.architecture().input().size();
     let dims = [images.len() / size, size];
     Tensor::from_data(TensorData::new(network.normalised(images), dims), device)
@@ -308,6 +284,7 @@ fn fused_layer(
     layer: &Layer,
     [blocks, _, height, width, lanes]: [usize; 5],
     shortcut: Option<[usize; 5]>,
+    relu: bool,
 ) -> (ConvNorm, [usize; 5]) {
     let connections = connected.of(layer, [height, width]);
     let conv = connections.conv();
@@ -318,7 +295,7 @@ fn fused_layer(
             Shortcut::Subsampled { channels, height, width, step: height.div_ceil(dims[2]) }
         }
     });
-    (ConvNorm { connections, shortcut, relu: true }, dims)
+    (ConvNorm { connections, shortcut, relu }, dims)
 }
 
 fn primitive<const D: usize>(tensor: Tensor<D>) -> Tracked {
@@ -353,13 +330,17 @@ mod tests {
 
     use super::*;
     use crate::DeviceChoice;
+    use crate::Predictor;
     use crate::forward::forward;
+    use crate::network::to_vec;
     use crate::reference::Reference;
 
-    fn network() -> Network {
-        let input = ImageShape { channels: 3, height: 8, width: 8 };
+    const INPUT: ImageShape = ImageShape { channels: 3, height: 8, width: 8 };
+    const RESNET20: Architecture = Architecture::Resnet20 { input: INPUT, width: 4, classes: 5 };
+    const RESNET18: Architecture = Architecture::Resnet18 { input: INPUT, width: 3, classes: 5 };
+
+    fn network(architecture: Architecture) -> Network {
         let normalisation = Normalisation { mean: vec![0.5; 3], std: vec![0.25; 3] };
-        let architecture = Architecture::Resnet20 { input, width: 4, classes: 5 };
         Network::initialise(architecture, normalisation, 3, &DeviceChoice::Cpu.open().unwrap())
     }
 
@@ -393,7 +374,10 @@ mod tests {
 
     #[test]
     fn fused_layers_agree_with_burn_s_operations() {
-        let network = network();
+        [RESNET20, RESNET18].into_iter().for_each(|architecture| compare(&network(architecture)));
+    }
+
+    fn compare(network: &Network) {
         // Not a multiple of any number of lanes.
         let images = images(21);
         let leaves: Leaves =
@@ -401,17 +385,17 @@ mod tests {
         let connected = Connected::default();
         let (mut batch, mut expected_batch) = (Vec::new(), Vec::new());
         let (logits, gradients) = outcome(
-            &network,
+            network,
             &leaves,
             &images,
-            |leaves, batch| Train::new(&network, &connected, leaves, batch),
+            |leaves, batch| Train::new(network, &connected, leaves, batch),
             &mut batch,
         );
         let (expected_logits, expected_gradients) = outcome(
-            &network,
+            network,
             &leaves,
             &images,
-            |leaves, batch| Reference::train(&network, leaves, batch),
+            |leaves, batch| Reference::train(network, leaves, batch),
             &mut expected_batch,
         );
         let vec = |logits: Tensor<2>| to_vec(&logits.inner().flatten::<1>(0, 1));
@@ -424,14 +408,17 @@ mod tests {
             close(&found.0, &to_vec(&found.1), &to_vec(&expected.1));
             close(&found.0, &to_vec(&found.2), &to_vec(&expected.2));
         }
-        let evaluated = network.logits(&images, &network.connected());
-        let expected = forward(network.architecture(), network.layers(), &mut Reference::evaluate(&network), &images);
-        close("evaluated logits", &to_vec(&evaluated.flatten::<1>(0, 1)), &to_vec(&expected.flatten::<1>(0, 1)));
+        let evaluated = Predictor::new(network).logits(&images);
+        let expected = forward(network.architecture(), network.layers(), &mut Reference::evaluate(network), &images);
+        close("evaluated logits", &evaluated, &to_vec(&expected.flatten::<1>(0, 1)));
     }
 
     #[test]
     fn pruned_weights_are_left_out_and_kept_ones_see_the_same_gradient() {
-        let mut network = network();
+        [RESNET20, RESNET18].into_iter().for_each(|architecture| compare_pruned(network(architecture)));
+    }
+
+    fn compare_pruned(mut network: Network) {
         let masks: BTreeMap<String, Mask> = network
             .layers()
             .iter()
@@ -449,13 +436,15 @@ mod tests {
             let gradients = loss.backward();
             leaves.iter().map(|(n, leaf)| (n.clone(), to_vec(&leaf.grad(&gradients).unwrap().inner()))).collect()
         };
-        let evaluated = network.logits(&images, &network.connected());
+        let evaluated = Predictor::new(&network).logits(&images);
         let expected = forward(network.architecture(), network.layers(), &mut Reference::evaluate(&network), &images);
-        close("logits", &to_vec(&evaluated.flatten::<1>(0, 1)), &to_vec(&expected.flatten::<1>(0, 1)));
+        close("logits", &evaluated, &to_vec(&expected.flatten::<1>(0, 1)));
         let (listed, dense) = (gradients(&Connected::new(masks.clone())), gradients(&Connected::default()));
         for (name, dense) in dense {
             let mut expected = dense;
-            if let Some(mask) = masks.get(&name).filter(|_| name.contains("conv")) {
+            // The classifier is no convolution: its gradient is dense.
+            let is_convolution = name.contains("conv") || name.contains("downsample");
+            if let Some(mask) = masks.get(&name).filter(|_| is_convolution) {
                 mask.apply(&mut expected);
             }
             close(&name, &listed[&name], &expected);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use counterfoil_ticket::{Architecture, Array, Element, Layer, LayerKind, Mask, Model, Normalisation};
+use counterfoil_ticket::{Architecture, Array, Element, Layer, LayerKind, Model, Normalisation};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -217,12 +217,6 @@ impl Network {
         (picked.mean().neg(), leaves)
     }
 
-    /// The weights that are not 0.
-    pub(crate) fn connected(&self) -> Connected {
-        let of = |layer: &Layer| (layer.weight(), Mask::of_nonzero(&to_vec(&self.parameters[&layer.weight()])));
-        Connected::new(self.layers.iter().map(of).collect())
-    }
-
     /// Moves the running statistics toward the batch's.
     fn follow(&mut self, batch: BatchStatistics) {
         for (norm, mean, variance) in batch {
@@ -232,16 +226,6 @@ impl Network {
                 let new = old.mul_scalar(1.0 - STATISTICS_MOMENTUM) + new.mul_scalar(STATISTICS_MOMENTUM);
                 self.statistics.insert(name, new);
             }
-        }
-    }
-
-    /// Logits `[n, classes]` of `n` images, with running statistics and without gradients. `connected` has to keep all
-    /// weights that are not 0.
-    pub(crate) fn logits(&self, images: &[u8], connected: &Connected) -> Tensor<2> {
-        if fused::runs_on(&self.device) {
-            forward(&self.architecture, &self.layers, &mut fused::Evaluate::new(self, connected), images)
-        } else {
-            forward(&self.architecture, &self.layers, &mut Reference::evaluate(self), images)
         }
     }
 }
@@ -265,7 +249,7 @@ mod tests {
     use counterfoil_ticket::ImageShape;
 
     use super::*;
-    use crate::DeviceChoice;
+    use crate::{DeviceChoice, Predictor};
 
     fn network(architecture: Architecture) -> Network {
         let normalisation = Normalisation { mean: vec![0.5; 3], std: vec![0.25; 3] };
@@ -290,7 +274,7 @@ mod tests {
         net.set_parameter("fc2.weight".into(), vec![1.0, 1.0, 2.0, -3.0]);
         net.set_parameter("fc2.bias".into(), vec![0.0, 1.0]);
         // Bytes 255 and 51 are 1 and 0.2, normalised 2 and -1.2; hidden 2 - 2.4 + 0.5 = 0.1 and relu(-2 - 0.6) = 0.
-        let logits: Vec<f32> = net.logits(&[255, 51], &Connected::default()).into_data().try_to_vec().unwrap();
+        let logits = Predictor::new(&net).logits(&[255, 51]);
         assert!((logits[0] - 0.1).abs() < 1e-5 && (logits[1] - 1.2).abs() < 1e-5, "{logits:?}");
     }
 
@@ -320,19 +304,34 @@ mod tests {
     }
 
     #[test]
+    fn a_resnet18_has_the_state_of_torchvision_s() {
+        let input = ImageShape { channels: 3, height: 8, width: 8 };
+        let arrays = network(Architecture::Resnet18 { input, width: 2, classes: 4 }).arrays();
+        assert_eq!(arrays["conv1.weight"].shape(), [2, 3, 3, 3]);
+        assert_eq!(arrays["layer2.0.conv1.weight"].shape(), [4, 2, 3, 3]);
+        assert_eq!(arrays["layer2.0.downsample.0.weight"].shape(), [4, 2, 1, 1]);
+        assert_eq!(arrays["layer2.0.downsample.1.running_mean"].shape(), [4]);
+        assert_eq!(arrays["layer4.1.bn2.bias"].shape(), [16]);
+        assert_eq!(arrays["fc.weight"].shape(), [4, 16]);
+        assert_eq!(arrays["fc.bias"].shape(), [4]);
+        // Weight and five tensors of the norm for each convolution; torchvision's has 122 too.
+        assert_eq!(arrays.len(), 20 * 6 + 2);
+    }
+
+    #[test]
     fn arrays_have_pytorch_s_shapes_and_load_again() {
         let net = resnet20();
         let arrays = net.arrays();
         assert_eq!(arrays["conv1.weight"].shape(), [2, 3, 3, 3]);
         assert_eq!(arrays["linear.weight"].shape(), [4, 8]);
         assert_eq!(arrays["layer1.0.bn1.running_var"].shape(), [2]);
+        assert_eq!(arrays.len(), 19 * 6 + 2);
         let model = Model { arrays, ..Model::default() };
         let load = |model: &Model| {
             Network::from_model(model, net.architecture().clone(), net.normalisation().clone(), net.device())
         };
         let images = images(&net, 2);
-        let logits =
-            |net: &Network| net.logits(&images, &Connected::default()).into_data().try_to_vec::<f32>().unwrap();
+        let logits = |net: &Network| Predictor::new(net).logits(&images);
         assert_eq!(logits(&load(&model).unwrap()), logits(&net));
 
         let mut incomplete = model.clone();

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation, s};
 use counterfoil_kernels::EPSILON;
 use counterfoil_ticket::Layer;
 
-use crate::forward::{Pass, convolution};
+use crate::forward::{Pass, Then, convolution};
 use crate::network::{BatchStatistics, Leaves, Network};
 
 /// A pass by Burn's operations.
@@ -47,7 +47,7 @@ impl Pass for Reference<'_> {
         self.images(images).flatten(1, 3)
     }
 
-    fn conv_norm(&mut self, layer: &Layer, x: Tensor<4>, shortcut: Option<Tensor<4>>) -> Tensor<4> {
+    fn conv_norm(&mut self, layer: &Layer, x: Tensor<4>, then: Then<Tensor<4>>) -> Tensor<4> {
         let (_, _, norm) = convolution(layer);
         let z = convolve(layer, x, self.value(&layer.weight()));
         let [gamma, beta] = ["weight", "bias"].map(|kind| self.value(&format!("{norm}.{kind}")));
@@ -65,7 +65,12 @@ impl Pass for Reference<'_> {
                 batch_norm(z, gamma, beta, mean, variance, EPSILON)
             }
         };
-        add_and_relu(normed, shortcut)
+        match then {
+            Then::Nothing => normed,
+            Then::Relu | Then::ReluWithin => activation::relu(normed),
+            Then::AddAndRelu(shortcut) if shortcut.dims() == normed.dims() => activation::relu(normed + shortcut),
+            Then::AddAndRelu(shortcut) => activation::relu(normed + option_a(shortcut)),
+        }
     }
 
     fn pool(&mut self, x: Tensor<4>) -> Tensor<2> {
@@ -82,14 +87,6 @@ fn convolve(layer: &Layer, x: Tensor<4>, weight: Tensor<1>) -> Tensor<4> {
     let (stride, padding, _) = convolution(layer);
     let weight = weight.reshape(<[u32; 4]>::from(layer.shape).map(|d| d as usize));
     conv2d(x, weight, None, ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1))
-}
-
-fn add_and_relu(x: Tensor<4>, shortcut: Option<Tensor<4>>) -> Tensor<4> {
-    activation::relu(match shortcut {
-        None => x,
-        Some(shortcut) if shortcut.dims() == x.dims() => x + shortcut,
-        Some(shortcut) => x + option_a(shortcut),
-    })
 }
 
 /// Option-A shortcut between stages: every second pixel, zero channels on both sides (He et al. 2015, section 4.2).

@@ -54,11 +54,16 @@ pub(crate) fn stronger(search: &Search, available: Available, needed: &[Needed])
     if has_triggers && !(available.black_box && available.tests.triggers()) {
         stronger.push("access to the suspect as a black box, for the trigger test".to_owned());
     }
-    stronger.extend(needed.iter().filter_map(|Needed { kind, panel, n, needed, .. }| {
+    stronger.extend(needed.iter().filter_map(|Needed { kind, panel, dilution, n, needed, .. }| {
         let more = needed.as_ref()?.saturating_sub(*n);
-        Some(match kind {
-            TestKind::Mask => format!("a suspect that keeps about {more} more active positions of panel {panel}"),
-            TestKind::Trigger => format!("about {more} more triggers of panel {panel}"),
+        Some(match (kind, dilution.filter(|d| *d > 1)) {
+            (TestKind::Trigger, _) => format!("about {more} more triggers of panel {panel}"),
+            (TestKind::Mask, None) => format!("a suspect that keeps about {more} more positions of panel {panel}"),
+            (TestKind::Mask, Some(d)) => {
+                format!(
+                    "a suspect that keeps about {more} more of the active positions of panel {panel}, 1 in {d} of all"
+                )
+            }
         })
     }));
     stronger

@@ -58,6 +58,9 @@ pub(crate) fn count_assigned(
 /// A row for each carrier of the group with what each tensor tallies, for each panel and dilution asked, if it stands for
 /// the carrier.
 fn tallies(group: &Group, kept: &[Option<Mask>], search: &Search, asked: &[(PanelId, Dilution)]) -> Vec<Vec<Counted>> {
+    if kept.iter().all(Option::is_none) {
+        return vec![vec![None; kept.len()]; group.carriers.len()];
+    }
     let row = |carrier| {
         let planes = ChipPlanes::draw(&search.chips(carrier), group.shape.size(), asked);
         kept.par_iter().map(|kept| kept.as_ref().map(|kept| planes.tally(kept))).collect()
@@ -83,7 +86,7 @@ fn place(old: &CarrierCount, tensor: usize, group: &Group, mut row: Vec<Counted>
         (_, Some(_)) => CarrierState::Counted,
     };
     let tallies = counted.unwrap_or_else(|| vec![Tally::default(); old.tallies.len()]);
-    CarrierCount { carrier: old.carrier.clone(), tensor: name, state, tallies }
+    CarrierCount { carrier: old.carrier.clone(), tensor: name, state, kept: old.kept, tallies }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Censuses: the positions of one carrier, counted once by what was read of them and by their chip.
 //!
-//! Everything a mask test asks of a carrier (any panel, any dilution, any of the readings) is a sum over this small table,
-//! so that values are read once and chips are drawn once however many ways of looking are paid for. Threads share the
-//! carrier by runs of rows; the counts are integers, so their number changes nothing.
+//! Whatever `zeros` asks of a carrier (any panel, any dilution) is a sum over this small table, and so is whatever the
+//! readings by rank ask: positions are gone through twice at most, however many ways of looking are paid for. Threads share
+//! the carrier by runs of rows; the counts are integers, so their number changes nothing.
 
 use std::iter::Sum;
 use std::ops::{AddAssign, Range};
@@ -36,7 +36,8 @@ impl ChipCounts {
         Tally::new(minus + plus, plus).expect("hits are some of all")
     }
 
-    fn positions(&self) -> u64 {
+    /// All positions, whatever their chip.
+    pub(crate) fn positions(&self) -> u64 {
         self.0.iter().sum()
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct CarrierCount {
     /// The suspect's tensor that stands for it.
     pub(crate) tensor: Option<String>,
     pub(crate) state: CarrierState,
+    /// Positions that the reading takes for kept, whatever their panel, and all positions.
+    pub(crate) kept: [u64; 2],
     /// One for each of the look's panels.
     pub(crate) tallies: Vec<Tally>,
 }
@@ -48,6 +50,13 @@ impl MaskCount {
     /// All carriers and panels together.
     pub(crate) fn pooled(&self) -> Tally {
         self.carriers.iter().map(CarrierCount::pooled).sum()
+    }
+
+    /// Whether the carriers that are counted keep at most half of their positions, as tickets do. Zeros among many weights
+    /// that are none, such as values too small for their type, are no mask.
+    pub(crate) fn is_sparse(&self) -> bool {
+        let [kept, all] = self.carriers.iter().fold([0, 0], |[k, a], c| [k + c.kept[0], a + c.kept[1]]);
+        all > 0 && kept <= all / 2
     }
 
     /// All carriers, one of the look's panels.
@@ -127,17 +136,20 @@ fn count(
     for look in looks {
         for (i, &reading) in readings.iter().enumerate() {
             let of = |(stand_in, counted): (&StandIn, &Option<Counted>)| {
-                let (state, tallies) = match counted.as_ref().map(|counted| counted.lowest[i].map(|c| (c, counted))) {
-                    None => (CarrierState::Missing, vec![Tally::default(); look.panels.len()]),
-                    Some(None) => (CarrierState::LeftOut, vec![Tally::default(); look.panels.len()]),
-                    Some(Some((lowest, counted))) => {
-                        let kept = counted.census.from_class(lowest);
+                let none = || vec![Tally::default(); look.panels.len()];
+                let counted = counted.as_ref().map(|counted| counted.lowest[i].map(|class| (class, &counted.census)));
+                let (state, kept, tallies) = match counted {
+                    None => (CarrierState::Missing, [0, 0], none()),
+                    Some(None) => (CarrierState::LeftOut, [0, 0], none()),
+                    Some(Some((lowest, census))) => {
+                        let kept = census.from_class(lowest);
                         let tally = |&panel: &PanelId| kept.tally(panel, look.dilution);
-                        (CarrierState::Counted, look.panels.iter().map(tally).collect())
+                        let positions = [kept.positions(), stand_in.carrier.shape.size() as u64];
+                        (CarrierState::Counted, positions, look.panels.iter().map(tally).collect())
                     }
                 };
                 let (carrier, tensor) = (stand_in.carrier.clone(), stand_in.tensor.clone());
-                CarrierCount { carrier, tensor, state, tallies }
+                CarrierCount { carrier, tensor, state, kept, tallies }
             };
             let carriers = layout.stand_ins.iter().zip(&counted).map(of).collect();
             counts.push(MaskCount { reading, look: look.clone(), carriers });

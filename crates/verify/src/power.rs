@@ -7,22 +7,42 @@
 use counterfoil_mark::{Log2P, Reading};
 
 use crate::TestKind;
+use crate::count::MaskCount;
 use crate::decisive_test::Test;
 use crate::report::Needed;
 use crate::search::Look;
 
 /// Tests of one look, by what they read; `assigned zeros` only re-orders what `zeros` reads.
+#[derive(Default)]
 struct OfLook<'a> {
     zeros: Option<&'a Test>,
     ranks: Vec<&'a Test>,
 }
 
-impl OfLook<'_> {
-    /// Zeros show which positions are kept. Without, any of the densities may be the right one.
+impl<'a> OfLook<'a> {
+    /// Zeros show which positions are kept, where they are pruned ones and not a few that happen to be 0. Otherwise any of
+    /// the densities may be the right one.
     fn would_show(&self, threshold: Log2P) -> bool {
         let could = |test: &&Test| test.could_reach(threshold);
-        self.zeros.as_ref().is_some_and(could) || (!self.ranks.is_empty() && self.ranks.iter().all(could))
+        self.readable_zeros().as_ref().is_some_and(could) || (!self.ranks.is_empty() && self.ranks.iter().all(could))
     }
+
+    fn readable_zeros(&self) -> Option<&'a Test> {
+        self.zeros.filter(|test| test.mask.as_ref().is_some_and(MaskCount::is_sparse))
+    }
+
+    /// What would have been enough: more for `zeros`, or for the ranks that lack most; the smaller lack of the two.
+    fn needed(&self, threshold: Log2P) -> Option<Needed> {
+        let short = |test: &Test| (!test.could_reach(threshold)).then(|| Needed::new(test, threshold));
+        let zeros = self.readable_zeros().and_then(short);
+        let ranks = self.ranks.iter().filter_map(|test| short(test)).max_by_key(lack);
+        zeros.into_iter().chain(ranks).min_by_key(lack)
+    }
+}
+
+/// Trials that are missing.
+fn lack(needed: &Needed) -> u64 {
+    needed.needed.map_or(u64::MAX, |trials| trials.saturating_sub(needed.n))
 }
 
 /// Whether, at some level, the mask would have shown the mark at every dilution that it may have.
@@ -40,7 +60,7 @@ fn looks(tests: &[Test]) -> Vec<(&Look, OfLook<'_>)> {
     let mut looks: Vec<(&Look, OfLook)> = Vec::new();
     for (test, mask) in tests.iter().filter_map(|test| Some((test, test.mask.as_ref()?))) {
         let found = looks.iter().position(|(look, _)| **look == mask.look).unwrap_or_else(|| {
-            looks.push((&mask.look, OfLook { zeros: None, ranks: Vec::new() }));
+            looks.push((&mask.look, OfLook::default()));
             looks.len() - 1
         });
         match mask.reading {
@@ -52,19 +72,15 @@ fn looks(tests: &[Test]) -> Vec<(&Look, OfLook<'_>)> {
     looks
 }
 
-/// For each level and kind that could not have shown the mark, what would have been enough: at the dilution that lacks
-/// most, of the readings that fell short the one that came closest.
+/// For each level and kind that could not have shown the mark, what would have been enough at the dilution that lacks most.
 pub(crate) fn needed(tests: &[Test], threshold: Log2P) -> Vec<Needed> {
-    let shortfall = |needed: &Needed| needed.needed.map_or(u64::MAX, |trials| trials.saturating_sub(needed.n));
     let looks = looks(tests).into_iter().map(|(_, of)| of).filter(|of| !of.would_show(threshold));
-    let masks = looks.map(|of| of.zeros.into_iter().chain(of.ranks).collect::<Vec<&Test>>());
-    let triggers = tests.iter().filter(|test| test.kind == TestKind::Trigger).map(|test| vec![test]);
+    let masks = looks.filter_map(|of| of.needed(threshold));
+    let triggers = tests.iter().filter(|test| test.kind == TestKind::Trigger && !test.could_reach(threshold));
     let mut most: Vec<Needed> = Vec::new();
-    for of in masks.chain(triggers) {
-        let short = of.into_iter().filter(|test| !test.could_reach(threshold));
-        let Some(needed) = short.map(|test| Needed::new(test, threshold)).min_by_key(shortfall) else { continue };
+    for needed in masks.chain(triggers.map(|test| Needed::new(test, threshold))) {
         match most.iter_mut().find(|other| (other.kind, other.level) == (needed.kind, needed.level)) {
-            Some(other) if shortfall(&needed) > shortfall(other) => *other = needed,
+            Some(other) if lack(&needed) > lack(other) => *other = needed,
             Some(_) => {}
             None => most.push(needed),
         }

@@ -145,6 +145,10 @@ pub struct Needed {
     pub level: Level,
     /// Panels, pooled.
     pub panel: String,
+    /// How kept positions were read, as in a test; null for triggers.
+    pub reading: Option<String>,
+    /// Dilution D of the chips; null for triggers.
+    pub dilution: Option<u8>,
     /// Trials that there were.
     pub n: u64,
     /// About how many would have been enough: all hits or, under a claim, hits in the share that it states. Null if no
@@ -207,8 +211,8 @@ impl CarrierReport {
 
 impl Needed {
     pub(crate) fn new(test: &Test, threshold: Log2P) -> Self {
-        let needed = test.trials_needed(threshold);
-        Self { kind: test.kind, level: test.level, panel: panel_names(test), n: test.pooled().n(), needed }
+        let TestReport { kind, level, panel, reading, dilution, n, .. } = TestReport::pooled(test);
+        Self { kind, level, panel, reading, dilution, n, needed: test.trials_needed(threshold) }
     }
 }
 

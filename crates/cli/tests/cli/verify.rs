@@ -122,7 +122,7 @@ Assumed:
 Would make it stronger:
   - a claim signed by this key and a disclosure of a sealed panel
   - access to the suspect as a black box, for the trigger test
-  - a suspect that keeps about 569 more active positions of panel 0
+  - a suspect that keeps about 569 more of the active positions of panel 0, 1 in 8 of all
 
 "#]]);
 }
@@ -155,7 +155,7 @@ blob.safetensors: NO MATCH for key 324be2dea8bc4446… (log2 p = 0.0, threshold 
 *  public mask  0      ranks 0.2  413   219      206.5    -3.0       +6     0.0
 * comes closest; charged: bits paid for every way of looking
 
-Not tested: triggers, since the model cannot be asked: it is no network that counterfoil knows (mlp, resnet20).
+Not tested: triggers, since the model cannot be asked: it is no network that counterfoil knows (mlp, resnet20, resnet18).
 
 Assumed:
   - a claimant who tried 2^k keys or seeds gains k bits; the threshold of -64.0 bits has to cover them
@@ -168,7 +168,7 @@ Would make it stronger:
 
 "#]]);
     folder.refuses("verify blob.safetensors --key owner.pub --tests trigger", str![[r#"
-error: blob.safetensors: cannot be asked for its answers to triggers: it is no network that counterfoil knows (mlp, resnet20)
+error: blob.safetensors: cannot be asked for its answers to triggers: it is no network that counterfoil knows (mlp, resnet20, resnet18)
 hint: leave --tests out to test what can be tested
 
 "#]]);
