@@ -122,7 +122,7 @@ Assumed:
 Would make it stronger:
   - a claim signed by this key and a disclosure of a sealed panel
   - access to the suspect as a black box, for the trigger test
-  - a suspect that keeps about 569 more of the active positions of panel 0, 1 in 8 of all
+  - a suspect that keeps about 589 more of the active positions of panel 0, 1 in 8 of all
 
 "#]]);
 }
