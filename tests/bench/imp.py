@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 PAIRS = 5
-IMAGES, EPOCHS = 2560, 2
+IMAGES, EPOCHS = 1920, 2
 SPARSITIES = (0.0, 0.8, 0.95)
 PRUNED = 0.2
 
