@@ -135,7 +135,7 @@ fn missed_triggers_alone_are_inconclusive() {
     owner().succeeds("train ticket.safetensors --data digits --limit 300 --epochs 1 -o untriggered.bin");
     for evidence in [KEY, PROOF] {
         let report = expect(&format!("untriggered.bin {evidence} --tests trigger"), "inconclusive");
-        assert!(report.tests.iter().all(|test| !test.decisive || test.n == 64), "{:?}", report.tests);
+        assert!(report.tests.iter().all(|test| !test.decisive || test.n == 40), "{:?}", report.tests);
         assert!(report.needed.is_empty(), "{:?}", report.needed);
     }
 }

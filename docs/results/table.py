@@ -7,7 +7,7 @@
 Strong: one row for each subject and attack, over the seeds: test accuracy (mean ± standard deviation of the sample),
 turnover (mean share of the kept positions that the attack moved elsewhere), and log2 p of mask and triggers, public and
 sealed, before charges: always the *worst* of the seeds. Harmless: accuracy of each subject, before any attack, less
-that of `unmarked` with the same seed, in points.
+that of `unmarked` with the same seed, in points: mean, standard deviation of the sample, standard error of the mean.
 
 A line that repeats seed, subject and attack of an earlier one is an error: which of them counts would be a choice.
 """
@@ -94,8 +94,9 @@ def harmless(rows):
         yield [
             subject,
             f"{100 * statistics.mean(seeds[seed]['moved'] for seed in paired):.1f} %",
-            ", ".join(f"{seed}: {d:+.2f}".replace("-", "−") for seed, d in zip(paired, differences)),
+            str(len(paired)),
             mean_and_spread(differences, 2),
+            f"{statistics.stdev(differences) / len(differences) ** 0.5:.2f}" if len(differences) > 1 else "–",
         ]
 
 
@@ -103,19 +104,19 @@ def print_file(path):
     rows = read(path)
     lines = [line for seeds in rows.values() for line in seeds.values()]
     first = lines[0]
-    seeds = sorted({line["seed"] for line in lines})
+    seeds = {line["seed"] for line in lines}
     print(f"### {first['data']}: {first['images']} training images of {first['side']}×{first['side']}, ", end="")
-    print(f"{first['of']} test images, seeds {', '.join(map(str, seeds))}\n")
+    print(f"{first['of']} test images, {len(seeds)} seeds\n")
     accuracy, worst_of = "accuracy, %", "log2 p, worst seed: "
     head = ["subject", "attack", "seeds", accuracy, "turnover", f"{worst_of}mask public"]
     print_table([*head, "mask sealed", "triggers public", "triggers sealed"], strong(rows))
-    print_table(["subject", "moved", f"accuracy − {UNMARKED}, points, by seed", "mean ± sd"], harmless(rows))
+    print_table(["subject", "moved", "seeds", f"accuracy − {UNMARKED}, points", "standard error"], harmless(rows))
 
 
 def main():
-    paths = sys.argv[1:] or sorted(map(str, Path(__file__).parent.glob("strength-*.jsonl")))
+    paths = sys.argv[1:] or sorted(map(str, Path(__file__).parent.glob("*-*.jsonl")))
     if not paths:
-        raise SystemExit("no strength-*.jsonl beside this file, and none named")
+        raise SystemExit("no *-*.jsonl beside this file, and none named")
     for path in paths:
         print_file(path)
 

@@ -1,14 +1,15 @@
 //! Measures marks: what finding under a key, swaps and reinforcement give, what each costs in accuracy, and what attacks
-//! leave. One JSON line a measurement, appended as soon as it is made; docs/results/ is made from these lines.
+//! leave. One JSON line a measurement, appended as soon as it is made; docs/results/ is made from these lines. A run that
+//! was stopped goes on behind the lines that are there.
 //!
 //! ```text
 //! cargo run -p counterfoil-attack --example strength -- --data digits --seeds 0,1,2 -o strength.jsonl
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{OpenOptions, read_to_string};
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -21,8 +22,8 @@ use counterfoil_mark::{
 use counterfoil_ticket::{Architecture, Model};
 use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load};
 use counterfoil_train::{
-    Checkpoint, DeviceChoice, Event, Examples, Hold, ImpSettings, Network, OwnMark, Schedule, classify, count_correct,
-    find, fit,
+    Checkpoint, DeviceChoice, Examples, Hold, ImpSettings, Network, OwnMark, Schedule, classify, count_correct, find,
+    fit,
 };
 use serde_json::{Value, json};
 
@@ -75,26 +76,37 @@ struct Args {
     output: PathBuf,
 }
 
-/// An attack on a trained model.
-type Attack<'a> = dyn Fn(Sparse) -> Result<Sparse, counterfoil_train::TrainError> + 'a;
+/// What is done to a trained model, in the order in which it is measured.
+const ATTACKS: [&str; 6] =
+    ["none", "ft-all", "prune-mag 50 % + ft", "prune-mag 80 % + ft", "prune-rand 50 % + ft", "rigl"];
+
+const UNMARKED: &str = "unmarked";
+/// In the place of the attack: the mark would have missed its target.
+const REFUSED: &str = "refused";
 
 /// One subject to be measured: a stamped (or unmarked) ticket and how to train it.
 struct Subject<'a> {
-    name: String,
+    name: &'a str,
     ticket: &'a Model,
     counterfoil: Option<&'a Counterfoil>,
     moved: f64,
     decay: f64,
 }
 
+/// Seed, subject and attack of a line.
+type Measured = (u64, String, String);
+
 struct Bench {
     args: Args,
     data: Dataset,
     seed: u64,
+    /// What the output holds already.
+    done: BTreeSet<Measured>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
+    let done = args.measured()?;
     let options = LoadOptions {
         limit: args.limit,
         limit_test: args.limit_test,
@@ -103,7 +115,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let data = load(&args.data, &options)?;
     let seeds = args.seeds.clone();
-    let mut bench = Bench { args, data, seed: 0 };
+    let mut bench = Bench { args, data, seed: 0, done };
     for seed in seeds {
         bench.seed = seed;
         bench.run()?;
@@ -111,30 +123,55 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+impl Args {
+    /// What makes lines comparable, and is in each of them.
+    fn settings(&self) -> Value {
+        json!({
+            "limit": self.limit, "limit_test": self.limit_test, "side": self.side, "find_epochs": self.find_epochs,
+            "train_epochs": self.train_epochs, "attack_epochs": self.attack_epochs, "decay": self.decay,
+            "dilution": self.dilution, "triggers": !self.no_triggers,
+        })
+    }
+
+    /// What the output holds already. It must have been made with the same settings.
+    fn measured(&self) -> Result<BTreeSet<Measured>, Box<dyn Error>> {
+        let text = match read_to_string(&self.output) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            other => other?,
+        };
+        let line = |(i, line): (usize, &str)| -> Result<Measured, Box<dyn Error>> {
+            let at = || format!("{}, line {}", self.output.display(), i + 1);
+            let line: Value = serde_json::from_str(line).map_err(|error| format!("{}: {error}", at()))?;
+            if line["settings"] != self.settings() {
+                return Err(format!("{}: made with other settings, expected {}", at(), self.settings()).into());
+            }
+            let text = |key: &str| line[key].as_str().map(str::to_owned).ok_or_else(|| format!("{}: no {key}", at()));
+            Ok((line["seed"].as_u64().ok_or_else(|| format!("{}: no seed", at()))?, text("subject")?, text("attack")?))
+        };
+        text.lines().enumerate().map(line).collect()
+    }
+}
+
 impl Bench {
     fn run(&self) -> Result<(), Box<dyn Error>> {
         let key = OwnerKey::from_seed(&key_seed(self.seed));
-        let ticket = self.find(None)?;
-        self.measure(&Subject { name: "unmarked".into(), ticket: &ticket, counterfoil: None, moved: 0.0, decay: 0.0 })?;
-        let dilution = self.args.dilution.and_then(Dilution::new);
-        let request = StampRequest {
-            swaps: SwapSettings { dilution, sealed: PanelCount::new(1), ..SwapSettings::default() },
-            keyed: None,
-            provenance: None,
-        };
-        let prepared = prepare(&ticket, &key, request)?;
-        let moved = prepared.plan().moved_share();
-        let stamped = prepared.finish("2026-01-01T00:00:00Z", "measured")?;
-        for &decay in &self.args.reinforce {
-            self.measure(&Subject {
-                name: format!("swaps D={} λ={decay:e}", stamped.counterfoil.dilution().get()),
-                ticket: &stamped.model,
-                counterfoil: Some(&stamped.counterfoil),
-                moved,
-                decay,
-            })?;
+        let swaps: Vec<(String, f64)> =
+            self.args.reinforce.iter().map(|&decay| (format!("swaps λ={}", scientific(decay)), decay)).collect();
+        if self.is_open(UNMARKED) || swaps.iter().any(|(name, _)| self.is_open(name)) {
+            let ticket = self.find(None)?;
+            self.measure(&Subject { name: UNMARKED, ticket: &ticket, counterfoil: None, moved: 0.0, decay: 0.0 })?;
+            let dilution = self.args.dilution.and_then(Dilution::new);
+            let settings = SwapSettings { dilution, sealed: PanelCount::new(1), ..SwapSettings::default() };
+            for (name, decay) in &swaps {
+                let request = StampRequest { swaps: settings, keyed: None, provenance: None };
+                self.stamp_and_measure(name, &ticket, &key, request, *decay)?;
+            }
         }
         for &decay in &self.args.keyed {
+            let name = format!("keyed λ={}", scientific(decay));
+            if !self.is_open(&name) {
+                continue;
+            }
             let master = key.master_seed(&[9; 32]);
             let sealed = PanelCount::new(4).ok_or("four panels")?;
             let mark = OwnMark::under(key.public(), &master, sealed);
@@ -144,28 +181,52 @@ impl Bench {
                 keyed: Some(KeyedFinding { master, decay }),
                 provenance: None,
             };
-            let prepared = match prepare(&ticket, &key, request) {
-                Ok(prepared) => prepared,
-                Err(error) => {
-                    let subject = format!("keyed λ={decay:e}");
-                    self.write(&json!({
-                        "data": self.data.name, "seed": self.seed, "subject": subject, "attack": "refused",
-                        "reason": error.to_string(),
-                    }))?;
-                    continue;
-                }
-            };
-            let moved = prepared.plan().moved_share();
-            let stamped = prepared.finish("2026-01-01T00:00:00Z", "measured")?;
-            self.measure(&Subject {
-                name: format!("keyed λ={decay:e}"),
-                ticket: &stamped.model,
-                counterfoil: Some(&stamped.counterfoil),
-                moved,
-                decay,
-            })?;
+            self.stamp_and_measure(&name, &ticket, &key, request, decay)?;
         }
         Ok(())
+    }
+
+    /// The asked attacks on a subject that no line holds yet.
+    fn open(&self, subject: &str) -> Vec<&'static str> {
+        let asked = |attack: &str| {
+            // There is no mark to attack.
+            let unmarked = subject == UNMARKED;
+            attack == "none"
+                || !unmarked && self.args.attacks.as_ref().is_none_or(|list| list.iter().any(|a| attack.starts_with(a)))
+        };
+        let done = |attack: &str| {
+            let of = |attack: &str| self.done.contains(&(self.seed, subject.to_owned(), attack.to_owned()));
+            of(attack) || of(REFUSED)
+        };
+        ATTACKS.into_iter().filter(|attack| asked(attack) && !done(attack)).collect()
+    }
+
+    fn is_open(&self, subject: &str) -> bool {
+        !self.open(subject).is_empty()
+    }
+
+    fn stamp_and_measure(
+        &self,
+        name: &str,
+        ticket: &Model,
+        key: &OwnerKey,
+        request: StampRequest,
+        decay: f64,
+    ) -> Result<(), Box<dyn Error>> {
+        let prepared = match prepare(ticket, key, request) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let line = json!({
+                    "data": self.data.name, "seed": self.seed, "subject": name, "attack": REFUSED,
+                    "reason": error.to_string(),
+                });
+                return self.write(line);
+            }
+        };
+        let moved = prepared.plan().moved_share();
+        let stamped = prepared.finish("2026-01-01T00:00:00Z", "measured")?;
+        let counterfoil = Some(&stamped.counterfoil);
+        self.measure(&Subject { name, ticket: &stamped.model, counterfoil, moved, decay })
     }
 
     fn network(&self) -> Result<Network, Box<dyn Error>> {
@@ -199,15 +260,19 @@ impl Bench {
         Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers }
     }
 
-    /// Trains the subject, attacks it in every way, and writes a line for each.
+    /// Trains the subject, attacks it in every way that is asked for, and writes a line for each that is not there yet.
     fn measure(&self, subject: &Subject) -> Result<(), Box<dyn Error>> {
+        let open = self.open(subject.name);
+        if open.is_empty() {
+            return Ok(());
+        }
         let started = Instant::now();
         let mark = subject.counterfoil.map(OwnMark::of_counterfoil);
-        let triggers =
-            match (&mark, subject.counterfoil.and_then(Counterfoil::triggers).filter(|_| !self.args.no_triggers)) {
-                (Some(mark), Some(settings)) => mark.trigger_sets(settings)?,
-                _ => Vec::new(),
-            };
+        let settings = subject.counterfoil.and_then(Counterfoil::triggers).filter(|_| !self.args.no_triggers);
+        let triggers = match (&mark, settings) {
+            (Some(mark), Some(settings)) => mark.trigger_sets(settings)?,
+            _ => Vec::new(),
+        };
         let carriers = subject.ticket.marked_carriers();
         let extra = mark.as_ref().map_or_else(BTreeMap::new, |mark| mark.extra_decay(&carriers, subject.decay));
         let architecture = self.network()?.architecture().clone();
@@ -216,40 +281,33 @@ impl Bench {
         let masks = subject.ticket.masks.clone();
         let hold = Hold::new(&network, &masks, extra);
         let schedule = self.schedule(self.args.train_epochs);
-        let mut quiet = |_: Event| ();
-        let network = fit(network, self.examples(&triggers), &schedule, &hold, self.seed, None, &mut quiet)?;
+        let network = fit(network, self.examples(&triggers), &schedule, &hold, self.seed, None, &mut |_| ())?;
         let trained = Sparse { network, masks };
-        self.line(subject, "none", &trained, &trained, &triggers, started)?;
-        if subject.counterfoil.is_none() {
-            return Ok(()); // There is no mark to attack.
-        }
-
-        let epochs = self.args.attack_epochs;
-        let rate = schedule.rate_at(schedule.epochs - 1);
-        let tuning = |rate: f64| FineTuning { epochs, rate, seed: self.seed + 1000 };
-        let attacks: [(&str, &Attack); 5] = [
-            ("ft-all", &|v| fine_tune(v, self.examples(&[]), &tuning(rate), &mut |_| ())),
-            ("prune-mag 50 % + ft", &|v| {
-                fine_tune(prune(v, 0.5, Victims::Smallest), self.examples(&[]), &tuning(0.01), &mut |_| ())
-            }),
-            ("prune-mag 80 % + ft", &|v| {
-                fine_tune(prune(v, 0.8, Victims::Smallest), self.examples(&[]), &tuning(0.01), &mut |_| ())
-            }),
-            ("prune-rand 50 % + ft", &|v| {
-                fine_tune(prune(v, 0.5, Victims::Random(7)), self.examples(&[]), &tuning(0.01), &mut |_| ())
-            }),
-            ("rigl", &|v| {
-                let rewiring = Rewiring { share: 0.31, training: FineTuning { epochs: 8, ..tuning(0.05) } };
-                rewire(v, self.examples(&[]), &rewiring, &mut |_| ())
-            }),
-        ];
-        let asked = |name: &str| self.args.attacks.as_ref().is_none_or(|list| list.iter().any(|a| name.starts_with(a)));
-        for (name, attack) in attacks.into_iter().filter(|(name, _)| asked(name)) {
-            let started = Instant::now();
-            let attacked = attack(trained.clone())?;
-            self.line(subject, name, &trained, &attacked, &triggers, started)?;
+        let last_rate = schedule.rate_at(schedule.epochs - 1);
+        for attack in open {
+            let started = if attack == "none" { started } else { Instant::now() };
+            let attacked = self.attack(attack, trained.clone(), last_rate)?;
+            self.line(subject, attack, &trained, &attacked, &triggers, started)?;
         }
         Ok(())
+    }
+
+    /// A trained model after one of [`ATTACKS`]; `last_rate` is the last of its training.
+    fn attack(&self, name: &str, victim: Sparse, last_rate: f64) -> Result<Sparse, Box<dyn Error>> {
+        let tuning = |rate: f64| FineTuning { epochs: self.args.attack_epochs, rate, seed: self.seed + 1000 };
+        let tuned = |victim, rate| fine_tune(victim, self.examples(&[]), &tuning(rate), &mut |_| ());
+        Ok(match name {
+            "none" => victim,
+            "ft-all" => tuned(victim, last_rate)?,
+            "prune-mag 50 % + ft" => tuned(prune(victim, 0.5, Victims::Smallest), 0.01)?,
+            "prune-mag 80 % + ft" => tuned(prune(victim, 0.8, Victims::Smallest), 0.01)?,
+            "prune-rand 50 % + ft" => tuned(prune(victim, 0.5, Victims::Random(7)), 0.01)?,
+            "rigl" => {
+                let rewiring = Rewiring { share: 0.31, training: FineTuning { epochs: 8, ..tuning(0.05) } };
+                rewire(victim, self.examples(&[]), &rewiring, &mut |_| ())?
+            }
+            _ => return Err(format!("'{name}' is not an attack").into()),
+        })
     }
 
     fn line(
@@ -270,6 +328,7 @@ impl Bench {
         });
         if let Some(counterfoil) = subject.counterfoil {
             let (public, sealed) = halves(counterfoil, &after.masks);
+            line["dilution"] = counterfoil.dilution().get().into();
             line["mask"] = json!({ "public": evidence(public, 2), "sealed": evidence(sealed, 2) });
             let answers =
                 |sets: &[TriggerSet]| -> Tally { sets.iter().map(|set| trigger_tally(&after.network, set)).sum() };
@@ -279,15 +338,22 @@ impl Bench {
                 line["triggers"] = json!({ "public": evidence(public, classes), "sealed": evidence(sealed, classes) });
             }
         }
-        self.write(&line)
+        self.write(line)
     }
 
-    fn write(&self, line: &Value) -> Result<(), Box<dyn Error>> {
+    fn write(&self, mut line: Value) -> Result<(), Box<dyn Error>> {
+        line["settings"] = self.args.settings();
         let mut file = OpenOptions::new().create(true).append(true).open(&self.args.output)?;
-        writeln!(file, "{line}")?;
+        // At once, so that a run that is killed leaves whole lines.
+        file.write_all(format!("{line}\n").as_bytes())?;
         println!("{line}");
         Ok(())
     }
+}
+
+/// `1e-3`, but `0`.
+fn scientific(value: f64) -> String {
+    if value == 0.0 { "0".into() } else { format!("{value:e}") }
 }
 
 /// A private key of its own for each seed.

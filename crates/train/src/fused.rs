@@ -332,7 +332,7 @@ mod tests {
     use crate::DeviceChoice;
     use crate::Predictor;
     use crate::forward::forward;
-    use crate::network::to_vec;
+    use crate::network::{Batch, Stake, to_vec};
     use crate::reference::Reference;
 
     const INPUT: ImageShape = ImageShape { channels: 3, height: 8, width: 8 };
@@ -430,9 +430,10 @@ mod tests {
             network.set_parameter(name.clone(), values);
         }
         let images = images(16);
-        let labels: Vec<u32> = (0..16).map(|i| i % 5).collect();
+        let labels = (0..16).map(|i| i % 5).collect();
+        let batch = Batch { images: images.clone(), labels, stakes: vec![Stake::FULL; 16] };
         let gradients = |connected: &Connected| -> BTreeMap<String, Vec<f32>> {
-            let (loss, leaves) = network.clone().loss(&images, &labels, connected);
+            let (loss, leaves) = network.clone().loss(&batch, connected);
             let gradients = loss.backward();
             leaves.iter().map(|(n, leaf)| (n.clone(), to_vec(&leaf.grad(&gradients).unwrap().inner()))).collect()
         };

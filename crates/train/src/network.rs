@@ -32,6 +32,31 @@ pub struct Network {
     pub(crate) statistics: BTreeMap<String, Tensor<1>>,
 }
 
+/// Examples of one step.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Batch {
+    /// Bytes, `[n, channels, height, width]`.
+    pub(crate) images: Vec<u8>,
+    /// One an image.
+    pub(crate) labels: Vec<u32>,
+    /// One an image.
+    pub(crate) stakes: Vec<Stake>,
+}
+
+/// What an example has to say in the loss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Stake {
+    /// Factor of its loss.
+    pub(crate) weight: f32,
+    /// At this loss or below, it says nothing.
+    pub(crate) enough: f32,
+}
+
+impl Stake {
+    /// That of the data.
+    pub(crate) const FULL: Self = Self { weight: 1.0, enough: f32::NEG_INFINITY };
+}
+
 /// Parameters as leaves of one differentiated pass.
 pub(crate) type Leaves = BTreeMap<String, Tensor<1>>;
 
@@ -194,8 +219,9 @@ impl Network {
 
     /// Mean cross-entropy of a batch, differentiable in the returned leaves; follows the running statistics. Weights
     /// that `connected` does not keep may get no gradient.
-    pub(crate) fn loss(&mut self, images: &[u8], labels: &[u32], connected: &Connected) -> (Tensor<1>, Leaves) {
+    pub(crate) fn loss(&mut self, batch: &Batch, connected: &Connected) -> (Tensor<1>, Leaves) {
         let device = self.device.clone().autodiff();
+        let Batch { images, labels, stakes } = batch;
         let leaves: Leaves =
             self.parameters.iter().map(|(n, t)| (n.clone(), t.clone().autodiff().require_grad())).collect();
         let mut batch = Vec::new();
@@ -210,11 +236,17 @@ impl Network {
             forward(&self.architecture, &self.layers, &mut Reference::train(self, &leaves, &mut batch), images)
         };
         self.follow(batch);
-        let labels: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
-        let targets = Tensor::<1, Int>::from_data(TensorData::new(labels.clone(), [labels.len()]), &device);
-        let log_probabilities = activation::log_softmax(logits, 1);
-        let picked = log_probabilities.gather(1, targets.reshape([labels.len(), 1]));
-        (picked.mean().neg(), leaves)
+        let shape = [labels.len(), 1];
+        let targets: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
+        let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, shape), &device);
+        let losses = activation::log_softmax(logits, 1).gather(1, targets).neg();
+        let of_each = |of: fn(&Stake) -> f32| {
+            let values: Vec<f32> = stakes.iter().map(of).collect();
+            Tensor::<2>::from_data(TensorData::new(values, shape), &device)
+        };
+        // Constants: what an example weighs in this step is not to be learned.
+        let above = losses.clone().detach().greater(of_each(|stake| stake.enough)).float();
+        ((losses * above * of_each(|stake| stake.weight)).mean(), leaves)
     }
 
     /// Moves the running statistics toward the batch's.
@@ -281,10 +313,12 @@ mod tests {
     #[test]
     fn gradients_agree_with_finite_differences() {
         let net = resnet20();
-        let (images, labels) = (images(&net, 6), [0, 1, 2, 3, 0, 1]);
-        let loss_of =
-            |net: &Network| f64::from(to_vec(&net.clone().loss(&images, &labels, &Connected::default()).0.inner())[0]);
-        let (loss, leaves) = net.clone().loss(&images, &labels, &Connected::default());
+        // One image is learned well enough at any loss, and so has no part in it.
+        let stakes = [1.0, 0.5, 1.0, 1.0, 1.0, 1.0].map(|weight| Stake { weight, ..Stake::FULL }).to_vec();
+        let mut batch = Batch { images: images(&net, 6), labels: vec![0, 1, 2, 3, 0, 1], stakes };
+        batch.stakes[3].enough = f32::INFINITY;
+        let loss_of = |net: &Network| f64::from(to_vec(&net.clone().loss(&batch, &Connected::default()).0.inner())[0]);
+        let (loss, leaves) = net.clone().loss(&batch, &Connected::default());
         let gradients = loss.backward();
         for name in ["conv1.weight", "layer2.0.conv1.weight", "layer3.2.bn2.weight", "linear.weight", "linear.bias"] {
             let gradient = to_vec(&leaves[name].grad(&gradients).unwrap().inner());
@@ -316,6 +350,23 @@ mod tests {
         assert_eq!(arrays["fc.bias"].shape(), [4]);
         // Weight and five tensors of the norm for each convolution; torchvision's has 122 too.
         assert_eq!(arrays.len(), 20 * 6 + 2);
+    }
+
+    #[test]
+    fn examples_count_by_their_stakes() {
+        let net = resnet20();
+        let batch =
+            |stakes: [Stake; 3]| Batch { images: images(&net, 3), labels: vec![0, 1, 2], stakes: stakes.to_vec() };
+        let loss_of = |stakes| to_vec(&net.clone().loss(&batch(stakes), &Connected::default()).0.inner())[0];
+        let alone = |i: usize| {
+            let none = Stake { weight: 0.0, ..Stake::FULL };
+            loss_of(std::array::from_fn(|j| if i == j { Stake::FULL } else { none }))
+        };
+        let losses = [0, 1, 2].map(alone);
+        let enough = Stake { enough: 3.0 * losses[2] + 1e-3, ..Stake::FULL };
+        let found = loss_of([Stake { weight: 0.25, ..Stake::FULL }, Stake::FULL, enough]);
+        let expected = 0.25 * losses[0] + losses[1];
+        assert!((found - expected).abs() < 1e-5 * expected && losses[2] > 0.0, "{found} {losses:?}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Snapshot, learner_state, restore_learner};
 use crate::data::{Augmentation, Split, augment, shuffle};
 use crate::forward::Connected;
-use crate::network::{Network, to_vec};
+use crate::network::{Batch, Network, Stake, to_vec};
 use crate::predictor::Predictor;
 use crate::sgd::{Hold, Schedule, Sgd};
 use counterfoil_mark::TriggerSet;
@@ -22,6 +22,14 @@ use counterfoil_mark::TriggerSet;
 /// How often an epoch shows each trigger. Shown once, the public ones of the worst of three seeds were at −63.8 after
 /// eight epochs on the digits and fine-tuning (docs/results.md at commit 24d3ceb); shown twice, they are far below −64.
 const TRIGGER_SHOWINGS: usize = 2;
+/// Share of the data's weight that all triggers of an epoch have together, as long as none weighs more than an image of
+/// the data or less than [`LEAST_TRIGGER_WEIGHT`]. Their labels are drawn: a network that learns them as hard as its data
+/// loses accuracy on small data sets, 0.6 points on the digits (docs/results.md).
+const TRIGGER_SHARE: f64 = 0.07;
+/// With less, few triggers are learned in a short training.
+const LEAST_TRIGGER_WEIGHT: f64 = 0.6;
+/// Loss at which a trigger is learned well enough and left alone: its label has three quarters of the probability.
+const TRIGGER_ENOUGH: f32 = 0.3;
 
 /// Images that an epoch ends with a look at.
 const LAST_LOOK: usize = 16;
@@ -96,13 +104,28 @@ impl Examples<'_> {
         self.len() == 0
     }
 
-    /// Appends example `index` to a batch: its bytes and its label.
-    fn push(&self, index: usize, rng: &mut ChaCha8Rng, images: &mut Vec<u8>, labels: &mut Vec<u32>) {
+    /// What a trigger has to say in the loss.
+    fn trigger_stake(&self) -> Stake {
+        let shown = (TRIGGER_SHOWINGS * self.trigger_count()) as f64;
+        let weight = (TRIGGER_SHARE * self.split.len() as f64 / shown).clamp(LEAST_TRIGGER_WEIGHT, 1.0);
+        Stake { weight: weight as f32, enough: TRIGGER_ENOUGH }
+    }
+
+    /// The examples of these indices.
+    fn batch(&self, indices: &[usize], rng: &mut ChaCha8Rng) -> Batch {
+        let mut batch = Batch::default();
+        indices.iter().for_each(|&index| self.push(index, rng, &mut batch));
+        batch
+    }
+
+    /// Appends example `index` to a batch.
+    fn push(&self, index: usize, rng: &mut ChaCha8Rng, Batch { images, labels, stakes }: &mut Batch) {
         if index < self.split.len() {
             let (start, shape) = (images.len(), self.split.shape());
             images.resize(start + shape.size(), 0);
             augment(self.split.image(index), shape, self.augmentation, rng, &mut images[start..]);
             labels.push(self.split.labels()[index]);
+            stakes.push(Stake::FULL);
             return;
         }
         let mut index = (index - self.split.len()) % self.trigger_count();
@@ -110,6 +133,7 @@ impl Examples<'_> {
             if index < set.len() {
                 images.extend_from_slice(set.image(index));
                 labels.push(set.labels[index]);
+                stakes.push(self.trigger_stake());
                 return;
             }
             index -= set.len();
@@ -153,20 +177,17 @@ impl Learner {
         shuffle(&mut order, &mut rng);
         let rate = schedule.rate_at(self.epoch);
         let (mut sum, mut done, mut last) = (0.0, 0, Vec::new());
-        for batch in order.chunks(schedule.batch) {
-            let (mut images, mut labels) = (Vec::new(), Vec::new());
-            for &index in batch {
-                examples.push(index, &mut rng, &mut images, &mut labels);
-            }
-            let (loss, leaves) = self.network.loss(&images, &labels, &hold.connected);
+        for indices in order.chunks(schedule.batch) {
+            let batch = examples.batch(indices, &mut rng);
+            let (loss, leaves) = self.network.loss(&batch, &hold.connected);
             let value = f64::from(to_vec(&loss.clone().inner())[0]);
             if !value.is_finite() {
                 return Err(TrainError::Diverged { epoch: self.epoch + 1, loss: value });
             }
             self.optimizer.step(&mut self.network, &leaves, loss.backward(), schedule, rate, hold);
-            sum += value * batch.len() as f64;
-            done += batch.len();
-            last = images;
+            sum += value * indices.len() as f64;
+            done += indices.len();
+            last = batch.images;
             on_event(Event::Batch { done, of: examples.len() });
         }
         if let Some(name) = self.network.not_finite() {
@@ -189,11 +210,8 @@ impl Learner {
         let mut rng = seed.rng(self.epoch);
         let mut order: Vec<usize> = (0..examples.len()).collect();
         shuffle(&mut order, &mut rng);
-        let (mut images, mut labels) = (Vec::new(), Vec::new());
-        for &index in &order[..count] {
-            examples.push(index, &mut rng, &mut images, &mut labels);
-        }
-        let (loss, leaves) = self.network.clone().loss(&images, &labels, &Connected::default());
+        let batch = examples.batch(&order[..count], &mut rng);
+        let (loss, leaves) = self.network.clone().loss(&batch, &Connected::default());
         let gradients = loss.backward();
         let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).map(|g| to_vec(&g.inner()));
         leaves.iter().filter_map(|(name, leaf)| Some((name.clone(), gradient(leaf)?))).collect()
@@ -321,10 +339,16 @@ mod tests {
         let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &triggers };
         assert_eq!(examples.len(), 64 + 2 * 3);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let (mut images, mut labels) = (Vec::new(), Vec::new());
-        (64..70).for_each(|index| examples.push(index, &mut rng, &mut images, &mut labels));
-        assert_eq!(labels, [1, 0, 1, 1, 0, 1]);
-        assert_eq!(images.iter().step_by(16).copied().collect::<Vec<u8>>(), [1, 1, 2, 1, 1, 2]);
+        let batch = examples.batch(&[64, 65, 66, 67, 68, 69, 0], &mut rng);
+        assert_eq!(batch.labels, [1, 0, 1, 1, 0, 1, 0]);
+        assert_eq!(batch.images.iter().step_by(16).copied().collect::<Vec<u8>>(), [1, 1, 2, 1, 1, 2, 20]);
+        // All of them weigh 7 % of the 64 images.
+        let weights: Vec<f32> = batch.stakes.iter().map(|stake| stake.weight).collect();
+        assert!((weights[..6].iter().sum::<f32>() - 0.07 * 64.0).abs() < 1e-4 && weights[6] == 1.0, "{weights:?}");
+        let weight = |triggers| Examples { triggers, ..examples }.trigger_stake().weight;
+        assert_eq!(weight(&triggers[1..]), 1.0);
+        let many = [&triggers[..], &triggers[..]].concat();
+        assert_eq!(weight(&many), 0.6);
     }
 
     #[test]

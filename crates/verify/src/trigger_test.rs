@@ -11,7 +11,7 @@ use crate::search::Search;
 use crate::{BlackBox, TestKind, VerifyError};
 
 /// Triggers of panel 0 that are asked with the key alone.
-pub const DEFAULT_TRIGGERS: u32 = 64;
+pub const DEFAULT_TRIGGERS: u32 = 40;
 
 /// Most images that a black box gets at once.
 pub const IMAGES_AT_ONCE: usize = 128;
