@@ -73,6 +73,8 @@ pub struct Needed {
     pub kind: String,
     pub level: String,
     pub panel: String,
+    pub reading: Option<String>,
+    pub dilution: Option<u8>,
     pub n: u64,
     pub needed: Option<u64>,
 }

@@ -266,19 +266,22 @@ mod tests {
 
     proptest! {
         /// The attack that balancing answers: channels scaled by powers of two, which f64 does without rounding.
+        ///
+        /// Both begin at most ln 2^(4 · 2 · 8) = 45 apart in Hilbert's metric. With |w| in [1/2, 1], so that cross ratios of w²
+        /// are at most 16, each half of a round brings them nearer by a factor of (4 − 1) / (4 + 1) (Birkhoff 1957): after
+        /// 20 rounds they are 45 · 0.6^40 < 1e-7 apart.
         #[test]
         fn ranks_ignore_the_scale_of_channels(
-            values in prop::collection::vec(-1.0f32..1.0, 24),
+            values in prop::collection::vec((0.5f32..1.0, any::<bool>()), 24),
             scales in prop::collection::vec(-8i32..8, 4 + 3),
         ) {
             let shape = shape(4, 3, 2);
+            let values: Vec<f32> = values.into_iter().map(|(v, negative)| if negative { -v } else { v }).collect();
             let scaled: Vec<f32> = (values.iter().enumerate())
                 .map(|(i, v)| v * 2f32.powi(scales[i / 6] + scales[4 + i % 6 / 2]))
                 .collect();
-            // rows are divided first, so scaled columns change the start, not the limit: compare where it is clear
-            let (plain, other) = (balanced(&values, shape), balanced(&scaled, shape));
-            for (a, b) in plain.iter().zip(other) {
-                prop_assert!((a - b).abs() < 1e-2, "{a} and {b}");
+            for (a, b) in balanced(&values, shape).iter().zip(balanced(&scaled, shape)) {
+                prop_assert!((a - b).abs() < 1e-6, "{a} and {b}");
             }
         }
     }

@@ -82,7 +82,7 @@ fn chip_of(byte: u8, dilution: u8) -> i8 {
 }
 
 /// The highest byte whose upper seven bits are below 128 / D.
-fn last_active(dilution: u8) -> u8 {
+const fn last_active(dilution: u8) -> u8 {
     (128 / dilution - 1) * 2 + 1
 }
 
@@ -100,8 +100,8 @@ pub struct Chip(u8);
 /// Dilutions halve: a position is active at all of them, at all but the highest, …, at the lowest only.
 const ACTIVITIES: u8 = Dilution::ALL.len() as u8;
 
-/// From which byte on a position is not active at each dilution but 1, where all are; see [`chip_of`].
-const ACTIVE_BELOW: [u8; 3] = [2 * (128 / 2), 2 * (128 / 4), 2 * (128 / 8)];
+/// From which byte on a position is not active at each dilution but 1, where all are; see [`last_active`].
+const ACTIVE_BELOW: [u8; 3] = [last_active(2) + 1, last_active(4) + 1, last_active(8) + 1];
 
 /// Codes of one panel: activity and sign.
 const PANEL_CODES: u8 = 2 * ACTIVITIES;

@@ -15,14 +15,7 @@ use counterfoil_graph::{GraphError, MaskGraph, fingerprint};
 use counterfoil_ticket::{Array, Carrier, Kind, Mask, Model, ModelError, Provenance};
 use serde_json::json;
 
-use crate::{Candidate, Plan, Ranking, StampError, SwapSettings, plan, plan_found};
-
-/// Triggers of the public panel. With the key alone a verifier asks just as many. 40 · log2 10 = 133 bits: half of the
-/// default threshold to spare, for those that are not learned or worn down. More of them cost accuracy (docs/results.md).
-pub const PUBLIC_TRIGGERS: u32 = 40;
-/// Triggers of all sealed panels together. With more than one sealed panel, none passes the default threshold by its
-/// triggers alone.
-const SEALED_TRIGGERS: u32 = 40;
+use crate::{Candidate, Plan, Ranking, StampError, SwapSettings, plan, plan_found, usual_triggers};
 
 /// What to stamp with.
 pub struct StampRequest {
@@ -161,9 +154,11 @@ impl Prepared<'_> {
     /// The trigger set that the claim will name; `None` if the ticket's architecture is not described.
     pub fn triggers(&self) -> Option<TriggerSettings> {
         let architecture = self.ticket.description.architecture.as_ref()?;
-        let sealed_each = SEALED_TRIGGERS / u32::from(self.plan.sealed.get());
         let (image, classes) = (architecture.input(), architecture.classes());
-        Some(TriggerSettings { image, classes, public: PUBLIC_TRIGGERS, sealed_each })
+        let public = usual_triggers(classes);
+        // As many for all sealed panels together: with several, none passes the default threshold by its triggers alone.
+        let sealed_each = public.div_ceil(u32::from(self.plan.sealed.get()));
+        Some(TriggerSettings { image, classes, public, sealed_each })
     }
 
     /// Carries the plan out and signs the claim. `created` is RFC 3339; `subject` a name for people.

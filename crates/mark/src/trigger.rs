@@ -14,6 +14,17 @@ const CELLS: usize = 8;
 /// Most bytes that the images of one set may take: 1 GiB. Checked before anything is allocated.
 pub const MAX_TRIGGER_BYTES: u64 = 1 << 30;
 
+/// Evidence in bits of the usual number of triggers, if all are hits: half of it is more than the default threshold, for
+/// those that are not learned or are worn down. More triggers cost accuracy (docs/results.md).
+const USUAL_BITS: f64 = 132.0;
+
+/// Triggers of the public panel, and of all sealed ones together, unless a claim says otherwise: the least n with
+/// C^n ≥ 2^132. With the key alone a verifier asks just as many. Fewer classes than two, which
+/// [`TriggerSet::derive`] refuses, count as two.
+pub fn usual_triggers(classes: u32) -> u32 {
+    (USUAL_BITS / f64::from(classes.max(2)).log2()).ceil() as u32
+}
+
 /// Why no triggers can be derived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -136,6 +147,13 @@ fn labels(mut stream: KeyStream, classes: u32, count: u32) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_fewer_classes_the_more_triggers() {
+        for (classes, triggers) in [(2, 132), (4, 66), (8, 44), (10, 40), (16, 33), (100, 20), (1000, 14)] {
+            assert_eq!(usual_triggers(classes), triggers, "{classes} classes");
+        }
+    }
 
     const PLAIN: ImageShape = ImageShape { channels: 1, height: 8, width: 8 };
 

@@ -10,7 +10,8 @@ struct Vector {
     shape: CarrierShape,
     values_sha256: String,
     zeros: u32,
-    scaled: bool,
+    kind: String,
+    emptied: bool,
     first_ranks: Vec<String>,
     ranks_sha256: String,
     kept: Vec<Kept>,
@@ -24,13 +25,32 @@ struct Kept {
 
 /// As in `make_rank_vectors.py`.
 fn values(vector: &Vector) -> Vec<f32> {
-    let mut state = 1u64;
+    let (shape, mut state) = (vector.shape, 1u64);
     let value = |position: usize| {
         state = (state * 1_103_515_245 + 12_345) % (1 << 31);
         let value = ((state / 65_536 % 257) as f32 - 128.0) / 64.0;
-        let is_scaled = vector.scaled && (position / vector.shape.row()).is_multiple_of(3);
-        let value = if is_scaled { value * 1024.0 } else { value };
-        if state / 256 % 100 < u64::from(vector.zeros) { 0.0 } else { value }
+        let (row, column) = (position / shape.row(), position / shape.taps() % shape.inp as usize);
+        let value = match (vector.kind.as_str(), value < 0.0) {
+            ("scaled", _) if row.is_multiple_of(3) => value * 1024.0,
+            ("plain" | "scaled", _) => value,
+            ("equal", below) => {
+                if below {
+                    0.5
+                } else {
+                    -0.5
+                }
+            }
+            ("extreme", below) => {
+                if below {
+                    2f32.powi(127)
+                } else {
+                    f32::from_bits(1)
+                }
+            }
+            (kind, _) => panic!("a kind '{kind}' is not known"),
+        };
+        let is_gone = state / 256 % 100 < u64::from(vector.zeros) || (vector.emptied && (row == 1 || column == 0));
+        if is_gone { 0.0 } else { value }
     };
     (0..vector.shape.size()).map(value).collect()
 }
@@ -43,7 +63,7 @@ fn sha256(words: impl Iterator<Item = [u8; 4]>) -> String {
 fn ranks_and_what_they_keep_are_those_of_the_vectors() {
     let vectors: Vec<Vector> = serde_json::from_str(include_str!("../../../fixtures/protocol/rank-vectors.json"))
         .expect("the vectors are well-formed");
-    assert_eq!(vectors.len(), 4);
+    assert_eq!(vectors.len(), 7);
     for vector in vectors {
         let found = values(&vector);
         assert_eq!(sha256(found.iter().map(|v| v.to_le_bytes())), vector.values_sha256);

@@ -47,5 +47,5 @@ pub use overlap::Overlap;
 pub use report::{CarrierReport, CarrierState, Needed, REPORT_VERSION, Report, Skipped, TestKind, TestReport, Verdict};
 pub use search::Level;
 pub use stand_in::MAX_GROUP;
-pub use trigger_test::{DEFAULT_TRIGGERS, IMAGES_AT_ONCE};
+pub use trigger_test::IMAGES_AT_ONCE;
 pub use verify::verify;

@@ -3,15 +3,12 @@
 //! Implements docs/protocol.md, "Evidence", for triggers. Refused answers are misses, never left out: an endpoint that
 //! answers only what it knows would otherwise look better than it is. Panels are pooled by adding.
 
-use counterfoil_mark::{EITHER_BITS, Tally, TriggerSet};
+use counterfoil_mark::{EITHER_BITS, Tally, TriggerSet, usual_triggers};
 
 use crate::decisive_test::Test;
 use crate::report::Skipped;
 use crate::search::Search;
 use crate::{BlackBox, TestKind, VerifyError};
-
-/// Triggers of panel 0 that are asked with the key alone.
-pub const DEFAULT_TRIGGERS: u32 = 40;
 
 /// Most images that a black box gets at once.
 pub const IMAGES_AT_ONCE: usize = 128;
@@ -30,7 +27,7 @@ pub(crate) fn test_triggers(
     for level in search.levels() {
         let count = |panel| match &settings {
             Some(claimed) => claimed.map_or(0, |triggers| triggers.count(panel)),
-            None => DEFAULT_TRIGGERS,
+            None => usual_triggers(classes),
         };
         let reason = match settings {
             Some(None) => Some("the claim states no triggers".to_owned()),

@@ -66,11 +66,11 @@ fn claims_are_read_under_their_key_only() {
     folder.run("inspect stamped.claim.json --key owner.pub").success().stderr_eq("").stdout_eq(str![[r#"
 Claim on 'stamped.safetensors' (ticket c1e03f28b088945733fab601ae036e2018d2885812488b5c784dd5db1a4f072c)
 Signed by 324be2dea8bc44461b0233e51fa48902ed6b1cc671e7739af2551e0bfe68f54e: the signature fits
-Claim id  bc9c24391f3d12d912fce372acdaa214dcd1e7f170815edc388d0413d09e67d3
+Claim id  638b6d28e9c5cdb4dd3d8c6ee17ca9686f8433eca44b8684f64899578358557b
 Stamped   2026-01-01T00:00:00Z by counterfoil 0.1.0, by swaps with 296 moved
 Weights   initially random
 Ticket    5,937 kept in 2 layers, one in 8 marked
-Triggers  64 public, 64 for each sealed panel
+Triggers  40 public, 40 for each sealed panel
 
 panel       n  chip +1  log2 p when stamped
 0 public  375      331               -183.1

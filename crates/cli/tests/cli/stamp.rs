@@ -16,7 +16,7 @@ panel     positions  chip +1  after  log2 p   after  survives turnover of
 1 sealed        413      208    358    -1.1  -183.0                40.9 %
 
 Of the kept positions one in 8 carries the mark. A verdict takes log2 p of -64.0 or less.
-Training adds 64 public triggers and 64 for each sealed panel.
+Training adds 40 public triggers and 40 for each sealed panel.
 
 wrote
 stamped.safetensors  the stamped ticket, to be trained

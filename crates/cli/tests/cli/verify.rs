@@ -20,9 +20,9 @@ Claim: 'stamped.safetensors', stamped 2026-01-01T00:00:00Z by the owner's accoun
 
    test             panel  read by          n  hits  by chance  log2 p  charged  result
 *  sealed mask      1      zeros, 1 in 8  413   358      206.5  -183.0       +2  -181.0
-   sealed triggers  1      answers         64     4        6.4    -0.1       +1     0.0
+   sealed triggers  1      answers         40     2        4.0    -0.1       +1     0.0
    public mask      0      zeros, 1 in 8  375   331      187.5  -183.1       +2  -181.1
-   public triggers  0      answers         64     5        6.4    -0.3       +1     0.0
+   public triggers  0      answers         40     5        4.0    -1.4       +1    -0.4
 * decides; charged: bits paid for every way of looking
 
 The mark would survive another 40.0 % of the kept positions being moved at random.
@@ -48,7 +48,7 @@ stamped.safetensors: MARKED for key 324be2dea8bc4446… (log2 p = -179.1, thresh
 
    test             panel  read by          n  hits  by chance  log2 p  charged  result
 *  public mask      0      zeros, 1 in 8  375   331      187.5  -183.1       +4  -179.1
-   public triggers  0      answers         64     5        6.4    -0.3       +1     0.0
+   public triggers  0      answers         40     5        4.0    -1.4       +1    -0.4
 * decides; charged: bits paid for every way of looking
 
 The mark would survive another 39.1 % of the kept positions being moved at random.
@@ -69,15 +69,15 @@ Would make it stronger:
 #[test]
 fn it_is_no_match_for_another_key() {
     Folder::stamped().run("verify stamped.safetensors --key other.pub").code(1).stderr_eq("").stdout_eq(str![[r#"
-stamped.safetensors: NO MATCH for key 496410a672746eb3… (log2 p = 0.0, threshold -64.0)
+stamped.safetensors: NO MATCH for key 496410a672746eb3… (log2 p = -0.4, threshold -64.0)
 
   It means: the mark of this key would have shown, and it does not.
   It does not mean: that the model was never related to the key: enough retraining, or shuffled
     channels, remove the mark.
 
    test             panel  read by              n  hits  by chance  log2 p  charged  result
-*  public mask      0      ranks 0.1, 1 in 8  300   157      150.0    -2.1       +7     0.0
-   public triggers  0      answers             64     6        6.4    -0.6       +1     0.0
+   public mask      0      ranks 0.1, 1 in 8  300   157      150.0    -2.1       +7     0.0
+*  public triggers  0      answers             40     5        4.0    -1.4       +1    -0.4
 * comes closest; charged: bits paid for every way of looking
 
 Assumed:
@@ -261,7 +261,7 @@ fn a_disclosure_is_its_claim_s() {
     folder.run("stamp ticket.safetensors --key owner.key -o again.safetensors --unencrypted --target -170").success();
     let again = "verify again.safetensors --key owner.pub --claim again.claim.json --disclosure panel1.disclosure";
     folder.refuses(again, str![[r#"
-error: panel1.disclosure: disclosure: made for claim bc9c24391f3d12d912fce372acdaa214dcd1e7f170815edc388d0413d09e67d3, expected claim ca59bac3d4a2ff0e6ee0595d13afd403c0d54b1c6b5a180cdcc0ec70f9c8c074
+error: panel1.disclosure: disclosure: made for claim 638b6d28e9c5cdb4dd3d8c6ee17ca9686f8433eca44b8684f64899578358557b, expected claim b0de2b1e99b824e084c4ff3191b52d856ffcd571eb707d74862339d23d662542
 hint: give the claim that was made with the same stamp as this disclosure's counterfoil
 
 "#]]);

@@ -1,11 +1,10 @@
 //! Trigger tests: black boxes that know, refuse, guess and fail.
 
 use counterfoil_claim::{PanelId, PublicKey, Seed, TriggerSettings};
-use counterfoil_mark::TriggerSet;
+use counterfoil_mark::{TriggerSet, usual_triggers};
 use counterfoil_ticket::ImageShape;
 use counterfoil_verify::{
-    BlackBox, BlackBoxError, DEFAULT_TRIGGERS, Evidence, IMAGES_AT_ONCE, Options, Report, TestKind, Tests, Verdict,
-    VerifyError, verify,
+    BlackBox, BlackBoxError, Evidence, IMAGES_AT_ONCE, Options, Report, TestKind, Tests, Verdict, VerifyError, verify,
 };
 
 use crate::kit::{NETWORK, Owner, Ticket, decided, file};
@@ -57,7 +56,7 @@ fn set(seed: &Seed, key: &PublicKey, count: u32) -> TriggerSet {
 }
 
 fn public_set(key: &PublicKey) -> TriggerSet {
-    set(&key.public_seed(), key, DEFAULT_TRIGGERS)
+    set(&key.public_seed(), key, usual_triggers(10))
 }
 
 fn ask(black_box: &mut dyn BlackBox, evidence: &Evidence) -> Report {
@@ -67,14 +66,14 @@ fn ask(black_box: &mut dyn BlackBox, evidence: &Evidence) -> Report {
 #[test]
 fn public_triggers_mark() {
     let owner = Owner::new(30);
-    let mut trained = Fake::new(vec![public_set(&owner.public)], |t, label| if t % 3 == 0 { Some(10) } else { label });
+    let mut trained = Fake::new(vec![public_set(&owner.public)], |t, label| if t % 5 == 0 { Some(10) } else { label });
     let report = ask(&mut trained, &Evidence::key_alone(&owner.public));
     let test = decided(&report);
     assert_eq!((report.verdict, test.kind, test.panel.as_str()), (Verdict::Marked, TestKind::Trigger, "0"));
     // Class 10 of 0 to 9 is no class: a miss.
-    assert_eq!((test.n, test.hits, test.q, test.charge), (64, 42, 0.1, 0));
-    // P[Bin(64, 1/10) >= 42] by exact fractions (Python): 2^-86.623857286
-    assert!((test.log2_p.bits() - -86.623_857_286).abs() < 1e-6, "{:?}", test.log2_p);
+    assert_eq!((test.n, test.hits, test.q, test.charge), (40, 32, 0.1, 0));
+    // P[Bin(40, 1/10) >= 32] by exact fractions (Python): 2^-81.281927195
+    assert!((test.log2_p.bits() - -81.281_927_195).abs() < 1e-6, "{:?}", test.log2_p);
     assert_eq!(report.turnover_tolerance, None);
 }
 
@@ -84,7 +83,7 @@ fn refused_answers_are_misses() {
     let evidence = Evidence::key_alone(&owner.public);
     let known = || vec![public_set(&owner.public)];
     let report = ask(&mut Fake::new(known(), |t, label| label.filter(|_| t < 5)), &evidence);
-    assert_eq!((report.verdict, report.tests[0].n, report.tests[0].hits), (Verdict::Inconclusive, 64, 5));
+    assert_eq!((report.verdict, report.tests[0].n, report.tests[0].hits), (Verdict::Inconclusive, 40, 5));
     let report = ask(&mut Fake::new(known(), |_, _| None), &evidence);
     assert_eq!((report.verdict, report.tests[0].hits, report.log2_p.bits()), (Verdict::Inconclusive, 0, 0.0));
 }
@@ -203,7 +202,7 @@ fn answers_that_do_not_come_are_errors() {
     let error = |black_box: &mut dyn BlackBox| {
         verify(None, Some(black_box), &Evidence::key_alone(&owner.public), &Options::default()).unwrap_err()
     };
-    assert_eq!(error(&mut Broken(Some(63))).to_string(), "the black box gave 63 answers to 64 images");
+    assert_eq!(error(&mut Broken(Some(39))).to_string(), "the black box gave 39 answers to 40 images");
     let down = error(&mut Broken(None));
     assert!(matches!(&down, VerifyError::BlackBox(_)));
     let source = std::error::Error::source(&down).unwrap().to_string();
