@@ -143,7 +143,7 @@ impl Census {
     }
 
     /// All positions of this class and those above it.
-    pub(crate) fn from_class(&self, class: usize) -> ChipCounts {
+    pub(crate) fn at_least(&self, class: usize) -> ChipCounts {
         self.0[class..].iter().sum()
     }
 

@@ -142,7 +142,7 @@ fn count(
                     None => (CarrierState::Missing, [0, 0], none()),
                     Some(None) => (CarrierState::LeftOut, [0, 0], none()),
                     Some(Some((lowest, census))) => {
-                        let kept = census.from_class(lowest);
+                        let kept = census.at_least(lowest);
                         let tally = |&panel: &PanelId| kept.tally(panel, look.dilution);
                         let positions = [kept.positions(), stand_in.carrier.shape.size() as u64];
                         (CarrierState::Counted, positions, look.panels.iter().map(tally).collect())
