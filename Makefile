@@ -1,7 +1,7 @@
 # What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and `bench-train` also need Python with
 # venv, and fetch PyTorch.
 
-.PHONY: demo test interop fmt lint doc measure bench-train
+.PHONY: demo test interop test-gpu fmt lint doc measure bench-train
 
 # The whole story on embedded data; see demo-out/ afterwards.
 demo:
@@ -16,6 +16,14 @@ test:
 interop:
 	cargo build --locked -p counterfoil-cli
 	bash tests/interop/run.sh
+
+# Training on a graphics adapter against the CPU (docs/performance.md). Builds Burn's wgpu, which takes long; as root it
+# installs Mesa's Vulkan driver, which does without a GPU, if there is no other.
+GPU = --locked --profile gpu -p counterfoil-cli -p counterfoil-acceptance --features counterfoil-cli/wgpu
+test-gpu:
+	bash tests/gpu/driver.sh
+	cargo build $(GPU) --bin counterfoil
+	cargo test $(GPU) --test gpu -- --ignored --nocapture
 
 # Speed, side by side with PyTorch (docs/performance.md).
 bench-train:
