@@ -1,7 +1,7 @@
 # What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and the benches also need Python: those against
 # PyTorch make a virtual environment and fetch it, `bench-verify` and `bench-stamp` want Linux and 4 GB of disk.
 
-.PHONY: demo test test-long interop fmt lint doc measure bench-train bench-infer bench-imp bench-verify bench-stamp
+.PHONY: demo test test-long interop test-gpu fmt lint doc measure bench-train bench-infer bench-imp bench-verify bench-stamp
 
 # The whole story on embedded data; see demo-out/ afterwards.
 demo:
@@ -20,6 +20,14 @@ test-long:
 interop:
 	cargo build --locked -p counterfoil-cli
 	bash tests/interop/run.sh
+
+# Training on a graphics adapter against the CPU (docs/performance.md). Builds Burn's wgpu, which takes long; as root it
+# installs Mesa's Vulkan driver, which does without a GPU, if there is no other.
+GPU = --locked --profile gpu -p counterfoil-cli -p counterfoil-acceptance --features counterfoil-cli/wgpu
+test-gpu:
+	bash tests/gpu/driver.sh
+	cargo build $(GPU) --bin counterfoil
+	cargo test $(GPU) --test gpu -- --ignored --nocapture
 
 # Speed, side by side with PyTorch and tract (docs/performance.md).
 CIFAR ?= cifar10

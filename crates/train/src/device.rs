@@ -48,7 +48,7 @@ impl DeviceChoice {
     }
 }
 
-#[cfg(any(feature = "cuda", feature = "vulkan", feature = "wgpu"))]
+#[cfg(any(test, feature = "cuda", feature = "vulkan", feature = "wgpu"))]
 mod gpu {
     use std::panic::{self, AssertUnwindSafe};
 
@@ -78,27 +78,32 @@ mod gpu {
     }
 
     /// Whether the device adds numbers up; if not, why.
+    fn computes(device: &Device) -> Result<(), String> {
+        let sum = caught(|| {
+            let ones = Tensor::<1>::ones([8], device);
+            (ones.clone() + ones).sum().try_into_data()
+        })?;
+        match sum.map(|data| data.try_to_vec::<f32>().ok()) {
+            Ok(Some(sum)) if sum == [16.0] => Ok(()),
+            Ok(sum) => Err(format!("eight ones and eight ones add up to {sum:?}")),
+            Err(error) => Err(one_line(&error.to_string())),
+        }
+    }
+
+    /// What `compute` gives or, if it panics, what it says then.
     ///
     /// Burn reports a driver without its compiler library, or an adapter without compute shaders, by a panic at the first
     /// use, on a thread of its own, and raises it again here. This is the one place where a panic is caught.
-    fn computes(device: &Device) -> Result<(), String> {
+    pub(super) fn caught<T>(compute: impl FnOnce() -> T) -> Result<T, String> {
         let printed = panic::take_hook();
         panic::set_hook(Box::new(|_| ()));
-        let sum = panic::catch_unwind(AssertUnwindSafe(|| {
-            let ones = Tensor::<1>::ones([8], device);
-            (ones.clone() + ones).sum().try_into_data().map(|data| data.try_to_vec::<f32>().ok())
-        }));
+        let result = panic::catch_unwind(AssertUnwindSafe(compute));
         panic::set_hook(printed);
-        match sum {
-            Ok(Ok(Some(sum))) if sum == [16.0] => Ok(()),
-            Ok(Ok(sum)) => Err(format!("eight ones and eight ones add up to {sum:?}")),
-            Ok(Err(error)) => Err(one_line(&error.to_string())),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-                Err(one_line(text.unwrap_or("its driver gives no reason")))
-            }
-        }
+        result.map_err(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            one_line(text.unwrap_or("its driver gives no reason"))
+        })
     }
 
     /// Without the backtrace that some reasons bring along.
@@ -154,5 +159,19 @@ mod tests {
         let built = "device 'cuda:250' is not there: found";
         let not_built = "device 'cuda:250' needs the feature 'cuda', with which this binary was not built";
         assert!(if cfg!(feature = "cuda") { error.starts_with(built) } else { error == not_built }, "{error}");
+    }
+    #[test]
+    fn a_device_is_opened_if_it_is_listed_and_computes() {
+        use burn::tensor::DeviceType;
+        let open = |index| gpu::open(DeviceChoice::Cuda(index), DeviceType::Flex, index, |found| found.clone());
+        assert_eq!(open(0).unwrap(), Device::flex());
+        assert_eq!(open(1).unwrap_err().to_string(), "device 'cuda:1' is not there: found 1 of its kind");
+    }
+
+    #[test]
+    fn a_driver_s_panic_is_a_reason() {
+        let reason = gpu::caught(|| panic!("no adapter:\n{}", "a backtrace")).unwrap_err();
+        assert_eq!(reason, "no adapter");
+        assert_eq!(gpu::caught(|| 3), Ok(3));
     }
 }
