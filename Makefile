@@ -57,7 +57,7 @@ bench-verify bench-stamp: bench-%:
 # lines that are there: remove docs/results/*.jsonl to measure anew.
 measure:
 	cargo build --release --locked -p counterfoil-attack --example strength
-	target/release/examples/strength --seeds $$(seq -s, 32 63) --attacks ft-all --reinforce 0,1e-2 --keyed 3e-3,1e-2 \
+	target/release/examples/strength --seeds $$(seq -s, 32 63) --attacks ft-all --reinforce 1e-2 --keyed 3e-3 \
 	  -o docs/results/harmless-digits.jsonl
 	target/release/examples/strength --seeds 0,1,2,3,4,5,6,7,8,9 --reinforce 0,1e-3,3e-3,6e-3,1e-2 \
 	  --keyed 1e-3,3e-3,6e-3,1e-2 -o docs/results/strength-digits.jsonl
