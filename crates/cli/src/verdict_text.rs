@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use counterfoil_claim::VerifiedClaim;
-use counterfoil_verify::{CarrierState, Level, Report, TestKind, TestReport, Verdict};
+use counterfoil_verify::{CarrierState, HINT, Level, Report, TestKind, TestReport, Verdict};
 
 use crate::output::{Align, Table, count, escaped, percent, wrapped};
 
@@ -76,6 +76,12 @@ fn meaning(report: &Report) -> (String, &'static str) {
         Verdict::Marked => (
             format!("the model carries the public mark of this key. {chance}"),
             "that the key's owner put it there: whoever knows the public key could have. A claim and a disclosure tell.",
+        ),
+        Verdict::Inconclusive if report.log2_p.bits() <= HINT => (
+            "the model agrees with this key more than a stranger would, and less than a verdict takes: the mark may be \
+             worn down."
+                .to_owned(),
+            "that the model is unrelated to the key, nor that it is not.",
         ),
         Verdict::Inconclusive if report.tests.iter().all(|test| test.kind == TestKind::Trigger || test.n == 0) => (
             "no mask was tested, and answers to triggers, if there are any, do not show the mark. They need not: a model \

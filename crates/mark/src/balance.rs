@@ -21,6 +21,9 @@ const ROUNDS: usize = 20;
 /// Rows whose parts of a column's sum are added up before those of the next rows.
 const BLOCK: usize = 32;
 
+/// Values that a thread reads at a time, about.
+const AT_ONCE: usize = 1 << 18;
+
 /// Partial sums of a row.
 const LANES: usize = 8;
 
@@ -44,14 +47,19 @@ impl Balance {
 
     fn from_energies(energies: &Energies, shape: CarrierShape) -> Result<Self, ReadError> {
         let arch = Arch::new();
+        let at_once = (AT_ONCE / shape.row()).max(1);
         let mut rows = vec![1.0; shape.out as usize];
         let mut columns = vec![1.0; shape.inp as usize];
         for _ in 0..ROUNDS {
             let blocks = rows.par_chunks_mut(BLOCK).enumerate();
             let sums = blocks.map_init(Room::default, |room, (block, rows)| {
-                let first = block * BLOCK;
-                let energies = energies.rows(first..first + rows.len(), room)?;
-                Ok(arch.dispatch(|| scale_rows(rows, energies, &columns)))
+                let mut sums = vec![0.0; columns.len()];
+                for (part, rows) in rows.chunks_mut(at_once).enumerate() {
+                    let first = block * BLOCK + part * at_once;
+                    let energies = energies.rows(first..first + rows.len(), room)?;
+                    arch.dispatch(|| scale_rows(rows, energies, &columns, &mut sums));
+                }
+                Ok(sums)
             });
             let mut total = vec![0.0; columns.len()];
             for sums in sums.collect::<Result<Vec<Vec<f64>>, ReadError>>()? {
@@ -130,16 +138,14 @@ impl<'a> Energies<'a> {
     }
 }
 
-/// New factors of these rows, and what the rows then add to the columns' sums.
+/// Gives these rows new factors, and adds to the columns' sums what the rows then have.
 #[inline(always)]
-fn scale_rows(rows: &mut [f64], energies: &[f64], columns: &[f64]) -> Vec<f64> {
-    let mut sums = vec![0.0; columns.len()];
+fn scale_rows(rows: &mut [f64], energies: &[f64], columns: &[f64], sums: &mut [f64]) {
     for (factor, energies) in rows.iter_mut().zip(energies.chunks(columns.len())) {
         *factor = inverse(dot(energies, columns)).unwrap_or(*factor);
         let factor = *factor;
         sums.iter_mut().zip(energies).for_each(|(sum, energy)| *sum += energy * factor);
     }
-    sums
 }
 
 /// Σ a · b: term i goes to partial sum i mod 8, and these are added in pairs.

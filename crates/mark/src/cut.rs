@@ -22,9 +22,15 @@ const RUN: usize = 1 << 16;
 pub struct Cut {
     rank: u32,
     end: usize,
+    clear: u64,
 }
 
 impl Cut {
+    /// How many positions it keeps by their rank: all, unless it had to choose among equal ones by position.
+    pub fn clear(self) -> u64 {
+        self.clear
+    }
+
     /// Adds 1 for each of the positions from `first` on that it keeps, given their ranks.
     pub fn count(self, first: usize, ranks: &[u32], kept: &mut [u8]) {
         // Before `end` a rank equal to the cut's is kept too, behind it not.
@@ -94,12 +100,15 @@ impl<'a> Balanced<'a> {
                 (*prefix, *ties) = (*prefix << bits | digit as u32, counted[group][digit]);
             }
         }
-        let cut = |((rank, left), ties): (&(u32, u64), &u64)| match (rank, left) {
-            (0, _) => Cut { rank: 0, end: 0 },
-            (_, left) if left >= ties => Cut { rank: *rank, end: usize::MAX },
-            _ => Cut { rank: *rank, end: 0 }, // until the positions are looked at
+        let cut = |((&(rank, left), &ties), &count): ((&(u32, u64), &u64), &usize)| {
+            let above = (count as u64).saturating_sub(left);
+            match rank {
+                0 => Cut { rank, end: 0, clear: above },
+                _ if left >= ties => Cut { rank, end: usize::MAX, clear: above + ties },
+                _ => Cut { rank, end: 0, clear: above }, // until the positions are looked at
+            }
         };
-        let mut cuts: Vec<Cut> = wanted.iter().zip(&ties).map(cut).collect();
+        let mut cuts: Vec<Cut> = wanted.iter().zip(&ties).zip(counts).map(cut).collect();
         let open: Vec<usize> = (0..cuts.len()).filter(|&i| cuts[i].end == 0 && cuts[i].rank > 0).collect();
         if !open.is_empty() {
             let at = open.iter().map(|&i| wanted[i]).collect::<Vec<_>>();
@@ -203,6 +212,11 @@ mod tests {
             kept(&[1.0; 4], square, &[0, 1, 3, 4, 9]),
             [vec![], vec![0], vec![0, 1, 2], vec![0, 1, 2, 3], vec![0, 1, 2, 3]]
         );
+        let held = Values::from(vec![1.0, 1.0, 1.0, 4.0]);
+        let diagonal = Balanced::new(&held, square).expect("held values can be read");
+        let clear = |counts| diagonal.cuts(counts).expect("held values can be read").into_iter().map(Cut::clear);
+        // Off the diagonal and on it the balanced values are equal: of two pairs, one can be told from the other.
+        assert_eq!(clear(&[0, 1, 2, 3, 4]).collect::<Vec<_>>(), [0, 0, 2, 2, 4]);
         assert_eq!(kept(&[0.0, 2.0, -2.0, 0.0], square, &[1, 2, 3]), [vec![1], vec![1, 2], vec![1, 2]]);
         assert_eq!(kept(&[0.0; 4], square, &[2]), [vec![0usize; 0]]);
     }

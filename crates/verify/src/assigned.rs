@@ -86,7 +86,7 @@ fn place(old: &CarrierCount, tensor: usize, group: &Group, mut row: Vec<Counted>
         (_, Some(_)) => CarrierState::Counted,
     };
     let tallies = counted.unwrap_or_else(|| vec![Tally::default(); old.tallies.len()]);
-    CarrierCount { carrier: old.carrier.clone(), tensor: name, state, kept: old.kept, tallies }
+    CarrierCount { carrier: old.carrier.clone(), tensor: name, state, clarity: old.clarity, tallies }
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ use crate::{CarrierState, VerifyError};
 /// Most positions of carriers that are counted side by side; larger ones are shared by all threads.
 const SMALL: usize = 1 << 20;
 
+/// Most weights of one output: some hundred bytes for each are needed at a time.
+pub const MAX_ROW: usize = 1 << 22;
+
 /// What one carrier contributes to a look.
 #[derive(Debug, Clone)]
 pub(crate) struct CarrierCount {
@@ -25,8 +28,8 @@ pub(crate) struct CarrierCount {
     /// The suspect's tensor that stands for it.
     pub(crate) tensor: Option<String>,
     pub(crate) state: CarrierState,
-    /// Positions that the reading takes for kept, whatever their panel, and all positions.
-    pub(crate) kept: [u64; 2],
+    /// How much of the carrier the reading can make out.
+    pub(crate) clarity: Clarity,
     /// One for each of the look's panels.
     pub(crate) tallies: Vec<Tally>,
 }
@@ -36,6 +39,17 @@ impl CarrierCount {
     pub(crate) fn pooled(&self) -> Tally {
         self.tallies.iter().copied().sum()
     }
+}
+
+/// Positions of a carrier, whatever their panel.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Clarity {
+    /// All of them.
+    pub(crate) all: u64,
+    /// Those that the reading takes for kept.
+    pub(crate) kept: u64,
+    /// Those of them for which it had reason: all but those that `ranks` chose among equals.
+    pub(crate) clear: u64,
 }
 
 /// Counts of all carriers under one reading and one look.
@@ -52,11 +66,18 @@ impl MaskCount {
         self.carriers.iter().map(CarrierCount::pooled).sum()
     }
 
-    /// Whether the carriers that are counted keep at most half of their positions, as tickets do. Zeros among many weights
-    /// that are none, such as values too small for their type, are no mask.
-    pub(crate) fn is_sparse(&self) -> bool {
-        let [kept, all] = self.carriers.iter().fold([0, 0], |[k, a], c| [k + c.kept[0], a + c.kept[1]]);
-        all > 0 && kept <= all / 2
+    /// Whether the reading can tell kept positions from others.
+    ///
+    /// `zeros` can if the carriers that it counts keep at most half of their positions, as tickets do: zeros among many weights
+    /// that are none, such as values too small for their type, are no mask. `ranks` can if the magnitudes differ where it
+    /// cuts: not those of a network whose weights are all ±1.
+    pub(crate) fn is_clear(&self) -> bool {
+        let sum = |of: fn(&Clarity) -> u64| self.carriers.iter().map(|c| of(&c.clarity)).sum::<u64>();
+        let (all, kept, clear) = (sum(|c| c.all), sum(|c| c.kept), sum(|c| c.clear));
+        match self.reading {
+            Reading::Zeros | Reading::AssignedZeros => all > 0 && kept <= all / 2,
+            Reading::ClaimedRanks | Reading::BlindRanks(_) => kept > 0 && clear >= kept.div_ceil(2),
+        }
     }
 
     /// All carriers, one of the look's panels.
@@ -71,6 +92,8 @@ struct Counted {
     census: Census,
     /// For each reading, the lowest class that it keeps; `None` if it leaves the carrier out.
     lowest: Vec<Option<usize>>,
+    /// For each reading by rank, the positions that it keeps by their rank.
+    clear: Vec<u64>,
 }
 
 /// Reading `zeros` of one tensor; `None` if no position is zero.
@@ -93,7 +116,7 @@ pub(crate) fn count_zeros(
         let (values, mask) = (file.values_by_parts(tensor)?, file.mask(tensor)?);
         let census = Census::of_zeros(&values, mask.as_ref(), carrier.shape, &search.chips(carrier))?;
         let has_zeros = census.positions(0) > 0;
-        Ok(Counted { census, lowest: vec![has_zeros.then_some(1)] })
+        Ok(Counted { census, lowest: vec![has_zeros.then_some(1)], clear: Vec::new() })
     })
 }
 
@@ -107,15 +130,16 @@ pub(crate) fn count_ranks(
     count(layout, looks, &search.rank_readings(), |StandIn { carrier, density, .. }, tensor| {
         let densities = search.densities(*density);
         if densities.iter().all(|density| density.is_dense()) {
-            return Ok(Counted { census: Census::default(), lowest: vec![None; densities.len()] });
+            return Ok(Counted { census: Census::default(), lowest: vec![None; densities.len()], clear: Vec::new() });
         }
         let values = file.values_by_parts(tensor)?;
         let balanced = Balanced::new(&values, carrier.shape)?;
         let counts: Vec<usize> = densities.iter().map(|density| density.count(values.size())).collect();
-        let census = Census::of_cuts(&balanced, &balanced.cuts(&counts)?, carrier.shape, &search.chips(carrier))?;
+        let cuts = balanced.cuts(&counts)?;
+        let census = Census::of_cuts(&balanced, &cuts, carrier.shape, &search.chips(carrier))?;
         // A position that a cut keeps is kept by all that keep as many or more.
         let lowest = counts.iter().map(|count| Some(counts.iter().filter(|other| *other >= count).count()));
-        Ok(Counted { census, lowest: lowest.collect() })
+        Ok(Counted { census, lowest: lowest.collect(), clear: cuts.iter().map(|cut| cut.clear()).collect() })
     })
 }
 
@@ -126,6 +150,11 @@ fn count(
     readings: &[Reading],
     read: impl Fn(&StandIn, &str) -> Result<Counted, ReadError> + Sync,
 ) -> Result<Vec<MaskCount>, VerifyError> {
+    let too_wide = layout.stand_ins.iter().find(|s| s.tensor.is_some() && s.carrier.shape.row() > MAX_ROW);
+    if let Some(StandIn { carrier, tensor, .. }) = too_wide {
+        let (tensor, found) = (tensor.clone().unwrap_or_default(), carrier.shape.row());
+        return Err(VerifyError::TooWide { tensor, found, limit: MAX_ROW });
+    }
     let read = |stand_in: &StandIn| stand_in.tensor.as_ref().map(|tensor| read(stand_in, tensor)).transpose();
     let is_small = |stand_in: &&StandIn| stand_in.carrier.shape.size() <= SMALL;
     let small: Vec<_> = layout.stand_ins.par_iter().map(|s| is_small(&s).then(|| read(s))).collect();
@@ -137,19 +166,20 @@ fn count(
         for (i, &reading) in readings.iter().enumerate() {
             let of = |(stand_in, counted): (&StandIn, &Option<Counted>)| {
                 let none = || vec![Tally::default(); look.panels.len()];
-                let counted = counted.as_ref().map(|counted| counted.lowest[i].map(|class| (class, &counted.census)));
-                let (state, kept, tallies) = match counted {
-                    None => (CarrierState::Missing, [0, 0], none()),
-                    Some(None) => (CarrierState::LeftOut, [0, 0], none()),
-                    Some(Some((lowest, census))) => {
-                        let kept = census.at_least(lowest);
-                        let tally = |&panel: &PanelId| kept.tally(panel, look.dilution);
-                        let positions = [kept.positions(), stand_in.carrier.shape.size() as u64];
-                        (CarrierState::Counted, positions, look.panels.iter().map(tally).collect())
+                let counted = counted.as_ref().map(|counted| counted.lowest[i].map(|class| (class, counted)));
+                let (state, clarity, tallies) = match counted {
+                    None => (CarrierState::Missing, Clarity::default(), none()),
+                    Some(None) => (CarrierState::LeftOut, Clarity::default(), none()),
+                    Some(Some((lowest, counted))) => {
+                        let chips = counted.census.at_least(lowest);
+                        let tally = |&panel: &PanelId| chips.tally(panel, look.dilution);
+                        let (all, kept) = (stand_in.carrier.shape.size() as u64, chips.positions());
+                        let clarity = Clarity { all, kept, clear: counted.clear.get(i).copied().unwrap_or(kept) };
+                        (CarrierState::Counted, clarity, look.panels.iter().map(tally).collect())
                     }
                 };
                 let (carrier, tensor) = (stand_in.carrier.clone(), stand_in.tensor.clone());
-                CarrierCount { carrier, tensor, state, kept, tallies }
+                CarrierCount { carrier, tensor, state, clarity, tallies }
             };
             let carriers = layout.stand_ins.iter().zip(&counted).map(of).collect();
             counts.push(MaskCount { reading, look: look.clone(), carriers });

@@ -4,7 +4,7 @@
 //! could not have reached the threshold says nothing by not reaching it.
 
 use counterfoil_claim::PanelId;
-use counterfoil_mark::{Chance, Log2P, Tally, log2_upper_tail};
+use counterfoil_mark::{Chance, Log2P, SwapSettings, Tally, log2_upper_tail};
 
 use crate::count::MaskCount;
 use crate::{Level, TestKind};
@@ -75,6 +75,17 @@ impl Test {
         Log2P::new(threshold.bits() - f64::from(self.charge)).expect("a threshold less a charge is finite and below 0")
     }
 
+    /// What a mark that is there could be asked for, before charges: the threshold. Where nobody states its strength, as much
+    /// as stamping aims at by default, for a share of it may be gone.
+    fn goal(&self, threshold: Log2P) -> Log2P {
+        let target = self.target(threshold);
+        if self.kind == TestKind::Trigger || self.claimed.is_some() {
+            return target;
+        }
+        let stamped = self.target(SwapSettings::default().target);
+        if stamped < target { stamped } else { target }
+    }
+
     /// Whether it would have reached the threshold if the mark were all there.
     pub(crate) fn could_reach(&self, threshold: Log2P) -> bool {
         self.would_reach(self.pooled().n(), threshold)
@@ -84,7 +95,7 @@ impl Test {
     /// chance, or so little better that [`MOST_TRIALS`] would not do.
     pub(crate) fn trials_needed(&self, threshold: Log2P) -> Option<u64> {
         // p ≤ 2^(−n · entropy) (Chernoff), and hardly less: tails of that many trials take long to sum for nothing.
-        if self.bits_a_trial() * MOST_TRIALS as f64 <= -self.target(threshold).bits() {
+        if self.bits_a_trial() * MOST_TRIALS as f64 <= -self.goal(threshold).bits() {
             return None;
         }
         let (mut few, mut many) = (0, 64);
@@ -117,7 +128,7 @@ impl Test {
             }
         };
         let tally = Tally::new(n, hits).expect("no more hits than trials");
-        log2_upper_tail(tally, self.chance) <= self.target(threshold)
+        log2_upper_tail(tally, self.chance) <= self.goal(threshold)
     }
 }
 

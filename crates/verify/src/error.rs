@@ -62,6 +62,16 @@ pub enum VerifyError {
     /// The suspect cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A tensor that takes too much memory to be balanced.
+    #[error("tensor '{tensor}' has {found} weights for each output, expected at most {limit}")]
+    TooWide {
+        /// The tensor.
+        tensor: String,
+        /// Weights of a row.
+        found: usize,
+        /// [`MAX_ROW`](crate::MAX_ROW).
+        limit: usize,
+    },
     /// No triggers derive for images and classes like these.
     #[error("the triggers of panel {panel} cannot be derived")]
     Triggers {

@@ -41,9 +41,11 @@ mod trigger_test;
 mod verify;
 
 pub use black_box::{BlackBox, BlackBoxError};
+pub use count::MAX_ROW;
 pub use error::VerifyError;
 pub use evidence::{DEFAULT_THRESHOLD, Evidence, Options, Tests};
 pub use overlap::Overlap;
+pub use power::HINT;
 pub use report::{CarrierReport, CarrierState, Needed, REPORT_VERSION, Report, Skipped, TestKind, TestReport, Verdict};
 pub use search::Level;
 pub use stand_in::MAX_GROUP;

@@ -20,6 +20,8 @@ pub(crate) struct MaskResult {
     pub(crate) overlap: Option<Overlap>,
     /// Whether any of its tensors stands for a carrier of the ticket.
     pub(crate) has_carriers: bool,
+    /// Whether some tensors could be in another order, and there are too many to look for it.
+    pub(crate) is_order_open: bool,
 }
 
 /// Tests a file; `with_triggers` are the levels at which triggers are tested too.
@@ -49,7 +51,12 @@ pub(crate) fn test_mask(
             tests.extend(count_assigned(file, &layout, search, &zeros)?.into_iter().map(to_test));
         }
     }
-    Ok(MaskResult { tests, overlap: overlap.transpose()?.flatten(), has_carriers: !layout.is_empty() })
+    Ok(MaskResult {
+        tests,
+        overlap: overlap.transpose()?.flatten(),
+        has_carriers: !layout.is_empty(),
+        is_order_open: layout.has_large_group,
+    })
 }
 
 /// What carriers with zeros keep of the reference mask.

@@ -12,32 +12,41 @@ use crate::decisive_test::Test;
 use crate::report::Needed;
 use crate::search::Look;
 
-/// Tests of one look, by what they read; `assigned zeros` only re-orders what `zeros` reads.
+/// log2 p after charges from which on a suspect is no stranger: one in a million are. A mark that is there, but worn down to
+/// less than the threshold, would otherwise be denied.
+pub const HINT: f64 = -20.0;
+
+/// Tests of one look, by what they read.
 #[derive(Default)]
 struct OfLook<'a> {
     zeros: Option<&'a Test>,
     ranks: Vec<&'a Test>,
+    assigned: Option<&'a Test>,
 }
 
 impl<'a> OfLook<'a> {
-    /// Zeros show which positions are kept, where they are pruned ones and not a few that happen to be 0. Otherwise any of
-    /// the densities may be the right one.
+    /// Zeros show which positions are kept. Without, any of the densities may be the right one. Where tensors can be in
+    /// another order, the mark has to be within reach at the price of finding it.
     fn would_show(&self, threshold: Log2P) -> bool {
-        let could = |test: &&Test| test.could_reach(threshold);
-        self.readable_zeros().as_ref().is_some_and(could) || (!self.ranks.is_empty() && self.ranks.iter().all(could))
+        let could = |test: &&Test| is_clear(test) && test.could_reach(threshold);
+        let in_order =
+            self.zeros.as_ref().is_some_and(could) || (!self.ranks.is_empty() && self.ranks.iter().all(could));
+        in_order && self.assigned.is_none_or(|test| !is_clear(test) || test.could_reach(threshold))
     }
 
-    fn readable_zeros(&self) -> Option<&'a Test> {
-        self.zeros.filter(|test| test.mask.as_ref().is_some_and(MaskCount::is_sparse))
-    }
-
-    /// What would have been enough: more for `zeros`, or for the ranks that lack most; the smaller lack of the two.
+    /// What would have been enough: more for `zeros`, or for the ranks that lack most; the smaller lack of the two. If that
+    /// was enough, more for `assigned zeros`.
     fn needed(&self, threshold: Log2P) -> Option<Needed> {
-        let short = |test: &Test| (!test.could_reach(threshold)).then(|| Needed::new(test, threshold));
-        let zeros = self.readable_zeros().and_then(short);
-        let ranks = self.ranks.iter().filter_map(|test| short(test)).max_by_key(lack);
-        zeros.into_iter().chain(ranks).min_by_key(lack)
+        let short = |test: &&Test| (!test.could_reach(threshold)).then(|| Needed::new(test, threshold));
+        let zeros = self.zeros.filter(|test| is_clear(test)).as_ref().and_then(short);
+        let ranks = self.ranks.iter().filter_map(short).max_by_key(lack);
+        let in_order = zeros.into_iter().chain(ranks).min_by_key(lack);
+        in_order.or_else(|| self.assigned.as_ref().and_then(short))
     }
+}
+
+fn is_clear(test: &Test) -> bool {
+    test.mask.as_ref().is_some_and(MaskCount::is_clear)
 }
 
 /// Trials that are missing.
@@ -47,8 +56,12 @@ fn lack(needed: &Needed) -> u64 {
 
 /// Whether, at some level, the mask would have shown the mark at every dilution that it may have.
 ///
-/// Triggers do not count: whether the suspect was ever trained with them, nobody has stated.
+/// Triggers do not count: whether the suspect was ever trained with them, nobody has stated. Nor can a suspect be cleared
+/// that already says something of the mark.
 pub(crate) fn mask_would_show(tests: &[Test], threshold: Log2P) -> bool {
+    if tests.iter().any(|test| test.after_charges().bits() <= HINT) {
+        return false;
+    }
     let looks = looks(tests);
     looks.iter().any(|(one, _)| {
         let mut of_level = looks.iter().filter(|(look, _)| look.level == one.level);
@@ -66,7 +79,7 @@ fn looks(tests: &[Test]) -> Vec<(&Look, OfLook<'_>)> {
         match mask.reading {
             Reading::Zeros => looks[found].1.zeros = Some(test),
             Reading::ClaimedRanks | Reading::BlindRanks(_) => looks[found].1.ranks.push(test),
-            Reading::AssignedZeros => {}
+            Reading::AssignedZeros => looks[found].1.assigned = Some(test),
         }
     }
     looks

@@ -47,6 +47,8 @@ pub(crate) struct Layout {
     pub(crate) stand_ins: Vec<StandIn>,
     /// Shapes with 2 to [`MAX_GROUP`] carriers.
     pub(crate) groups: Vec<Group>,
+    /// Whether a shape has more carriers than are re-ordered.
+    pub(crate) has_large_group: bool,
 }
 
 impl Layout {
@@ -55,7 +57,7 @@ impl Layout {
         let Some(claimed) = claimed else {
             let own = |c: &Carrier| StandIn { carrier: c.clone(), density: None, tensor: Some(c.name.clone()) };
             let stand_ins: Vec<StandIn> = suspect.iter().map(own).collect();
-            return Self { groups: groups(&stand_ins, suspect), stand_ins };
+            return Self::of(stand_ins, suspect);
         };
         let by_name: BTreeMap<&str, CarrierShape> = suspect.iter().map(|c| (c.name.as_str(), c.shape)).collect();
         let by_number: BTreeMap<(CarrierShape, u32), &str> =
@@ -71,7 +73,13 @@ impl Layout {
             carrier: c.carrier(),
         };
         let stand_ins: Vec<StandIn> = claimed.iter().map(stand_in).collect();
-        Self { groups: groups(&stand_ins, suspect), stand_ins }
+        Self::of(stand_ins, suspect)
+    }
+
+    fn of(stand_ins: Vec<StandIn>, suspect: &[Carrier]) -> Self {
+        let (groups, large): (Vec<Group>, Vec<Group>) =
+            groups(&stand_ins, suspect).into_iter().partition(|group| group.size() <= MAX_GROUP);
+        Self { stand_ins, groups, has_large_group: !large.is_empty() }
     }
 
     /// Whether no tensor stands for anything.
@@ -97,7 +105,7 @@ fn groups(stand_ins: &[StandIn], suspect: &[Carrier]) -> Vec<Group> {
             group.tensors.push(carrier.name.clone());
         }
     }
-    by_shape.into_values().filter(|g| !g.tensors.is_empty() && (2..=MAX_GROUP).contains(&g.size())).collect()
+    by_shape.into_values().filter(|g| !g.tensors.is_empty() && g.size() >= 2).collect()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub fn verify(
     if let Some(black_box) = black_box {
         tests = test_triggers(black_box, &search, suspect.is_some(), &mut skipped)?;
     }
-    let mut reference = None;
+    let (mut reference, mut is_order_open) = (None, false);
     if let Some(file) = suspect {
         let with_triggers: Vec<Level> = tests.iter().map(|test| test.level).collect();
         let result = test_mask(file, &search, evidence.reference, threshold, &with_triggers)?;
@@ -45,12 +45,12 @@ pub fn verify(
             let reason = format!("the suspect has no tensor {whose}, so there was nothing to count");
             skipped.push(Skipped { kind: TestKind::Mask, level: None, reason });
         }
-        reference = result.overlap;
+        (reference, is_order_open) = (result.overlap, result.is_order_open);
         tests.extend(result.tests);
     }
     tests.sort_by_key(|test| (Reverse(test.level == Level::Sealed), test.kind == TestKind::Trigger));
 
-    let (verdict, decided_by) = judge(&tests, threshold);
+    let (verdict, decided_by) = judge(&tests, threshold, is_order_open);
     let level = decided_by.map(|i| tests[i].level);
     let mask = best(&tests, |test| Some(test.level) == level && test.kind == TestKind::Mask).map(|i| &tests[i]);
     let needed = if verdict == Verdict::Inconclusive { needed(&tests, threshold) } else { Vec::new() };
@@ -89,14 +89,14 @@ fn not_asked(available: Available) -> Vec<Skipped> {
 }
 
 /// docs/protocol.md, "Verdicts", and the index of the test that it rests on, the best one if on none.
-fn judge(tests: &[Test], threshold: Log2P) -> (Verdict, Option<usize>) {
+fn judge(tests: &[Test], threshold: Log2P, is_order_open: bool) -> (Verdict, Option<usize>) {
     for (level, verdict) in [(Level::Sealed, Verdict::Proven), (Level::Public, Verdict::Marked)] {
         let decides = best(tests, |test| test.level == level);
         if decides.is_some_and(|i| tests[i].after_charges() <= threshold) {
             return (verdict, decides);
         }
     }
-    let missed = mask_would_show(tests, threshold);
+    let missed = !is_order_open && mask_would_show(tests, threshold);
     (if missed { Verdict::NoMatch } else { Verdict::Inconclusive }, best(tests, |_| true))
 }
 

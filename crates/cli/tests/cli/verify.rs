@@ -141,18 +141,18 @@ fn the_report_is_json_on_request() {
 fn networks_that_are_not_known_are_not_asked() {
     let folder = Folder::stamped();
     let mut random = Random(1);
-    let values: Vec<f32> = (0..4000).map(|_| if random.share() < 0.5 { 0.0 } else { random.weight() }).collect();
-    let arrays = [("blob".to_owned(), Array::new(vec![40, 100], values).unwrap())].into();
+    let values: Vec<f32> = (0..8000).map(|_| if random.share() < 0.6 { 0.0 } else { random.weight() }).collect();
+    let arrays = [("blob".to_owned(), Array::new(vec![80, 100], values).unwrap())].into();
     folder.write_model("blob.safetensors", &Model { arrays, ..Model::default() });
     folder.run("verify blob.safetensors --key owner.pub").code(1).stdout_eq(str![[r#"
-blob.safetensors: NO MATCH for key 324be2dea8bc4446… (log2 p = 0.0, threshold -64.0)
+blob.safetensors: NO MATCH for key 324be2dea8bc4446… (log2 p = -0.2, threshold -64.0)
 
   It means: the mark of this key would have shown, and it does not.
   It does not mean: that the model was never related to the key: enough retraining, or shuffled
     channels, remove the mark.
 
    test         panel  read by      n  hits  by chance  log2 p  charged  result
-*  public mask  0      ranks 0.2  413   219      206.5    -3.0       +6     0.0
+*  public mask  0      ranks 0.01  46    31       23.0    -6.2       +6    -0.2
 * comes closest; charged: bits paid for every way of looking
 
 Not tested: triggers, since the model cannot be asked: it is no network that counterfoil knows (mlp, resnet20, resnet18).

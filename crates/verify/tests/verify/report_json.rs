@@ -135,7 +135,7 @@ fn an_inconclusive_report_says_what_was_needed() {
     assert_eq!((needed.kind.as_str(), needed.level.as_str(), needed.panel.as_str()), ("mask", "public", "0"));
     assert_eq!((needed.reading.as_deref(), needed.dilution), (Some("zeros"), Some(8)));
     assert!(needed.n < 40);
-    assert_eq!(needed.needed, Some(67));
+    assert_eq!(needed.needed, Some(163));
 }
 
 #[test]
