@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from machine import machine as bare_machine
 
 BATCH = 128
 LAYOUTS = {"channels last": torch.channels_last, "channels first": torch.contiguous_format}
@@ -98,8 +99,7 @@ def use_all_threads():
 
 
 def machine():
-    names = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {len(os.sched_getaffinity(0))} threads, torch {torch.__version__}"
+    return f"{bare_machine()}, torch {torch.__version__}"
 
 
 class Report:

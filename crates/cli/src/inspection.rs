@@ -62,12 +62,8 @@ impl Inspection {
         let mut layers = Vec::new();
         for carrier in file.carriers() {
             let name = &carrier.name;
-            let stored = file.mask(name)?;
-            let masked = stored.is_some();
-            let mask = match stored {
-                Some(mask) => mask,
-                None => Mask::of_nonzero(file.values(name)?.values()),
-            };
+            let masked = file.entries().iter().any(|entry| entry.name == *name && entry.has_mask);
+            let mask = file.kept(name)?;
             let statistics = carrier_statistics(name, carrier.shape, &mask)
                 .map_err(|source| Error::Graph { file: path.to_owned(), source })?;
             layers.push(LayerInspection { positions: mask.size() as u64, masked, statistics });

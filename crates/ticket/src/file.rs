@@ -99,19 +99,19 @@ impl ModelFile {
         Values::open(Stored::new(self, entry.tensor)?, mask)
     }
 
-    /// The positions of a tensor whose value, as by [`ModelFile::values`], is not zero.
-    pub fn nonzero(&self, name: &str) -> Result<Mask, ReadError> {
+    /// The positions that the mask of a tensor keeps or, if the file has none for it, whose value is not zero.
+    pub fn kept(&self, name: &str) -> Result<Mask, ReadError> {
         let entry = self.find(name)?;
+        if let Some(mask) = self.attached_mask(entry)? {
+            return Ok(mask);
+        }
         let stored = Stored::new(self, entry.tensor)?;
         let mut nonzero = Mask::empty(stored.size());
         stored.each_part(|first, values| {
             nonzero.keep_nonzero(first, values);
             Ok(())
         })?;
-        match self.attached_mask(entry)?.filter(|_| entry.is_orig) {
-            Some(mask) => Ok(nonzero.and(&mask)),
-            None => Ok(nonzero),
-        }
+        Ok(nonzero)
     }
 
     /// The mask of a tensor, if the file has one for it.

@@ -88,13 +88,6 @@ impl Mask {
         self.0.intersection_count(&other.0)
     }
 
-    /// The positions kept by both. Panics if the sizes differ.
-    pub fn and(mut self, other: &Self) -> Self {
-        assert_eq!(self.size(), other.size(), "masks of different sizes");
-        self.0.intersect_with(&other.0);
-        self
-    }
-
     /// `mask bits` of docs/protocol.md: position f is bit f mod 8 of byte ⌊f / 8⌋, spare bits 0.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.size().div_ceil(8)];

@@ -98,10 +98,7 @@ struct Counted {
 
 /// Reading `zeros` of one tensor; `None` if no position is zero.
 pub(crate) fn read_zeros(file: &ModelFile, tensor: &str) -> Result<Option<Mask>, ReadError> {
-    let kept = match file.mask(tensor)? {
-        Some(mask) => mask,
-        None => file.nonzero(tensor)?,
-    };
+    let kept = file.kept(tensor)?;
     Ok((kept.kept() < kept.size()).then_some(kept))
 }
 
