@@ -6,9 +6,9 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, ProtectionError};
+use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, KeyMaskError, ProtectionError};
 use counterfoil_graph::GraphError;
-use counterfoil_mark::StampingError;
+use counterfoil_mark::{LockError, StampingError};
 use counterfoil_ticket::{Architecture, ImageShape, ModelError, ReadError, WriteError};
 use counterfoil_train::TrainError;
 use counterfoil_train::data::DataError;
@@ -34,21 +34,32 @@ pub(crate) enum Error {
     /// A counterfoil is refused.
     #[error("{}", file.display())]
     Counterfoil { file: PathBuf, source: CounterfoilError },
+    /// A key mask is refused.
+    #[error("{}", file.display())]
+    KeyMask { file: PathBuf, source: KeyMaskError },
     /// A private key that should open a counterfoil is refused.
     #[error("{}", file.display())]
     Identity { file: PathBuf, source: ProtectionError },
-    /// A private key for a counterfoil that none opens.
+    /// A private key for a counterfoil or key mask that none opens.
     #[error(
-        "{}: is encrypted with a passphrase, which the identity {} does not open", counterfoil.display(),
-        identity.display()
+        "{}: is encrypted with a passphrase, which the identity {} does not open", sealed.display(), identity.display()
     )]
-    NoRecipients { counterfoil: PathBuf, identity: PathBuf },
+    NoRecipients { sealed: PathBuf, identity: PathBuf },
     /// Something that counterfoils should be encrypted to is refused.
     #[error("--recipient")]
     Recipient(#[source] ProtectionError),
     /// A counterfoil cannot be encrypted.
     #[error("the counterfoil cannot be encrypted")]
     Seal(#[source] CounterfoilError),
+    /// A key mask cannot be encrypted.
+    #[error("the key mask cannot be encrypted")]
+    SealKeyMask(#[source] KeyMaskError),
+    /// A ticket cannot be locked or unlocked.
+    #[error("{}", ticket.display())]
+    Lock { ticket: PathBuf, source: LockError },
+    /// Some strategies ask the network.
+    #[error("the strategy asks the network about training images, and no data are given")]
+    StrategyWithoutData,
     /// A model file is refused.
     #[error(transparent)]
     Read(#[from] ReadError),

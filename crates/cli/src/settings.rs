@@ -25,25 +25,38 @@ pub(crate) struct DataArgs {
     /// images as train/CLASS/*.jpg|png and test/CLASS/…
     #[arg(long, value_name = "DATA")]
     data: DataSource,
+    #[command(flatten)]
+    images: ImagesArgs,
+}
+
+impl DataArgs {
+    pub(crate) fn load(&self) -> Result<Dataset, Error> {
+        self.images.load(&self.data)
+    }
+}
+
+/// Which of the images. Flattened into every command that can do without data.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImagesArgs {
     /// Use this many training images only, drawn by --data-seed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "data")]
     limit: Option<usize>,
     /// Use this many test images only
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "data")]
     limit_test: Option<usize>,
     /// Seed of what --limit draws
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     data_seed: u64,
     /// Resize the images of a folder to this height and width
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "PIXELS", requires = "data", value_parser = clap::value_parser!(u32).range(1..=4096))]
     resize: Option<u32>,
 }
 
-impl DataArgs {
-    pub(crate) fn load(&self) -> Result<Dataset, Error> {
+impl ImagesArgs {
+    pub(crate) fn load(&self, data: &DataSource) -> Result<Dataset, Error> {
         let resize = self.resize.map(|side| (side, side));
         let options = LoadOptions { limit: self.limit, limit_test: self.limit_test, seed: self.data_seed, resize };
-        Ok(load(&self.data, &options)?)
+        Ok(load(data, &options)?)
     }
 }
 

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Reading order: [`data`], [`Network`], [`Schedule`] and [`Hold`], [`Learner`] and [`fit`], [`ImpSettings`] and
-//! [`find`], [`kept_weights`], [`OwnMark`]. Progress comes out as [`Event`]s; nothing prints. Absent on purpose: Burn's
+//! [`find`], [`kept_weights`], [`OwnMark`], [`Probe`] and the strategies that ask a network. Progress comes out as [`Event`]s; nothing prints. Absent on purpose: Burn's
 //! own learner, which brings a database and a terminal interface, and knows neither masks nor decay per position.
 
 pub mod data;
@@ -31,6 +31,7 @@ mod network;
 mod predictor;
 mod reference;
 mod sgd;
+mod strategy;
 mod training;
 
 pub use checkpoint::Checkpoint;
@@ -42,4 +43,5 @@ pub use marked::OwnMark;
 pub use network::Network;
 pub use predictor::Predictor;
 pub use sgd::{Hold, Schedule, Sgd, Shrinkage};
+pub use strategy::{Hessian, IntegratedGradients, Probe, Taylor};
 pub use training::{EpochSeed, Event, Examples, Learner, classify, count_correct, fit};

@@ -15,6 +15,7 @@ use crate::TrainError;
 use crate::forward::{Connected, forward};
 use crate::fused;
 use crate::reference::Reference;
+use crate::sgd::Hold;
 
 /// Weight of the newest batch in the running statistics; PyTorch's default.
 const STATISTICS_MOMENTUM: f64 = 0.1;
@@ -247,6 +248,15 @@ impl Network {
         // Constants: what an example weighs in this step is not to be learned.
         let above = losses.clone().detach().greater(of_each(|stake| stake.enough)).float();
         ((losses * above * of_each(|stake| stake.weight)).mean(), leaves)
+    }
+
+    /// Gradients of the loss of a batch by parameter; running statistics stay as they are. Weights that `hold` prunes may get
+    /// none (0).
+    pub(crate) fn gradients(&self, batch: &Batch, hold: &Hold) -> BTreeMap<String, Vec<f32>> {
+        let (loss, leaves) = self.clone().loss(batch, &hold.connected);
+        let gradients = loss.backward();
+        let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).map(|g| to_vec(&g.inner()));
+        leaves.iter().filter_map(|(name, leaf)| Some((name.clone(), gradient(leaf)?))).collect()
     }
 
     /// Moves the running statistics toward the batch's.

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
@@ -13,7 +12,6 @@ use serde::Serialize;
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Snapshot, learner_state, restore_learner};
 use crate::data::{Augmentation, Split, augment, shuffle};
-use crate::forward::Connected;
 use crate::network::{Batch, Network, Stake, to_vec};
 use crate::predictor::Predictor;
 use crate::sgd::{Hold, Schedule, Sgd};
@@ -109,6 +107,15 @@ impl Examples<'_> {
         let shown = (TRIGGER_SHOWINGS * self.trigger_count()) as f64;
         let weight = (TRIGGER_SHARE * self.split.len() as f64 / shown).clamp(LEAST_TRIGGER_WEIGHT, 1.0);
         Stake { weight: weight as f32, enough: TRIGGER_ENOUGH }
+    }
+
+    /// `count` examples (at most all) drawn by `seed`, in batches.
+    pub(crate) fn drawn(&self, count: usize, batch: usize, seed: EpochSeed, epoch: u32) -> Vec<Batch> {
+        let mut rng = seed.rng(epoch);
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        shuffle(&mut order, &mut rng);
+        order.truncate(count);
+        order.chunks(batch.max(1)).map(|indices| self.batch(indices, &mut rng)).collect()
     }
 
     /// The examples of these indices.
@@ -207,14 +214,8 @@ impl Learner {
     /// Gradients of the loss by parameter, also at pruned positions, over `count` examples drawn by `seed`. Running
     /// statistics stay as they are.
     pub fn gradients(&self, examples: Examples, count: usize, seed: EpochSeed) -> BTreeMap<String, Vec<f32>> {
-        let mut rng = seed.rng(self.epoch);
-        let mut order: Vec<usize> = (0..examples.len()).collect();
-        shuffle(&mut order, &mut rng);
-        let batch = examples.batch(&order[..count], &mut rng);
-        let (loss, leaves) = self.network.clone().loss(&batch, &Connected::default());
-        let gradients = loss.backward();
-        let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).map(|g| to_vec(&g.inner()));
-        leaves.iter().filter_map(|(name, leaf)| Some((name.clone(), gradient(leaf)?))).collect()
+        let batch = examples.drawn(count, count, seed, self.epoch).pop().unwrap_or_default();
+        self.network.gradients(&batch, &Hold::default())
     }
 }
 

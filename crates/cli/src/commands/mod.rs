@@ -8,9 +8,11 @@ mod evaluate;
 mod find;
 mod inspect;
 mod keygen;
+mod lock;
 mod man;
 pub(crate) mod stamp;
 mod train;
+mod unlock;
 mod verify;
 
 use clap::Subcommand;
@@ -38,6 +40,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Disclose(disclose::Args),
     Inspect(inspect::Args),
+    Lock(lock::Args),
+    Unlock(unlock::Args),
     Attack(attack::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -55,6 +59,8 @@ pub(crate) fn run(command: Command) -> Result<Exit, Error> {
         Command::Verify(args) => args.run(),
         Command::Disclose(args) => args.run(),
         Command::Inspect(args) => args.run(),
+        Command::Lock(args) => args.run(),
+        Command::Unlock(args) => args.run(),
         Command::Attack(args) => args.run(),
         Command::Demo(args) => args.run(),
         Command::Completions(args) => args.run(),

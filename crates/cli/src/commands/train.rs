@@ -57,8 +57,7 @@ impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
         let mut inputs: Vec<Named> = vec![("the ticket", &self.ticket)];
         inputs.extend(self.counterfoil.iter().map(|file| ("the counterfoil", file.as_path())));
-        inputs.extend(self.unlock.passphrase_file.iter().map(|file| ("the passphrase file", file.as_path())));
-        inputs.extend(self.unlock.identity.iter().map(|file| ("the identity", file.as_path())));
+        inputs.extend(self.unlock.inputs());
         let outputs = [("the model", self.output.as_path())];
         let placed = Placed::of_any_run(&self.output, &[&outputs]);
         check_but(&outputs, &inputs, self.force.overwrite(), |file| placed.has(file))?;
