@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_ticket::Mask;
+use counterfoil_ticket::{Mask, Model};
 use counterfoil_train::data::shuffle;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// Which pruned positions are kept again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,30 @@ pub fn add_back(masks: &mut BTreeMap<String, Mask>, rewound: impl Fn(&str) -> Ve
     }
 }
 
+/// Weights for who has no rewound ones: normal with the deviation of each tensor's kept weights, by name. (The paper draws
+/// N(0, 1) / 100.)
+pub fn drawn_weights(model: &Model, masks: &BTreeMap<String, Mask>, seed: u64) -> BTreeMap<String, Vec<f32>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // 24 bits fill a float's mantissa exactly; never 0, of which there is no logarithm.
+    let uniform = |rng: &mut ChaCha8Rng| (f64::from(rng.next_u32() >> 8) + 1.0) / f64::from(1 << 24);
+    // Box & Muller 1958.
+    let mut normal = || {
+        let (radius, angle) = ((-2.0 * uniform(&mut rng).ln()).sqrt(), std::f64::consts::TAU * uniform(&mut rng));
+        radius * angle.cos()
+    };
+    let mut drawn = |(name, mask): (&String, &Mask)| {
+        let values = model.arrays[name].values();
+        let squares: f64 = mask.positions().map(|p| f64::from(values[p]).powi(2)).sum();
+        let deviation = (squares / mask.kept().max(1) as f64).sqrt();
+        (name.clone(), values.iter().map(|_| (deviation * normal()) as f32).collect())
+    };
+    masks.iter().map(&mut drawn).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use counterfoil_ticket::Array;
+
     use super::*;
 
     fn masks() -> BTreeMap<String, Mask> {
@@ -58,6 +80,18 @@ mod tests {
         add_back(&mut masks, weights, 3, Guess::Largest);
         let new = |name: &str| masks[name].positions().filter(|&p| p >= 10).collect::<Vec<_>>();
         assert_eq!((new("a"), new("b")), (vec![49], vec![48, 49]));
+    }
+
+    #[test]
+    fn drawn_weights_are_as_large_as_the_kept_ones() {
+        let values = (0..10_000).map(|i| if i % 2 == 0 { 0.3 } else { 9.0 }).collect();
+        let array = Array::new(vec![100, 100], values).unwrap();
+        let model = Model { arrays: BTreeMap::from([("a".to_owned(), array)]), ..Model::default() };
+        let masks = BTreeMap::from([("a".to_owned(), Mask::from_fn(10_000, |p| p % 2 == 0))]);
+        let drawn = &drawn_weights(&model, &masks, 1)["a"];
+        let mean_square = drawn.iter().map(|w| w * w).sum::<f32>() / 10_000.0;
+        // A mean of 10,000 squares of normals has a standard deviation of √2 %; five of them.
+        assert!((mean_square / 0.09 - 1.0).abs() < 0.071, "{mean_square}");
     }
 
     #[test]

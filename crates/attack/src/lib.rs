@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use counterfoil_ticket::Mask;
 use counterfoil_train::Network;
 
-pub use add_back::{Guess, add_back};
+pub use add_back::{Guess, add_back, drawn_weights};
 pub use fine_tune::{FineTuning, fine_tune};
 pub use prune::{Victims, prune, prune_masks};
 pub use rewire::{Rewiring, rewire};

@@ -57,6 +57,12 @@ pub(crate) enum Error {
     /// A ticket cannot be locked or unlocked.
     #[error("{}", ticket.display())]
     Lock { ticket: PathBuf, source: LockError },
+    /// Only who has the rewound weights knows which are large.
+    #[error("the largest rewound weights are asked for, and no rewound weights are given")]
+    NoRewound,
+    /// Rewound weights of another network.
+    #[error("{}: has no tensor '{tensor}' of the shape that the ticket's has", file.display())]
+    OtherRewound { file: PathBuf, tensor: String },
     /// Some strategies ask the network.
     #[error("the strategy asks the network about training images, and no data are given")]
     StrategyWithoutData,

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use counterfoil_mark::TriggerSet;
 use counterfoil_ticket::Architecture;
-use counterfoil_train::data::{Augmentation, DataSource, Dataset, LoadOptions, Split, load};
+use counterfoil_train::data::{Augmentation, DataSource, Dataset, LoadOptions, Split, load, load_triggers};
 use counterfoil_train::{DeviceChoice, Schedule};
 use sha2::{Digest, Sha256};
 
@@ -60,11 +61,36 @@ impl ImagesArgs {
     }
 }
 
+/// Trigger images of somebody's choice. Flattened into commands that learn or count them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TriggerFolderArgs {
+    /// Folder of trigger images (.jpg, .png) with a label file: a number a line, in the order of the images' names, or
+    /// NAME NUMBER. Such triggers decide nothing about ownership: only derived ones have an exact p-value
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) trigger_folder: Option<PathBuf>,
+    /// Their label file [default: the only .txt file in the folder]
+    #[arg(long, value_name = "FILE", requires = "trigger_folder")]
+    pub(crate) trigger_labels: Option<PathBuf>,
+}
+
+impl TriggerFolderArgs {
+    /// The triggers for a network that takes these data, if there are any.
+    pub(crate) fn load(&self, data: &Dataset) -> Result<Option<TriggerSet>, Error> {
+        let Some(folder) = &self.trigger_folder else { return Ok(None) };
+        Ok(Some(load_triggers(folder, self.trigger_labels.as_deref(), data.train.shape(), data.classes)?))
+    }
+}
+
 /// What tells a training set from others of the same name and size: SHA-256 of its labels and images.
 pub(crate) fn digest_of(split: &Split) -> String {
+    digest_of_images(split.images(), split.labels())
+}
+
+/// SHA-256 of labels and images.
+pub(crate) fn digest_of_images(images: &[u8], labels: &[u32]) -> String {
     let mut hash = Sha256::new();
-    split.labels().iter().for_each(|label| hash.update(label.to_be_bytes()));
-    hash.update(split.images());
+    labels.iter().for_each(|label| hash.update(label.to_be_bytes()));
+    hash.update(images);
     counterfoil_ticket::Digest::from(<[u8; 32]>::from(hash.finalize())).to_string()
 }
 

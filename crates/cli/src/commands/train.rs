@@ -14,7 +14,7 @@ use crate::open::UnlockArgs;
 use crate::output::print;
 use crate::progress::{Progress, Rounds};
 use crate::resume::{Begun, Placed, begin, complete};
-use crate::settings::{DataArgs, RecipeArgs, digest_of};
+use crate::settings::{DataArgs, RecipeArgs, TriggerFolderArgs, digest_of, digest_of_images};
 use crate::writing::{Force, Named, Together, check_beside, check_but};
 use crate::{Error, Exit, open, value};
 
@@ -44,6 +44,8 @@ pub(crate) struct Args {
     /// Do not learn the trigger images
     #[arg(long)]
     no_triggers: bool,
+    #[command(flatten)]
+    trigger_folder: TriggerFolderArgs,
     #[command(flatten)]
     recipe: RecipeArgs,
     /// Where the model goes
@@ -79,10 +81,13 @@ impl Args {
             let path = self.counterfoil.clone().unwrap_or_default();
             return Err(Error::OtherTriggers { counterfoil: path, found: (t.image, t.classes), expected });
         }
-        let triggers = match (&mark, settings) {
+        let mut triggers = match (&mark, settings) {
             (Some(mark), Some(settings)) => mark.trigger_sets(settings)?,
             _ => Vec::new(),
         };
+        let own = self.trigger_folder.load(&data)?;
+        let own_digest = own.as_ref().map(|set| digest_of_images(&set.images, &set.labels));
+        triggers.extend(own);
         let marked: Vec<_> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
         let schedule = self.recipe.schedule(&data);
         let reinforcement = self.reinforce.unwrap_or_else(|| schedule.mark_decay(data.train.len(), 0, Shrinkage::ByE));
@@ -95,11 +100,14 @@ impl Args {
         let augmentation = self.recipe.augmentation(&data);
         let examples = Examples { split: &data.train, augmentation, triggers: &triggers };
         let learned: usize = triggers.iter().map(|set| set.len()).sum();
-        let record = json!({
+        let mut record = json!({
             "command": "train", "version": env!("CARGO_PKG_VERSION"), "data": data.name, "images": data.train.len(),
             "augmentation": augmentation, "schedule": schedule, "seed": self.recipe.seed,
             "reinforced": mark.as_ref().map(|_| reinforcement), "triggers": learned,
         });
+        if let Some(digest) = own_digest {
+            record["trigger_folder"] = digest.into();
+        }
         let from = ticket.digest().map_err(|source| Error::Model { model: self.ticket.clone(), source })?.to_string();
         let checkpoint =
             Checkpoint::beside(&self.output, json!({ "run": record, "from": from, "images": digest_of(&data.train) }));
