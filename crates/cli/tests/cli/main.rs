@@ -10,6 +10,7 @@ mod disclose;
 mod inspect;
 mod keygen;
 mod kit;
+mod lock;
 mod not_finite;
 mod openssl;
 mod outputs;
