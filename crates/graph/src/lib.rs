@@ -32,12 +32,13 @@ mod mask_graph;
 mod statistics;
 #[cfg(test)]
 mod test_networks;
+mod unrolled;
 mod wiring;
 
 pub use num_bigint;
 pub use petgraph;
 
-pub use bounds::{MAX_CHANNELS, MAX_KERNELS, MAX_POSITIONS};
+pub use bounds::{MAX_CHANNELS, MAX_COPIES, MAX_KERNELS, MAX_POSITIONS};
 pub use error::GraphError;
 pub use fingerprint::fingerprint;
 pub use kernel::{KeptKernel, kept_kernels};
@@ -47,4 +48,5 @@ pub use statistics::{
     CarrierStatistics, Components, DegreeDistribution, GroupLiveness, LayerSparsity, Sparsity, Summary,
     carrier_statistics, components, count_paths, dead_channels, effective_sparsity, summarise,
 };
+pub use unrolled::{Link, Unrolled};
 pub use wiring::StepKind;
