@@ -55,7 +55,7 @@ pub use plan::{CarrierPlan, PanelPlan, Plan, plan, plan_found};
 pub use reading::{BLIND_DENSITIES, BLIND_DILUTION_BITS, EITHER_BITS, RankDensity, Reading, charge};
 pub use stamp::{KeyedFinding, Prepared, StampRequest, Stamped, StampingError, masks_of, prepare};
 pub use stamp_settings::{StampError, SwapSettings};
-pub use strategy::{Importance, Magnitude, Random, Strategy, StrategyError};
+pub use strategy::{Betweenness, Importance, Magnitude, Paths, Random, Strategy, StrategyError};
 pub use swap::Moves;
 pub use tally::{Tally, tally};
 pub use trigger::{MAX_TRIGGER_BYTES, TriggerError, TriggerSet, usual_triggers};

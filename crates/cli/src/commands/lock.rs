@@ -1,8 +1,9 @@
 //! `lock`: hold back a key mask of a ticket.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use counterfoil_mark::{Locked, Magnitude, Random, Strategy, lock};
+use counterfoil_mark::{Betweenness, Locked, Magnitude, Paths, Random, Strategy, lock};
 use counterfoil_ticket::{ModelFile, Overwrite, Secrecy};
 use counterfoil_train::data::{Augmentation, DataSource, Dataset};
 use counterfoil_train::{DeviceChoice, Examples, Hessian, IntegratedGradients, Probe, Taylor};
@@ -60,6 +61,12 @@ pub(crate) struct Args {
 /// The strategies by the names that key masks record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum StrategyName {
+    /// Kernels that most paths pass, of paths drawn along strong kernels
+    Ewp,
+    /// Kernels that most paths pass, of paths drawn along any kernels
+    RandomPath,
+    /// Kernels that most shortest paths pass
+    Betweenness,
     /// The largest weights
     Magnitude,
     /// At random
@@ -81,6 +88,12 @@ struct Effort {
     /// Random vectors of hessian, points of integrated-gradients
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     samples: u32,
+    /// Paths of ewp and random-path
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
+    paths: u32,
+    /// Channels that betweenness looks from, drawn at random [default: all]
+    #[arg(long, value_name = "N")]
+    sources: Option<NonZeroUsize>,
     /// Seed of what is drawn
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
@@ -137,13 +150,16 @@ impl Args {
     }
 
     fn strategy<'a>(&self, data: Option<&'a Dataset>) -> Result<Box<dyn Strategy + 'a>, Error> {
-        let Effort { probe: count, samples, seed, device } = self.effort;
+        let Effort { probe: count, samples, paths, sources, seed, device } = self.effort;
         let probe = || -> Result<Probe<'a>, Error> {
             let data = data.ok_or(Error::StrategyWithoutData)?;
             let examples = Examples { split: &data.train, augmentation: Augmentation::NONE, triggers: &[] };
             Ok(Probe { examples, count, seed, device: device.open()? })
         };
         Ok(match self.strategy {
+            StrategyName::Ewp => Box::new(Paths { paths, ..Paths::ewp(seed) }),
+            StrategyName::RandomPath => Box::new(Paths { paths, ..Paths::random(seed) }),
+            StrategyName::Betweenness => Box::new(Betweenness { sampled: sources.map(|count| (count, seed)) }),
             StrategyName::Magnitude => Box::new(Magnitude),
             StrategyName::Random => Box::new(Random { seed }),
             StrategyName::Taylor => Box::new(Taylor(probe()?)),
