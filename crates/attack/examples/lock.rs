@@ -1,5 +1,5 @@
 //! Measures key masks: what a locked ticket trains to, by strategy and share held back, without its key mask, with it, and
-//! with as many positions guessed. One JSON line a training, appended as soon as it is made; a run that was stopped goes on
+//! with as many positions guessed; tickets are stamped where they are large enough. One JSON line a training, appended as soon as it is made; a run that was stopped goes on
 //! behind the lines that are there.
 //!
 //! ```text
@@ -14,9 +14,10 @@ use std::time::Instant;
 
 use clap::Parser;
 use counterfoil_attack::{Guess, add_back};
-use counterfoil_claim::{OwnerKey, PanelCount};
+use counterfoil_claim::{Counterfoil, OwnerKey, PanelCount};
 use counterfoil_mark::{
-    Betweenness, Locked, Magnitude, Paths, Random, StampRequest, Stamped, Strategy, SwapSettings, lock, prepare,
+    Betweenness, Locked, Magnitude, Paths, Random, StampError, StampRequest, Stamped, StampingError, Strategy,
+    SwapSettings, lock, prepare,
 };
 use counterfoil_ticket::{Mask, Model};
 use counterfoil_train::data::Augmentation;
@@ -77,11 +78,19 @@ impl Bench {
         let key = OwnerKey::from_seed(&key_seed(seed));
         let swaps = SwapSettings { sealed: PanelCount::new(1), ..SwapSettings::default() };
         let request = StampRequest { swaps, keyed: None, provenance: None };
-        let stamped = prepare(&found, &key, request)?.finish("2026-01-01T00:00:00Z", "measured")?;
-        self.measure(seed, "none", 0.0, "whole", &stamped, &stamped.model)?;
+        let stamped = match prepare(&found, &key, request) {
+            Ok(prepared) => Some(prepared.finish("2026-01-01T00:00:00Z", "measured")?),
+            Err(StampingError::Swaps(StampError::TooSmall { .. })) => None,
+            Err(other) => return Err(other.into()),
+        };
+        let (whole, counterfoil) = match &stamped {
+            Some(Stamped { model, counterfoil, .. }) => (model, Some(counterfoil)),
+            None => (&found, None),
+        };
+        self.measure(seed, "none", 0.0, "whole", counterfoil, whole)?;
         for strategy in self.strategies(seed)? {
             for fraction in self.args.fractions.clone() {
-                let Locked { ticket: locked, key_mask } = lock(&stamped.model, &*strategy, fraction)?;
+                let Locked { ticket: locked, key_mask } = lock(whole, &*strategy, fraction)?;
                 for variant in self.args.variants.clone() {
                     let guess = match variant.as_str() {
                         "locked" => None,
@@ -91,7 +100,7 @@ impl Bench {
                     };
                     let ticket = guess.map(|guess| added_back(&locked, &found, key_mask.size(), guess));
                     let ticket = ticket.as_ref().unwrap_or(&locked);
-                    self.measure(seed, strategy.name(), fraction, &variant, &stamped, ticket)?;
+                    self.measure(seed, strategy.name(), fraction, &variant, counterfoil, ticket)?;
                 }
             }
         }
@@ -104,7 +113,7 @@ impl Bench {
         strategy: &str,
         fraction: f64,
         variant: &str,
-        stamped: &Stamped,
+        counterfoil: Option<&Counterfoil>,
         ticket: &Model,
     ) -> Result<(), Box<dyn Error>> {
         let mut line: Value = json!({
@@ -116,11 +125,13 @@ impl Bench {
         }
         let started = Instant::now();
         let network = self.harness.train(ticket, seed)?;
-        let (public, sealed) = halves(&stamped.counterfoil, &ticket.masks);
         line["correct"] = count_correct(&network, &self.harness.data.test)?.into();
         line["of"] = self.harness.data.test.len().into();
         line["kept"] = ticket.masks.values().map(Mask::kept).sum::<usize>().into();
-        line["mask"] = json!({ "public": evidence(public, 2), "sealed": evidence(sealed, 2) });
+        if let Some(counterfoil) = counterfoil {
+            let (public, sealed) = halves(counterfoil, &ticket.masks);
+            line["mask"] = json!({ "public": evidence(public, 2), "sealed": evidence(sealed, 2) });
+        }
         line["seconds"] = started.elapsed().as_secs_f64().into();
         self.lines.write(line)
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, KeyMaskError, Part, ProtectionError};
 use counterfoil_mark::{LockError, StampError, StampingError, StrategyError};
 use counterfoil_ticket::{ReadError, WriteError};
+use counterfoil_train::data::DataError;
 use counterfoil_train::{DeviceChoice, TrainError};
 use counterfoil_verify::VerifyError;
 
@@ -26,6 +27,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Counterfoil { file, source } => counterfoil(file, source),
         Error::KeyMask { file, source } => key_mask(file, source),
         Error::Lock { source, .. } => locking(source),
+        Error::Data(DataError::SeveralLabelFiles { .. }) => Some("name one of them: --trigger-labels FILE".to_owned()),
         Error::NoRewound => Some("name the ticket as it was found: --rewound ticket.safetensors".to_owned()),
         Error::StrategyWithoutData => Some("name the training data: --data digits, or a folder".to_owned()),
         Error::Identity { source: ProtectionError::IdentityLocked, .. } => {

@@ -73,6 +73,25 @@ pub(crate) struct TriggerFolderArgs {
     pub(crate) trigger_labels: Option<PathBuf>,
 }
 
+/// How hard triggers of somebody's choice are learned.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TriggerShowings {
+    /// How often an epoch shows each image of the trigger folder, rounded up to an even number
+    #[arg(long, value_name = "N", requires = "trigger_folder", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    trigger_showings: u32,
+}
+
+impl TriggerShowings {
+    pub(crate) fn count(&self) -> u32 {
+        self.trigger_showings.next_multiple_of(2)
+    }
+
+    /// The triggers as often as they take to be shown: every set that is learned from is shown twice.
+    pub(crate) fn sets(&self, own: TriggerSet) -> impl Iterator<Item = TriggerSet> {
+        std::iter::repeat_n(own, self.count() as usize / 2)
+    }
+}
+
 impl TriggerFolderArgs {
     /// The triggers for a network that takes these data, if there are any.
     pub(crate) fn load(&self, data: &Dataset) -> Result<Option<TriggerSet>, Error> {

@@ -14,7 +14,7 @@ use crate::open::UnlockArgs;
 use crate::output::print;
 use crate::progress::{Progress, Rounds};
 use crate::resume::{Begun, Placed, begin, complete};
-use crate::settings::{DataArgs, RecipeArgs, TriggerFolderArgs, digest_of, digest_of_images};
+use crate::settings::{DataArgs, RecipeArgs, TriggerFolderArgs, TriggerShowings, digest_of, digest_of_images};
 use crate::writing::{Force, Named, Together, check_beside, check_but};
 use crate::{Error, Exit, open, value};
 
@@ -46,6 +46,8 @@ pub(crate) struct Args {
     no_triggers: bool,
     #[command(flatten)]
     trigger_folder: TriggerFolderArgs,
+    #[command(flatten)]
+    showings: TriggerShowings,
     #[command(flatten)]
     recipe: RecipeArgs,
     /// Where the model goes
@@ -87,7 +89,8 @@ impl Args {
         };
         let own = self.trigger_folder.load(&data)?;
         let own_digest = own.as_ref().map(|set| digest_of_images(&set.images, &set.labels));
-        triggers.extend(own);
+        let learned = triggers.iter().chain(&own).map(|set| set.len()).sum::<usize>();
+        triggers.extend(own.into_iter().flat_map(|set| self.showings.sets(set)));
         let marked: Vec<_> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
         let schedule = self.recipe.schedule(&data);
         let reinforcement = self.reinforce.unwrap_or_else(|| schedule.mark_decay(data.train.len(), 0, Shrinkage::ByE));
@@ -99,14 +102,13 @@ impl Args {
         let hold = Hold::new(&network, &masks, extra_decay);
         let augmentation = self.recipe.augmentation(&data);
         let examples = Examples { split: &data.train, augmentation, triggers: &triggers };
-        let learned: usize = triggers.iter().map(|set| set.len()).sum();
         let mut record = json!({
             "command": "train", "version": env!("CARGO_PKG_VERSION"), "data": data.name, "images": data.train.len(),
             "augmentation": augmentation, "schedule": schedule, "seed": self.recipe.seed,
             "reinforced": mark.as_ref().map(|_| reinforcement), "triggers": learned,
         });
         if let Some(digest) = own_digest {
-            record["trigger_folder"] = digest.into();
+            record["trigger_folder"] = json!({ "digest": digest, "showings": self.showings.count() });
         }
         let from = ticket.digest().map_err(|source| Error::Model { model: self.ticket.clone(), source })?.to_string();
         let checkpoint =

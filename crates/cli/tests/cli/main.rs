@@ -16,5 +16,6 @@ mod openssl;
 mod outputs;
 mod places;
 mod stamp;
+mod trigger_folder;
 mod usage;
 mod verify;
