@@ -83,10 +83,21 @@ impl Harness {
 
     /// IMP to `sparsity` in five rounds, rewinding to epoch 1.
     pub(crate) fn find(&self, sparsity: f64, seed: u64, key: Option<(&OwnMark, f64)>) -> Result<Model, Box<dyn Error>> {
+        self.find_by(sparsity, 1.0 - (1.0 - sparsity).powf(0.2), seed, key)
+    }
+
+    /// IMP to `sparsity` by this share a round, rewinding to epoch 1.
+    pub(crate) fn find_by(
+        &self,
+        sparsity: f64,
+        prune_share: f64,
+        seed: u64,
+        key: Option<(&OwnMark, f64)>,
+    ) -> Result<Model, Box<dyn Error>> {
         let settings = ImpSettings {
             schedule: self.schedule(self.recipe.find_epochs),
             sparsity,
-            prune_share: 1.0 - (1.0 - sparsity).powf(0.2),
+            prune_share,
             rewind: 1,
             seed,
             keyed_decay: key.map(|(_, decay)| decay),
