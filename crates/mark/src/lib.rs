@@ -41,6 +41,7 @@ mod stream;
 mod swap;
 mod tally;
 mod trigger;
+mod turn;
 mod turnover;
 
 pub use assignment::{assign, log2_orders};
@@ -59,4 +60,5 @@ pub use strategy::{Betweenness, Importance, Magnitude, Paths, Random, Strategy, 
 pub use swap::Moves;
 pub use tally::{Tally, tally};
 pub use trigger::{MAX_TRIGGER_BYTES, TriggerError, TriggerSet, usual_triggers};
+pub use turn::Turn;
 pub use turnover::{after_turnover, strength_for_turnover, turnover_tolerance};

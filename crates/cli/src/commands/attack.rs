@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use counterfoil_attack::{Guess, Victims, add_back, drawn_weights, prune_masks};
-use counterfoil_mark::masks_of;
+use counterfoil_attack::{Guess, Victims, add_back, drawn_weights, prune_masks, turn_kernels};
+use counterfoil_mark::{Turn, masks_of};
 use counterfoil_ticket::{Description, Mask, Model, ModelFile};
 
 use crate::output::print;
@@ -54,6 +54,8 @@ enum AttackName {
     AddBackRand,
     /// Keep pruned positions again, those of the largest rewound weights; needs --rewound
     AddBackMag,
+    /// Mirror every kernel from left to right: the network of mirrored images
+    Mirror,
 }
 
 impl Args {
@@ -77,6 +79,11 @@ impl Args {
             AttackName::PruneRand => prune(Victims::Random(seed)),
             AttackName::AddBackRand => self.add_back(&mut model, &mut masks, Guess::Random(seed))?,
             AttackName::AddBackMag => self.add_back(&mut model, &mut masks, Guess::Largest)?,
+            AttackName::Mirror => {
+                model.masks = std::mem::take(&mut masks);
+                turn_kernels(&mut model, Turn::Mirrored);
+                masks = std::mem::take(&mut model.masks);
+            }
         }
         for (name, mask) in &masks {
             if let Some(array) = model.arrays.get_mut(name) {
