@@ -60,15 +60,18 @@ impl<'a> Search<'a> {
     ///
     /// Returns false, and adds nothing, if there are too many shortest paths to count.
     pub(super) fn run(&mut self, sources: &[u32], tally: &mut impl Tally) -> bool {
+        self.begin(sources);
+        Arch::new().dispatch(Run { search: self, sources, tally })
+    }
+
+    /// Nothing leads from a source to a lower node; what links from there read is that no source reaches them.
+    fn begin(&mut self, sources: &[u32]) {
         let first = sources[0] as usize;
-        // Nothing leads from a source to a lower node. Links from there read infinity, and no paths.
-        for node in self.first..first {
-            self.distances[node] = [f64::INFINITY; LANES];
-            self.paths[node] = [0.0; LANES];
+        if let Some(lower) = self.distances.get_mut(self.first..first) {
+            lower.fill([f64::INFINITY; LANES]);
         }
         self.first = first;
         self.tight.clear();
-        Arch::new().dispatch(Run { search: self, sources, tally })
     }
 
     /// Distances, numbers of paths and tight links of all nodes from the first source on. False if there are too many
@@ -225,4 +228,48 @@ pub(super) fn sum(mut lanes: Lanes) -> f64 {
         width /= 2;
     }
     lanes[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use counterfoil_ticket::{Architecture, ImageShape};
+
+    use super::*;
+    use crate::MaskGraph;
+
+    struct ByLink(Vec<Lanes>);
+
+    impl Tally for ByLink {
+        fn add(&mut self, link: usize, dependencies: Lanes) {
+            self.0[link] = dependencies;
+        }
+    }
+
+    #[test]
+    fn vectors_of_any_width_give_the_same_bytes() {
+        let input = ImageShape { channels: 3, height: 8, width: 8 };
+        let net = Architecture::Resnet20 { input, width: 4, classes: 10 };
+        let network = Unrolled::of(&MaskGraph::build(&net, &BTreeMap::new()).expect("built")).expect("small");
+        // Sixths, so that sums are rounded, and few of them, so that paths tie.
+        let lengths: Vec<f64> = (0..network.links()).map(|link| (1 + link * link % 6) as f64 / 6.0).collect();
+        let run = |run: &dyn Fn(Run<ByLink>) -> bool| {
+            let (mut search, mut tally) =
+                (Search::new(&network, &lengths), ByLink(vec![[0.0; LANES]; network.links()]));
+            // The second search begins later than the first, and does not fill its lanes.
+            for sources in [&[0, 1, 2, 3, 5, 8, 13, 21, 34, 35, 36, 37, 38, 39, 40, 55][..], &[30, 31, 50]] {
+                search.begin(sources);
+                assert!(run(Run { search: &mut search, sources, tally: &mut tally }));
+            }
+            tally.0
+        };
+        let scalar = run(&|search| search.with_simd(pulp::Scalar::new()));
+        assert!(scalar.iter().any(|lanes| lanes[2] > 1.0));
+        assert_eq!(scalar, run(&|search| Arch::new().dispatch(search)));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(v3) = pulp::x86::V3::try_new() {
+            assert_eq!(scalar, run(&|search| Simd::vectorize(v3, search)));
+        }
+    }
 }
