@@ -1,7 +1,7 @@
 # What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and the benches also need Python: those against
 # PyTorch make a virtual environment and fetch it, `bench-verify` and `bench-stamp` want Linux and 4 GB of disk.
 
-.PHONY: demo test test-long interop test-gpu fmt lint doc measure bench-train bench-infer bench-imp bench-verify bench-stamp
+.PHONY: demo test test-long interop test-gpu fmt lint doc measure bench-train bench-infer bench-imp bench-graph bench-verify bench-stamp
 
 # The whole story on embedded data; see demo-out/ afterwards.
 demo:
@@ -47,6 +47,11 @@ bench-infer:
 bench-imp:
 	$(BENCH_BUILD) --example round
 	tests/bench/run.sh imp $(RELEASE)/examples/round $(CIFAR)
+
+# Edge betweenness against networkx and rustworkx; needs no PyTorch.
+bench-graph:
+	cargo build --release --locked -p counterfoil-graph --example betweenness
+	tests/bench/run.sh graph $(RELEASE)/examples/betweenness
 
 # Verifying against hashing, in time and memory; stamping against reading and writing.
 bench-verify bench-stamp: bench-%:

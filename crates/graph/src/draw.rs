@@ -31,3 +31,38 @@ pub(crate) fn without_replacement(bound: u32, count: u32, rng: &mut impl Rng) ->
     }
     chosen.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn every_pair_of_five_is_drawn_about_equally_often() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut seen: BTreeMap<Vec<u32>, i32> = BTreeMap::new();
+        for _ in 0..10_000 {
+            *seen.entry(without_replacement(5, 2, &mut rng)).or_default() += 1;
+        }
+        assert_eq!(seen.len(), 10);
+        assert!(seen.keys().all(|pair| pair[0] < pair[1] && pair[1] < 5));
+        // Bin(10000, 1/10) has a standard deviation of 30; six of them for every pair: 10 · 2e-9.
+        assert!(seen.values().all(|times| (times - 1000).abs() < 180), "{seen:?}");
+        assert_eq!(without_replacement(4, 4, &mut rng), [0, 1, 2, 3]);
+        assert!(without_replacement(4, 0, &mut rng).is_empty());
+    }
+
+    #[test]
+    fn units_are_spread_over_their_range() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let draws: Vec<f64> = (0..10_000).map(|_| unit(&mut rng)).collect();
+        assert!(draws.iter().all(|draw| (0.0..1.0).contains(draw)));
+        // The mean of 10000 has a standard deviation of √(1/12) / 100 = 0.0029; six of them.
+        let mean = draws.iter().sum::<f64>() / 10_000.0;
+        assert!((mean - 0.5).abs() < 0.0174, "{mean}");
+    }
+}

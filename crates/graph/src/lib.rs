@@ -20,6 +20,9 @@
 //! [`dead_channels`], [`effective_sparsity`], [`count_paths`], all together in [`summarise`]; [`fingerprint`]. A model
 //! whose architecture is not described has no graph, but each of its carriers has [`carrier_statistics()`].
 //!
+//! [`Unrolled`] is the unrolled network as a graph without cycles. On it the paper's key mask is chosen: by
+//! [`edge_betweenness()`], or [`sampled_edge_betweenness`] where that takes too long, and by [`sample_paths`].
+//!
 //! Absent on purpose: drawing (the command line does it), weights' values beyond [`MaskGraph::weigh`], and anything
 //! that decides about ownership: graph statistics describe, the tests of the mark decide.
 
