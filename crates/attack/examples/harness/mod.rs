@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use counterfoil_claim::{Counterfoil, PanelId};
 use counterfoil_mark::{Chance, Tally, TriggerSet, chip_map, log2_upper_tail, tally};
-use counterfoil_ticket::{Architecture, Mask, Model};
+use counterfoil_ticket::{Architecture, Mask, Model, Provenance};
 use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load};
+use counterfoil_train::finder::{Imp, Keyed, Scope};
 use counterfoil_train::{
-    Checkpoint, DeviceChoice, Examples, Hold, ImpSettings, Network, OwnMark, Schedule, classify, find, fit,
+    Aim, Checkpoint, DeviceChoice, Examples, Finder, Hold, Network, OwnMark, Schedule, Search, classify, fit,
 };
 use serde_json::{Value, json};
 
@@ -83,18 +84,17 @@ impl Harness {
 
     /// IMP to `sparsity` in five rounds, rewinding to epoch 1.
     pub(crate) fn find(&self, sparsity: f64, seed: u64, key: Option<(&OwnMark, f64)>) -> Result<Model, Box<dyn Error>> {
-        let settings = ImpSettings {
-            schedule: self.schedule(self.recipe.find_epochs),
-            sparsity,
-            prune_share: 1.0 - (1.0 - sparsity).powf(0.2),
-            rewind: 1,
-            seed,
-            keyed_decay: key.map(|(_, decay)| decay),
-        };
+        let imp = Imp { prune_share: 1.0 - (1.0 - sparsity).powf(0.2), scope: Scope::Global };
         let folder = tempfile::tempdir()?;
-        let checkpoint = Checkpoint::beside(&folder.path().join("ticket"), json!(0));
-        let mark = key.map(|(mark, _)| mark);
-        Ok(find(self.network(seed)?, self.examples(&[]), &settings, mark, &checkpoint, &mut |_| ())?)
+        Ok(imp.find(&mut Search {
+            network: self.network(seed)?,
+            provenance: Provenance::Random,
+            examples: self.examples(&[]),
+            aim: Aim { schedule: self.schedule(self.recipe.find_epochs), sparsity, rewind: 1, seed },
+            keyed: key.map(|(mark, decay)| Keyed { mark, decay, factor: 1.0 }),
+            checkpoint: &Checkpoint::beside(&folder.path().join("ticket"), json!(0)),
+            on_event: &mut |_| (),
+        })?)
     }
 
     pub(crate) fn examples<'a>(&'a self, triggers: &'a [TriggerSet]) -> Examples<'a> {
