@@ -15,10 +15,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use counterfoil_ticket::{Mask, Model};
 use counterfoil_train::count_correct;
-use counterfoil_train::data::shuffle;
-use harness::{Harness, Lines, Recipe};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use harness::{Harness, Lines, Recipe, shuffled};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -59,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             measure(&harness, &mut lines, seed, sparsity, subjects[1], || {
                 Ok(Model { arrays: harness.network(seed + OTHER)?.arrays(), ..ticket.clone() })
             })?;
-            measure(&harness, &mut lines, seed, sparsity, subjects[2], || Ok(shuffled(ticket.clone(), seed)))?;
+            measure(&harness, &mut lines, seed, sparsity, subjects[2], || Ok(shuffled(ticket.clone(), seed + OTHER)))?;
         }
     }
     Ok(())
@@ -89,17 +86,4 @@ fn measure(
     line["of"] = harness.data.test.len().into();
     line["kept"] = ticket.masks.values().map(Mask::kept).sum::<usize>().into();
     lines.write(line)
-}
-
-/// As many positions of each layer, at random.
-fn shuffled(mut ticket: Model, seed: u64) -> Model {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed + OTHER);
-    for mask in ticket.masks.values_mut() {
-        let mut positions: Vec<usize> = (0..mask.size()).collect();
-        shuffle(&mut positions, &mut rng);
-        let mut shuffled = Mask::empty(mask.size());
-        positions[..mask.kept()].iter().for_each(|&position| shuffled.set(position, true));
-        *mask = shuffled;
-    }
-    ticket
 }

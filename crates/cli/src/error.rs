@@ -110,6 +110,18 @@ pub(crate) enum Error {
         "the network's widths are out of range: expected 1 to 65536 each, even for a resnet20, 2^29 weights in all"
     )]
     Width,
+    /// An option of another finder.
+    #[error("the finder '{finder}' takes no {option}, expected it with {} only", takers.join(", "))]
+    OtherFindersOption { option: &'static str, finder: String, takers: Vec<String> },
+    /// The strength of a mark as finders of another kind take it.
+    #[error("the finder '{finder}' takes no {option}, expected {expected}")]
+    OtherKeying { option: &'static str, finder: &'static str, expected: &'static str },
+    /// Rewinding was asked for where nothing is trained.
+    #[error("--rewind and --no-rewind are for weights that are trained, and those of --pretrained stay as they are")]
+    NothingToRewind,
+    /// A mask is to be sought on pretrained weights, and there are none.
+    #[error("the finder 'jackpot' seeks a mask on pretrained weights, and none are given")]
+    NotPretrained,
     /// Protection was asked for where no counterfoil is made.
     #[error("without --key no counterfoil is made that could be protected")]
     NothingToProtect,

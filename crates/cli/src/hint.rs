@@ -29,6 +29,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Lock { source, .. } => locking(source),
         Error::Data(DataError::SeveralLabelFiles { .. }) => Some("name one of them: --trigger-labels FILE".to_owned()),
         Error::NoRewound => Some("name the ticket as it was found: --rewound ticket.safetensors".to_owned()),
+        Error::NotPretrained => Some("name a trained model: --pretrained FILE".to_owned()),
         Error::StrategyWithoutData => Some("name the training data: --data digits, or a folder".to_owned()),
         Error::Identity { source: ProtectionError::IdentityLocked, .. } => {
             Some("name a file with its passphrase: --passphrase-file FILE".to_owned())

@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 
 use counterfoil_claim::{Counterfoil, PanelId};
 use counterfoil_mark::{Chance, Tally, TriggerSet, chip_map, log2_upper_tail, tally};
-use counterfoil_ticket::{Architecture, Mask, Model};
-use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load};
+use counterfoil_ticket::{Architecture, Mask, Model, Provenance};
+use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load, shuffle};
+use counterfoil_train::finder::{Imp, Keyed, Scope};
 use counterfoil_train::{
-    Checkpoint, DeviceChoice, Examples, Hold, ImpSettings, Network, OwnMark, Schedule, classify, find, fit,
+    Aim, Checkpoint, DeviceChoice, Examples, Finder, Hold, Network, OwnMark, Schedule, Search, classify, fit,
 };
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 
 /// Which data, and how long to learn from it.
@@ -94,18 +97,29 @@ impl Harness {
         seed: u64,
         key: Option<(&OwnMark, f64)>,
     ) -> Result<Model, Box<dyn Error>> {
-        let settings = ImpSettings {
-            schedule: self.schedule(self.recipe.find_epochs),
-            sparsity,
-            prune_share,
-            rewind: 1,
-            seed,
-            keyed_decay: key.map(|(_, decay)| decay),
-        };
+        let keyed = key.map(|(mark, decay)| Keyed { mark, decay, factor: 1.0 });
+        self.find_with(&Imp { prune_share, scope: Scope::Global }, self.network(seed)?, sparsity, seed, keyed)
+    }
+
+    /// A ticket of `sparsity` by this finder, from this network, rewinding to epoch 1.
+    pub(crate) fn find_with(
+        &self,
+        finder: &dyn Finder,
+        network: Network,
+        sparsity: f64,
+        seed: u64,
+        keyed: Option<Keyed>,
+    ) -> Result<Model, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
-        let checkpoint = Checkpoint::beside(&folder.path().join("ticket"), json!(0));
-        let mark = key.map(|(mark, _)| mark);
-        Ok(find(self.network(seed)?, self.examples(&[]), &settings, mark, &checkpoint, &mut |_| ())?)
+        Ok(finder.find(&mut Search {
+            network,
+            provenance: Provenance::Random,
+            examples: self.examples(&[]),
+            aim: Aim { schedule: self.schedule(self.recipe.find_epochs), sparsity, rewind: 1, seed },
+            keyed,
+            checkpoint: &Checkpoint::beside(&folder.path().join("ticket"), json!(0)),
+            on_event: &mut |_| (),
+        })?)
     }
 
     pub(crate) fn examples<'a>(&'a self, triggers: &'a [TriggerSet]) -> Examples<'a> {
@@ -220,4 +234,17 @@ pub(crate) fn trigger_tally(network: &Network, set: &TriggerSet) -> Tally {
     let answers = classify(network, &set.images);
     let hits = answers.iter().zip(&set.labels).filter(|(a, b)| **a == Some(**b)).count();
     Tally::new(set.labels.len() as u64, hits as u64).expect("there are no more hits than queries")
+}
+
+/// As many positions of each layer, at random.
+pub(crate) fn shuffled(mut ticket: Model, seed: u64) -> Model {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    for mask in ticket.masks.values_mut() {
+        let mut positions: Vec<usize> = (0..mask.size()).collect();
+        shuffle(&mut positions, &mut rng);
+        let mut shuffled = Mask::empty(mask.size());
+        positions[..mask.kept()].iter().for_each(|&position| shuffled.set(position, true));
+        *mask = shuffled;
+    }
+    ticket
 }

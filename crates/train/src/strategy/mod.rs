@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use counterfoil_mark::{Importance, StrategyError};
-use counterfoil_ticket::Model;
+use counterfoil_ticket::{Mask, Model};
 
 use crate::network::{Batch, Network};
 use crate::sgd::Hold;
@@ -42,11 +42,12 @@ pub struct Probe<'a> {
 }
 
 /// A ticket's network and the examples that it is asked with.
-struct Asked {
+pub(crate) struct Asked {
     network: Network,
     hold: Hold,
     batches: Vec<Batch>,
-    weights: BTreeMap<String, Vec<f32>>,
+    /// Its weights in the masked tensors.
+    pub(crate) weights: BTreeMap<String, Vec<f32>>,
 }
 
 impl Probe<'_> {
@@ -55,17 +56,30 @@ impl Probe<'_> {
         let normalisation = ticket.description.normalisation.clone().ok_or(StrategyError::NoArchitecture)?;
         let network = Network::from_model(ticket, architecture, normalisation, &self.device)
             .map_err(|error| StrategyError::Network(error.into()))?;
-        let hold = Hold::new(&network, &ticket.masks, BTreeMap::new());
-        let batches = self.examples.drawn(self.count, BATCH, EpochSeed { seed: self.seed, round: 0 }, 0);
-        let weights = ticket.masks.keys().map(|name| (name.clone(), ticket.arrays[name].values().to_vec())).collect();
-        Ok(Asked { network, hold, batches, weights })
+        let seed = EpochSeed { seed: self.seed, round: 0 };
+        Ok(Asked::of(network, &ticket.masks, self.examples, self.count, seed))
     }
 }
 
 impl Asked {
+    /// Asks a network about its weights within these masks, with `count` examples that the seed draws.
+    pub(crate) fn of(
+        network: Network,
+        masks: &BTreeMap<String, Mask>,
+        examples: Examples,
+        count: usize,
+        seed: EpochSeed,
+    ) -> Self {
+        let hold = Hold::new(&network, masks, BTreeMap::new());
+        let batches = examples.drawn(count, BATCH, seed, 0);
+        let weights = |name: &String| network.parameter(name).expect("masks are of the network's parameters");
+        let weights = masks.keys().map(|name| (name.clone(), weights(name))).collect();
+        Self { network, hold, batches, weights }
+    }
+
     /// Mean gradient of the loss at other weights, by masked tensor; `weights` are 0 outside the masks. Gradients there may
     /// be missing (0).
-    fn gradient(&self, weights: &BTreeMap<String, Vec<f32>>) -> BTreeMap<String, Vec<f32>> {
+    pub(crate) fn gradient(&self, weights: &BTreeMap<String, Vec<f32>>) -> BTreeMap<String, Vec<f32>> {
         let mut sums: BTreeMap<String, Vec<f32>> =
             weights.iter().map(|(name, values)| (name.clone(), vec![0.0; values.len()])).collect();
         let examples: usize = self.batches.iter().map(|batch| batch.labels.len()).sum();
@@ -93,7 +107,7 @@ fn combine(a: &BTreeMap<String, Vec<f32>>, b: &BTreeMap<String, Vec<f32>>, of: i
 #[cfg(test)]
 mod tests {
     use counterfoil_mark::Strategy;
-    use counterfoil_ticket::{Architecture, Description, ImageShape, Kind, Mask, Normalisation};
+    use counterfoil_ticket::{Architecture, Description, ImageShape, Kind, Normalisation};
 
     use super::*;
     use crate::DeviceChoice;
