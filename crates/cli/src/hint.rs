@@ -26,6 +26,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Counterfoil { file, source } => counterfoil(file, source),
         Error::KeyMask { file, source } => key_mask(file, source),
         Error::Lock { source, .. } => locking(source),
+        Error::SmallImages { .. } => {
+            Some("--resize enlarges the images of a folder; or choose another --arch".to_owned())
+        }
         Error::NoRewound => Some("name the ticket as it was found: --rewound ticket.safetensors".to_owned()),
         Error::StrategyWithoutData => Some("name the training data: --data digits, or a folder".to_owned()),
         Error::Identity { source: ProtectionError::IdentityLocked, .. } => {
