@@ -105,6 +105,12 @@ pub(crate) enum Error {
         shape(found.0), found.1, shape(expected.0), expected.1
     )]
     OtherTriggers { counterfoil: PathBuf, found: (ImageShape, u32), expected: (ImageShape, u32) },
+    /// Images that a network has nothing left of where it ends.
+    #[error(
+        "a {} halves its images until nothing is left of {}x{} pixels: expected {side}x{side} at least",
+        architecture.name(), found.height, found.width, side = architecture.least_side()
+    )]
+    SmallImages { architecture: Architecture, found: ImageShape },
     /// A network that cannot be built.
     #[error(
         "the network's widths are out of range: expected 1 to 65536 each, even for a resnet20, 2^29 weights in all"

@@ -28,6 +28,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::KeyMask { file, source } => key_mask(file, source),
         Error::Lock { source, .. } => locking(source),
         Error::Data(DataError::SeveralLabelFiles { .. }) => Some("name one of them: --trigger-labels FILE".to_owned()),
+        Error::SmallImages { .. } => {
+            Some("--resize enlarges the images of a folder; or choose another --arch".to_owned())
+        }
         Error::NoRewound => Some("name the ticket as it was found: --rewound ticket.safetensors".to_owned()),
         Error::NotPretrained => Some("name a trained model: --pretrained FILE".to_owned()),
         Error::StrategyWithoutData => Some("name the training data: --data digits, or a folder".to_owned()),

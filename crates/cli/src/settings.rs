@@ -181,6 +181,10 @@ pub(crate) enum ArchName {
     Resnet20,
     /// The ResNet-18 with a 3x3 stem for CIFAR-sized images
     Resnet18,
+    /// The ResNet-50 with a 3x3 stem for CIFAR-sized images
+    Resnet50,
+    /// The VGG-16 with batch norms and one linear layer, for images of at least 32x32
+    Vgg16,
 }
 
 /// Which network, for this data.
@@ -192,7 +196,7 @@ pub(crate) struct ArchArgs {
     /// Widths of an mlp's hidden layers
     #[arg(long, value_name = "WIDTHS", value_delimiter = ',', default_value = "300,100")]
     hidden: Vec<u32>,
-    /// Channels of a resnet's first stage [default: 16 for resnet20, 64 for resnet18]
+    /// Channels of a convolutional network's first layer [default: 16 for resnet20, 64 for the others]
     #[arg(long, value_name = "CHANNELS", value_parser = clap::value_parser!(u32).range(1..=1024))]
     width: Option<u32>,
 }
@@ -204,7 +208,12 @@ impl ArchArgs {
             ArchName::Mlp => Architecture::Mlp { input, hidden: self.hidden.clone(), classes },
             ArchName::Resnet20 => Architecture::Resnet20 { input, width: self.width.unwrap_or(16), classes },
             ArchName::Resnet18 => Architecture::Resnet18 { input, width: self.width.unwrap_or(64), classes },
+            ArchName::Resnet50 => Architecture::Resnet50 { input, width: self.width.unwrap_or(64), classes },
+            ArchName::Vgg16 => Architecture::Vgg16 { input, width: self.width.unwrap_or(64), classes },
         };
+        if input.height.min(input.width) < architecture.least_side() {
+            return Err(Error::SmallImages { architecture, found: input });
+        }
         if architecture.is_within_bounds() { Ok(architecture) } else { Err(Error::Width) }
     }
 }
