@@ -15,7 +15,8 @@
 //! signs, [`ChipReader`] gives them for any run of positions, [`TriggerSet`] derives query images and labels; [`Reading`]
 //! says which positions a suspect keeps, with [`Balanced`] and [`Cut`] for suspects without zeros and [`assign`] for
 //! re-ordered ones; [`tally`] counts, and [`log2_upper_tail`] judges. [`plan`] embeds, by swaps within each carrier, and
-//! [`plan_found`] tops up what was found under the key.
+//! [`plan_found`] tops up what was found under the key. [`qr`] is apart from all this: a code that anybody can read, and anybody
+//! can lay over.
 //!
 //! Absent on purpose: keys, claims and disclosures (`counterfoil-claim`), files (`counterfoil-ticket`), verdicts
 //! (`counterfoil-verify`).
@@ -30,6 +31,7 @@ mod chip_planes;
 mod cut;
 mod panel;
 mod plan;
+pub mod qr;
 mod reading;
 mod saddle_point;
 mod stamp;

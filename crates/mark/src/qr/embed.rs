@@ -1,0 +1,393 @@
+//! Laying a code over a ticket.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use counterfoil_ticket::{Carrier, Kind, Mask, Model};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::connectivity::Connectivity;
+use super::format::{Format, Version};
+use super::layout::{Layout, PATTERNS, Rows};
+use super::{Level, Place};
+use crate::candidate::ordered;
+use crate::masks_of;
+use crate::stream::{KeyStream, derive};
+
+/// What to lay over a ticket.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// What the code says: printable ASCII.
+    pub text: &'a str,
+    /// Its version and level.
+    pub format: Format,
+    /// The only carrier that it may go to.
+    pub carrier: Option<&'a str>,
+    /// Decides between positions that matter as much as each other.
+    pub seed: u64,
+}
+
+/// Why no code was laid over a ticket.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
+pub enum EmbedError {
+    /// Nothing to say.
+    #[error("the text of the code is empty")]
+    Empty,
+    /// Decoders do not agree on what other bytes mean.
+    #[error("the text of the code has '{}' in it, expected printable ASCII", found.escape_default())]
+    Character {
+        /// The first that is not.
+        found: char,
+    },
+    /// Too much to say.
+    #[error("the text of the code has {found} bytes, expected at most {}, as {format} holds", format.capacity())]
+    TooLong {
+        /// Its length.
+        found: usize,
+        /// What it was to be encoded as.
+        format: Format,
+    },
+    /// No tensor of the file has a mask.
+    #[error("the ticket has no mask, expected '_mask' tensors or weights of which at least a tenth are zero")]
+    NoMask,
+    /// Its claim names the masks as they are.
+    #[error("the ticket is stamped, and its claim is about the masks that it has, expected one without a mark")]
+    Stamped,
+    /// There is no such carrier, or it has no mask.
+    #[error("the ticket has no pruned layer '{carrier}'")]
+    NoCarrier {
+        /// The one asked for.
+        carrier: String,
+    },
+    /// All layers are smaller than the code.
+    #[error(
+        "a code of {format} takes {side} x {side} kernels, and the layer with most room, '{largest}', has {rows} x {columns}",
+        side = format.version.side()
+    )]
+    NoRoom {
+        /// What was asked for.
+        format: Format,
+        /// The carrier whose smaller number of channels is largest.
+        largest: String,
+        /// Its output channels.
+        rows: u32,
+        /// Its input channels.
+        columns: u32,
+    },
+    /// The carrier keeps too little, or too much, for its number of kept weights to stay.
+    #[error(
+        "layer '{carrier}' would keep {found} weights instead of {expected}, and outside of the code it has not enough \
+         to make up for them"
+    )]
+    Balance {
+        /// The carrier.
+        carrier: String,
+        /// What it keeps.
+        expected: usize,
+        /// What it would keep under the code, at the least or at most.
+        found: usize,
+    },
+}
+
+/// A ticket with a code, and what that took.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    /// The ticket; each of its carriers keeps as many positions as before.
+    pub model: Model,
+    /// Where the code is.
+    pub place: Place,
+    /// The mask pattern that fits best there.
+    pub mask_pattern: u8,
+    /// Number of modules that hold data.
+    pub data_modules: usize,
+    /// Those whose kernel was already as it should be.
+    pub agreed: usize,
+    /// Kernels that keep a position and kept none.
+    pub opened: usize,
+    /// Kernels that kept positions and keep none.
+    pub closed: usize,
+    /// Positions that were kept and are not; as many are kept that were not.
+    pub moved: usize,
+    /// Positions that the ticket keeps in all its carriers.
+    pub kept: usize,
+}
+
+/// Where a code fits best: more agreement first, then the earlier carrier, row, column and mask pattern.
+type Fit<'a> = (usize, Reverse<(usize, usize, usize, u8)>, &'a Carrier);
+
+/// Lays a code over the place of the ticket that agrees with it most.
+///
+/// # Errors
+///
+/// The text does not fit, no carrier is large enough, the ticket is stamped or has no mask, or the carrier cannot keep as
+/// many positions as before.
+pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedError> {
+    let Request { text, format, .. } = *request;
+    check_text(text, format)?;
+    if ticket.description.kind == Kind::Stamped {
+        return Err(EmbedError::Stamped);
+    }
+    let masks = masks_of(ticket);
+    let carriers = candidates(ticket, &masks, request)?;
+    let layout = Layout::new(format);
+    let codes: Vec<Rows> = (0..PATTERNS).map(|pattern| layout.encode(text, pattern)).collect();
+    let fits = carriers.iter().enumerate().map(|(i, carrier)| {
+        let connectivity = Connectivity::of(carrier, &masks[&carrier.name]);
+        best_fit(&connectivity, &layout, &codes).map(|(agreed, Reverse((row, column, pattern)))| -> Fit<'_> {
+            (agreed, Reverse((i, row, column, pattern)), carrier)
+        })
+    });
+    let best = fits.flatten().max_by_key(|(agreed, order, _)| (*agreed, *order));
+    let (agreed, Reverse((_, row, column, pattern)), carrier) = best.expect("candidates have room for the code");
+
+    let place = Place { carrier: carrier.name.clone(), row, column };
+    let before = &masks[&carrier.name];
+    let ranks = ranks(ticket, carrier, request.seed);
+    let mut work = Work::new(carrier, before, &ranks, &layout, &codes[usize::from(pattern)], &place);
+    work.set_modules();
+    work.balance().map_err(|found| EmbedError::Balance {
+        carrier: carrier.name.clone(),
+        expected: before.kept(),
+        found,
+    })?;
+    let Work { mask, opened, closed, .. } = work;
+    let moved = before.kept() - before.overlap(&mask);
+    let mut model = ticket.clone();
+    model.masks = masks;
+    model.masks.insert(carrier.name.clone(), mask);
+    let kept = model.masks.values().map(Mask::kept).sum();
+    let history =
+        Entry { command: COMMAND.to_owned(), text: text.to_owned(), place: place.clone(), format: format.into() };
+    let mut entry = json!(history);
+    entry["mask_pattern"] = json!(pattern);
+    entry["seed"] = json!(request.seed);
+    entry["version"] = json!(env!("CARGO_PKG_VERSION"));
+    model.description.kind = Kind::Ticket;
+    model.description.history.push(entry);
+    let data_modules = layout.stream.len();
+    Ok(Embedded { model, place, mask_pattern: pattern, data_modules, agreed, opened, closed, moved, kept })
+}
+
+fn check_text(text: &str, format: Format) -> Result<(), EmbedError> {
+    if text.is_empty() {
+        return Err(EmbedError::Empty);
+    }
+    if let Some(found) = text.chars().find(|c| !c.is_ascii_graphic() && *c != ' ') {
+        return Err(EmbedError::Character { found });
+    }
+    if text.len() > format.capacity() {
+        return Err(EmbedError::TooLong { found: text.len(), format });
+    }
+    Ok(())
+}
+
+/// The carriers that the code has room in.
+fn candidates(
+    ticket: &Model,
+    masks: &BTreeMap<String, Mask>,
+    request: &Request<'_>,
+) -> Result<Vec<Carrier>, EmbedError> {
+    let mut carriers: Vec<Carrier> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
+    if carriers.is_empty() {
+        return Err(EmbedError::NoMask);
+    }
+    if let Some(name) = request.carrier {
+        carriers.retain(|carrier| carrier.name == name);
+    }
+    let smaller = |carrier: &Carrier| carrier.shape.out.min(carrier.shape.inp);
+    let Some(largest) = carriers.iter().max_by_key(|carrier| smaller(carrier)).cloned() else {
+        return Err(EmbedError::NoCarrier { carrier: request.carrier.unwrap_or_default().to_owned() });
+    };
+    carriers.retain(|carrier| smaller(carrier) as usize >= request.format.version.side());
+    if carriers.is_empty() {
+        let (rows, columns) = (largest.shape.out, largest.shape.inp);
+        return Err(EmbedError::NoRoom { format: request.format, largest: largest.name, rows, columns });
+    }
+    Ok(carriers)
+}
+
+fn best_fit(
+    connectivity: &Connectivity,
+    layout: &Layout,
+    codes: &[Rows],
+) -> Option<(usize, Reverse<(usize, usize, u8)>)> {
+    let (rows, columns) = connectivity.places(layout.side())?;
+    let data = layout.stream.len();
+    let best_of_row = |row: usize| {
+        let mut square = Rows::new();
+        let mut best = (0, Reverse((row, 0, 0)));
+        for column in 0..columns {
+            connectivity.square(row, column, layout.side(), &mut square);
+            for (pattern, code) in codes.iter().enumerate() {
+                let agreed = data - layout.distance(code, &square);
+                best = best.max((agreed, Reverse((row, column, pattern as u8))));
+            }
+        }
+        best
+    };
+    (0..rows).into_par_iter().map(best_of_row).max()
+}
+
+/// How much each position of a carrier matters: by its score or else the size of its weight, then by the seed.
+fn ranks(ticket: &Model, carrier: &Carrier, seed: u64) -> Vec<(u32, u32)> {
+    let key = derive(&seed.to_be_bytes(), b"counterfoil qr", &[&carrier.id()]);
+    let mut order = KeyStream::new(&key);
+    let values: Vec<u32> = match ticket.scores.get(&carrier.name) {
+        Some(scores) => scores.iter().map(|&score| ordered(score)).collect(),
+        None => ticket.arrays[&carrier.name].values().iter().map(|weight| ordered(weight.abs())).collect(),
+    };
+    values.into_iter().map(|value| (value, order.word())).collect()
+}
+
+/// What a kernel is to the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// A dark data module: keeps at least one position.
+    Dark,
+    /// A light one: keeps none.
+    Light,
+    /// None of its data modules.
+    Free,
+}
+
+/// A carrier while it is changed.
+struct Work<'a> {
+    mask: Mask,
+    before: &'a Mask,
+    ranks: &'a [(u32, u32)],
+    taps: usize,
+    roles: Vec<Role>,
+    opened: usize,
+    closed: usize,
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        carrier: &Carrier,
+        before: &'a Mask,
+        ranks: &'a [(u32, u32)],
+        layout: &Layout,
+        code: &[u64],
+        place: &Place,
+    ) -> Self {
+        let columns = carrier.shape.inp as usize;
+        let mut roles = vec![Role::Free; carrier.shape.out as usize * columns];
+        for &(row, column) in &layout.stream {
+            let is_dark = code[row] >> column & 1 == 1;
+            roles[(place.row + row) * columns + place.column + column] = if is_dark { Role::Dark } else { Role::Light };
+        }
+        Self { mask: before.clone(), before, ranks, taps: carrier.shape.taps(), roles, opened: 0, closed: 0 }
+    }
+
+    /// Positions of a kernel.
+    fn kernel(&self, kernel: usize) -> std::ops::Range<usize> {
+        kernel * self.taps..(kernel + 1) * self.taps
+    }
+
+    fn kept_of(&self, kernel: usize) -> usize {
+        self.kernel(kernel).filter(|&position| self.mask.keeps(position)).count()
+    }
+
+    /// Opens the kernels of dark modules that keep nothing, at their best position, and closes those of light ones.
+    fn set_modules(&mut self) {
+        for kernel in 0..self.roles.len() {
+            match (self.roles[kernel], self.kept_of(kernel)) {
+                (Role::Dark, 0) => {
+                    let best = self.kernel(kernel).max_by_key(|&p| (self.ranks[p], Reverse(p)));
+                    self.mask.set(best.expect("kernels have positions"), true);
+                    self.opened += 1;
+                }
+                (Role::Light, 1..) => {
+                    self.kernel(kernel).for_each(|position| self.mask.set(position, false));
+                    self.closed += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Makes up for that: drops what matters least, or adds what matters most, but changes no module. Fails with what the
+    /// carrier would keep.
+    fn balance(&mut self) -> Result<(), usize> {
+        let (target, mut kept) = (self.before.kept(), self.mask.kept());
+        let is_more = kept > target;
+        // What has just been pruned or kept is no candidate.
+        let may_change = |position: &usize| {
+            self.before.keeps(*position) == is_more
+                && self.mask.keeps(*position) == is_more
+                && self.roles[position / self.taps] != Role::Light
+        };
+        let mut candidates: Vec<usize> = (0..self.mask.size()).filter(may_change).collect();
+        if is_more {
+            candidates.sort_unstable_by_key(|&position| self.ranks[position]);
+        } else {
+            candidates.sort_unstable_by_key(|&position| Reverse(self.ranks[position]));
+        }
+        for position in candidates {
+            if kept == target {
+                break;
+            }
+            let kernel = position / self.taps;
+            if is_more && self.roles[kernel] == Role::Dark && self.kept_of(kernel) == 1 {
+                continue;
+            }
+            self.mask.set(position, !is_more);
+            if is_more { kept -= 1 } else { kept += 1 }
+        }
+        if kept == target { Ok(()) } else { Err(kept) }
+    }
+}
+
+const COMMAND: &str = "qr embed";
+
+/// What a ticket's history says of a code.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    command: String,
+    text: String,
+    #[serde(flatten)]
+    place: Place,
+    format: EntryFormat,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct EntryFormat {
+    version: u8,
+    level: char,
+}
+
+impl From<Format> for EntryFormat {
+    fn from(format: Format) -> Self {
+        let level = ['l', 'm', 'q', 'h'][format.level as usize];
+        Self { version: format.version.get(), level }
+    }
+}
+
+/// The kernels of the codes that a ticket's history names: what a stamp leaves as it is, so that they can be read after it.
+/// A code that is not named, or not at a place that there is, is not held.
+pub fn held(ticket: &Model) -> BTreeMap<String, Mask> {
+    let carriers: BTreeMap<String, Carrier> = ticket.carriers().into_iter().map(|c| (c.name.clone(), c)).collect();
+    let mut held = BTreeMap::new();
+    for entry in &ticket.description.history {
+        let Ok(Entry { command, place, format, .. }) = serde_json::from_value(entry.clone()) else { continue };
+        let Some(version) = Version::new(format.version).filter(|_| command == COMMAND) else { continue };
+        let Some(carrier) = carriers.get(&place.carrier) else { continue };
+        // The level makes no difference to which modules hold data.
+        let layout = Layout::new(Format { version, level: Level::H });
+        let (rows, columns) = (carrier.shape.out as usize, carrier.shape.inp as usize);
+        let room = super::connectivity::places(rows, columns, layout.side());
+        if room.is_none_or(|(rows, columns)| place.row >= rows || place.column >= columns) {
+            continue;
+        }
+        let mask = held.entry(place.carrier).or_insert_with(|| Mask::empty(carrier.shape.size()));
+        let taps = carrier.shape.taps();
+        for &(row, column) in &layout.stream {
+            let kernel = (place.row + row) * columns + place.column + column;
+            (kernel * taps..(kernel + 1) * taps).for_each(|position| mask.set(position, true));
+        }
+    }
+    held
+}
