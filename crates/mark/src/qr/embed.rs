@@ -2,16 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use counterfoil_ticket::{Carrier, Kind, Mask, Model};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::connectivity::Connectivity;
-use super::format::{Format, Version};
+use super::format::Format;
 use super::layout::{Layout, PATTERNS, Rows};
-use super::{Level, Place};
+use super::{Code, Place};
 use crate::candidate::ordered;
 use crate::masks_of;
 use crate::stream::{KeyStream, derive};
@@ -23,10 +23,40 @@ pub struct Request<'a> {
     pub text: &'a str,
     /// Its version and level.
     pub format: Format,
-    /// The only carrier that it may go to.
-    pub carrier: Option<&'a str>,
+    /// Where it may go.
+    pub whereabouts: Whereabouts<'a>,
     /// Decides between positions that matter as much as each other.
     pub seed: u64,
+}
+
+/// Where a code may go.
+#[derive(Debug, Clone, Copy)]
+pub enum Whereabouts<'a> {
+    /// Where it fits best.
+    Anywhere,
+    /// Where it fits best in this carrier.
+    Carrier(&'a str),
+    /// Here.
+    At(&'a Place),
+}
+
+impl Whereabouts<'_> {
+    fn carrier(&self) -> Option<&str> {
+        match self {
+            Self::Anywhere => None,
+            Self::Carrier(name) => Some(name),
+            Self::At(place) => Some(&place.carrier),
+        }
+    }
+
+    /// The rows and columns that there are, or the one of each.
+    fn among(&self, (rows, columns): (usize, usize)) -> Option<(Range<usize>, Range<usize>)> {
+        match self {
+            Self::At(place) if place.row >= rows || place.column >= columns => None,
+            Self::At(place) => Some((place.row..place.row + 1, place.column..place.column + 1)),
+            _ => Some((0..rows, 0..columns)),
+        }
+    }
 }
 
 /// Why no code was laid over a ticket.
@@ -77,6 +107,12 @@ pub enum EmbedError {
         /// Its input channels.
         columns: u32,
     },
+    /// The code would go over the carrier's edge.
+    #[error("a code at row {}, column {} would go over the edge of layer '{}'", place.row, place.column, place.carrier)]
+    Outside {
+        /// Where it should be.
+        place: Place,
+    },
     /// The carrier keeps too little, or too much, for its number of kept weights to stay.
     #[error(
         "layer '{carrier}' would keep {found} weights instead of {expected}, and outside of the code it has not enough \
@@ -97,10 +133,8 @@ pub enum EmbedError {
 pub struct Embedded {
     /// The ticket; each of its carriers keeps as many positions as before.
     pub model: Model,
-    /// Where the code is.
-    pub place: Place,
-    /// The mask pattern that fits best there.
-    pub mask_pattern: u8,
+    /// What it says and where it is, with the mask pattern that fits best there.
+    pub code: Code,
     /// Number of modules that hold data.
     pub data_modules: usize,
     /// Those whose kernel was already as it should be.
@@ -115,8 +149,11 @@ pub struct Embedded {
     pub kept: usize,
 }
 
-/// Where a code fits best: more agreement first, then the earlier carrier, row, column and mask pattern.
-type Fit<'a> = (usize, Reverse<(usize, usize, usize, u8)>, &'a Carrier);
+/// Row, column and mask pattern.
+type Spot = (usize, usize, u8);
+
+/// Modules that agree there; of several such spots the earliest is best.
+type Fit = (usize, Reverse<Spot>);
 
 /// Lays a code over the place of the ticket that agrees with it most.
 ///
@@ -134,15 +171,17 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
     let carriers = candidates(ticket, &masks, request)?;
     let layout = Layout::new(format);
     let codes: Vec<Rows> = (0..PATTERNS).map(|pattern| layout.encode(text, pattern)).collect();
-    let fits = carriers.iter().enumerate().map(|(i, carrier)| {
+    let fits = carriers.iter().enumerate().filter_map(|(i, carrier)| {
         let connectivity = Connectivity::of(carrier, &masks[&carrier.name]);
-        best_fit(&connectivity, &layout, &codes).map(|(agreed, Reverse((row, column, pattern)))| -> Fit<'_> {
-            (agreed, Reverse((i, row, column, pattern)), carrier)
-        })
+        let (agreed, spot) = best_fit(&connectivity, &layout, &codes, request.whereabouts)?;
+        Some((agreed, Reverse(i), spot))
     });
-    let best = fits.flatten().max_by_key(|(agreed, order, _)| (*agreed, *order));
-    let (agreed, Reverse((_, row, column, pattern)), carrier) = best.expect("candidates have room for the code");
+    let Some((agreed, Reverse(i), Reverse((row, column, pattern)))) = fits.max() else {
+        let Whereabouts::At(place) = request.whereabouts else { unreachable!("candidates have room for the code") };
+        return Err(EmbedError::Outside { place: place.clone() });
+    };
 
+    let carrier = &carriers[i];
     let place = Place { carrier: carrier.name.clone(), row, column };
     let before = &masks[&carrier.name];
     let ranks = ranks(ticket, carrier, request.seed);
@@ -159,16 +198,15 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
     model.masks = masks;
     model.masks.insert(carrier.name.clone(), mask);
     let kept = model.masks.values().map(Mask::kept).sum();
-    let history =
-        Entry { command: COMMAND.to_owned(), text: text.to_owned(), place: place.clone(), format: format.into() };
-    let mut entry = json!(history);
-    entry["mask_pattern"] = json!(pattern);
+    let code = Code { text: text.to_owned(), place, format, mask_pattern: pattern };
+    let mut entry = json!(code);
+    entry["command"] = json!(COMMAND);
     entry["seed"] = json!(request.seed);
     entry["version"] = json!(env!("CARGO_PKG_VERSION"));
     model.description.kind = Kind::Ticket;
     model.description.history.push(entry);
     let data_modules = layout.stream.len();
-    Ok(Embedded { model, place, mask_pattern: pattern, data_modules, agreed, opened, closed, moved, kept })
+    Ok(Embedded { model, code, data_modules, agreed, opened, closed, moved, kept })
 }
 
 fn check_text(text: &str, format: Format) -> Result<(), EmbedError> {
@@ -194,12 +232,12 @@ fn candidates(
     if carriers.is_empty() {
         return Err(EmbedError::NoMask);
     }
-    if let Some(name) = request.carrier {
+    if let Some(name) = request.whereabouts.carrier() {
         carriers.retain(|carrier| carrier.name == name);
     }
     let smaller = |carrier: &Carrier| carrier.shape.out.min(carrier.shape.inp);
     let Some(largest) = carriers.iter().max_by_key(|carrier| smaller(carrier)).cloned() else {
-        return Err(EmbedError::NoCarrier { carrier: request.carrier.unwrap_or_default().to_owned() });
+        return Err(EmbedError::NoCarrier { carrier: request.whereabouts.carrier().unwrap_or_default().to_owned() });
     };
     carriers.retain(|carrier| smaller(carrier) as usize >= request.format.version.side());
     if carriers.is_empty() {
@@ -209,17 +247,13 @@ fn candidates(
     Ok(carriers)
 }
 
-fn best_fit(
-    connectivity: &Connectivity,
-    layout: &Layout,
-    codes: &[Rows],
-) -> Option<(usize, Reverse<(usize, usize, u8)>)> {
-    let (rows, columns) = connectivity.places(layout.side())?;
+fn best_fit(connectivity: &Connectivity, layout: &Layout, codes: &[Rows], whereabouts: Whereabouts<'_>) -> Option<Fit> {
+    let (rows, columns) = whereabouts.among(connectivity.places(layout.side())?)?;
     let data = layout.stream.len();
     let best_of_row = |row: usize| {
         let mut square = Rows::new();
         let mut best = (0, Reverse((row, 0, 0)));
-        for column in 0..columns {
+        for column in columns.clone() {
             connectivity.square(row, column, layout.side(), &mut square);
             for (pattern, code) in codes.iter().enumerate() {
                 let agreed = data - layout.distance(code, &square);
@@ -228,7 +262,7 @@ fn best_fit(
         }
         best
     };
-    (0..rows).into_par_iter().map(best_of_row).max()
+    rows.into_par_iter().map(best_of_row).max()
 }
 
 /// How much each position of a carrier matters: by its score or else the size of its weight, then by the seed.
@@ -283,7 +317,7 @@ impl<'a> Work<'a> {
     }
 
     /// Positions of a kernel.
-    fn kernel(&self, kernel: usize) -> std::ops::Range<usize> {
+    fn kernel(&self, kernel: usize) -> Range<usize> {
         kernel * self.taps..(kernel + 1) * self.taps
     }
 
@@ -343,40 +377,18 @@ impl<'a> Work<'a> {
 
 const COMMAND: &str = "qr embed";
 
-/// What a ticket's history says of a code.
-#[derive(Debug, Serialize, Deserialize)]
-struct Entry {
-    command: String,
-    text: String,
-    #[serde(flatten)]
-    place: Place,
-    format: EntryFormat,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct EntryFormat {
-    version: u8,
-    level: char,
-}
-
-impl From<Format> for EntryFormat {
-    fn from(format: Format) -> Self {
-        let level = ['l', 'm', 'q', 'h'][format.level as usize];
-        Self { version: format.version.get(), level }
-    }
-}
-
 /// The kernels of the codes that a ticket's history names: what a stamp leaves as it is, so that they can be read after it.
 /// A code that is not named, or not at a place that there is, is not held.
 pub fn held(ticket: &Model) -> BTreeMap<String, Mask> {
     let carriers: BTreeMap<String, Carrier> = ticket.carriers().into_iter().map(|c| (c.name.clone(), c)).collect();
     let mut held = BTreeMap::new();
     for entry in &ticket.description.history {
-        let Ok(Entry { command, place, format, .. }) = serde_json::from_value(entry.clone()) else { continue };
-        let Some(version) = Version::new(format.version).filter(|_| command == COMMAND) else { continue };
+        if entry.get("command").and_then(|command| command.as_str()) != Some(COMMAND) {
+            continue;
+        }
+        let Ok(Code { place, format, .. }) = serde_json::from_value(entry.clone()) else { continue };
         let Some(carrier) = carriers.get(&place.carrier) else { continue };
-        // The level makes no difference to which modules hold data.
-        let layout = Layout::new(Format { version, level: Level::H });
+        let layout = Layout::new(format);
         let (rows, columns) = (carrier.shape.out as usize, carrier.shape.inp as usize);
         let room = super::connectivity::places(rows, columns, layout.side());
         if room.is_none_or(|(rows, columns)| place.row >= rows || place.column >= columns) {

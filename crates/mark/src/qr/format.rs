@@ -1,13 +1,13 @@
 //! Versions, levels and how many bytes they hold (ISO/IEC 18004, tables 1, 7 and 9).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The largest version: 57 by 57 modules, so that a row fits a machine word. At level H it holds 119 bytes.
 pub const MAX_VERSION: u8 = 10;
 
 /// Version of a QR code, 1 to [`MAX_VERSION`]: its size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
 pub struct Version(u8);
 
 impl Version {
@@ -37,8 +37,22 @@ impl Version {
     }
 }
 
+impl TryFrom<u8> for Version {
+    type Error = String;
+
+    fn try_from(version: u8) -> Result<Self, String> {
+        Self::new(version).ok_or_else(|| format!("version {version}, expected 1 to {MAX_VERSION}"))
+    }
+}
+
+impl From<Version> for u8 {
+    fn from(version: Version) -> Self {
+        version.0
+    }
+}
+
 /// Level of error correction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)] // ISO/IEC 18004 has no other names for them.
 pub enum Level {
@@ -54,7 +68,7 @@ impl Level {
 }
 
 /// What a code is made with, but for its mask pattern: the one that fits best is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Format {
     /// Size.
     pub version: Version,

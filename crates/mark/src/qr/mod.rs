@@ -21,7 +21,7 @@ mod reed_solomon;
 #[allow(clippy::unwrap_used)] // In a test a panic is the report.
 mod tests;
 
-pub use embed::{EmbedError, Embedded, Request, embed, held};
+pub use embed::{EmbedError, Embedded, Request, Whereabouts, embed, held};
 pub use format::{Format, Level, MAX_VERSION, Version};
 pub use read::{Found, Picture, Reader};
 
@@ -37,6 +37,20 @@ pub struct Place {
     pub row: usize,
     /// Input channel.
     pub column: usize,
+}
+
+/// A code in a carrier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// What it says. In codes that were read, bytes other than printable ASCII are written out: `\\x00`.
+    pub text: String,
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: Place,
+    /// Its version and level.
+    pub format: Format,
+    /// Its mask pattern, 0 to 7.
+    pub mask_pattern: u8,
 }
 
 /// The first 24 digits of a key's id: what a code of version 3 and level H holds. 96 bits, so that nobody finds another key

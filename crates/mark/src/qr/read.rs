@@ -4,25 +4,18 @@ use counterfoil_ticket::{Carrier, Mask};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Place;
 use super::connectivity::Connectivity;
 use super::format::Format;
 use super::layout::{Layout, Module, PATTERNS, Rows, inverts};
 use super::reed_solomon::{Block, Syndromes, add};
+use super::{Code, Place};
 
 /// A code that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Found {
-    /// What it says. Bytes other than printable ASCII are written out: `\x00`.
-    pub text: String,
-    /// Where it is.
+    /// What it says, and where.
     #[serde(flatten)]
-    pub place: Place,
-    /// Its version and level.
-    #[serde(flatten)]
-    pub format: Format,
-    /// Its mask pattern.
-    pub mask_pattern: u8,
+    pub code: Code,
     /// Number of modules that hold data: those that are read at all.
     pub data_modules: usize,
     /// How many of them are not as the encoder would make them; `None` if it would not make this code at all, as with
@@ -47,6 +40,26 @@ impl Picture {
     pub fn is_dark(&self, row: usize, column: usize) -> bool {
         assert!(column < self.side(), "column {column} of {}", self.side());
         self.0[row] >> column & 1 == 1
+    }
+}
+
+impl Code {
+    /// How many of its data modules a carrier has otherwise; `None` if the carrier does not reach so far, or the text does not
+    /// fit. Panics if the mask is not the carrier's.
+    pub fn damaged(&self, carrier: &Carrier, mask: &Mask) -> Option<usize> {
+        assert_eq!(mask.size(), carrier.shape.size(), "the mask of {}", carrier.name);
+        if self.text.len() > self.format.capacity() || self.mask_pattern >= PATTERNS {
+            return None;
+        }
+        let layout = Layout::new(self.format);
+        let connectivity = Connectivity::of(carrier, mask);
+        let (rows, columns) = connectivity.places(layout.side())?;
+        if self.place.row >= rows || self.place.column >= columns {
+            return None;
+        }
+        let mut square = Rows::new();
+        connectivity.square(self.place.row, self.place.column, layout.side(), &mut square);
+        Some(layout.distance(&layout.encode(&self.text, self.mask_pattern), &square))
     }
 }
 
@@ -153,15 +166,8 @@ impl FormatReader {
                 // Remainder bits are not corrected: there are up to 7.
                 (distance <= most + 7).then_some(distance)
             });
-        Some(Found {
-            text: shown(&bytes),
-            place: place(),
-            format,
-            mask_pattern: pattern,
-            data_modules: self.layout.stream.len(),
-            damaged,
-            picture: Picture(modules),
-        })
+        let code = Code { text: shown(&bytes), place: place(), format, mask_pattern: pattern };
+        Some(Found { code, data_modules: self.layout.stream.len(), damaged, picture: Picture(modules) })
     }
 }
 

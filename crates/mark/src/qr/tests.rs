@@ -35,7 +35,7 @@ fn ticket(density: f64, seed: u64) -> Model {
 }
 
 fn request(text: &str) -> Request<'_> {
-    Request { text, format: Format::default(), carrier: None, seed: 1 }
+    Request { text, format: Format::default(), whereabouts: Whereabouts::Anywhere, seed: 1 }
 }
 
 fn read(model: &Model, reader: &Reader) -> Vec<Found> {
@@ -97,7 +97,7 @@ fn what_is_laid_over_is_read_and_every_layer_keeps_as_much_as_before() {
         let embedded = embed(&ticket, &request(TEXT)).unwrap();
         let found = read(&embedded.model, &reader);
         assert_eq!(found.len(), 1, "{density}");
-        assert_eq!((found[0].text.as_str(), &found[0].place), (TEXT, &embedded.place));
+        assert_eq!(found[0].code, embedded.code);
         assert_eq!((found[0].damaged, found[0].data_modules), (Some(0), 567));
         let mut moved = 0;
         for (name, mask) in &embedded.model.masks {
@@ -154,8 +154,8 @@ fn every_format_is_read_with_as_many_damaged_codewords_as_it_can_correct_and_no_
         let most = format.correctable();
         let found = damaged(most);
         assert_eq!(found.len(), 1, "{format}");
-        assert_eq!((found[0].text.as_str(), found[0].damaged), (text.as_str(), Some(8 * most)), "{format}");
-        assert!(damaged(most + 1).iter().all(|found| found.text != text), "{format}");
+        assert_eq!((found[0].code.text.as_str(), found[0].damaged), (text.as_str(), Some(8 * most)), "{format}");
+        assert!(damaged(most + 1).iter().all(|found| found.code.text != text), "{format}");
     }
 }
 
@@ -181,7 +181,7 @@ fn texts_of_control_characters_are_written_out() {
     let layout = Layout::new(Format::default());
     let (carrier, mask) = bare(&layout.encode("a\u{1b}[2J\n\"", 0));
     let found = Reader::new([Format::default()]).read(&carrier, &mask);
-    assert_eq!(found[0].text, "a\\x1b[2J\\n\\\"");
+    assert_eq!(found[0].code.text, "a\\x1b[2J\\n\\\"");
 }
 
 #[test]
@@ -197,12 +197,20 @@ fn what_cannot_be_laid_over_is_refused() {
     assert_eq!(refusal(&usual, request("1234567890123456789012345")), long);
     let large = Request { format: Format { version: Version::new(10).unwrap(), level: Level::H }, ..request(TEXT) };
     embed(&usual, &large).unwrap();
-    let small = Request { carrier: Some("layer1.0.conv1.weight"), ..request(TEXT) };
+    let small = Request { whereabouts: Whereabouts::Carrier("layer1.0.conv1.weight"), ..request(TEXT) };
     let message = "a code of version 3, level H takes 29 x 29 kernels, and the layer with most room, \
                    'layer1.0.conv1.weight', has 16 x 16";
     assert_eq!(refusal(&usual, small), message);
-    let missing = Request { carrier: Some("layer9.weight"), ..request(TEXT) };
+    let missing = Request { whereabouts: Whereabouts::Carrier("layer9.weight"), ..request(TEXT) };
     assert_eq!(refusal(&usual, missing), "the ticket has no pruned layer 'layer9.weight'");
+    let at = |row| Place { carrier: "layer3.1.conv1.weight".to_owned(), row, column: 3 };
+    let place = at(35);
+    let edge = Request { whereabouts: Whereabouts::At(&place), ..request(TEXT) };
+    assert_eq!(embed(&usual, &edge).unwrap().code.place, place);
+    let place = at(36);
+    let over = Request { whereabouts: Whereabouts::At(&place), ..request(TEXT) };
+    let message = "a code at row 36, column 3 would go over the edge of layer 'layer3.1.conv1.weight'";
+    assert_eq!(refusal(&usual, over), message);
     let stamped = {
         let mut model = usual.clone();
         model.description.kind = Kind::Stamped;
@@ -234,7 +242,7 @@ proptest! {
         let request = Request { seed, ..request(&text) };
         let mut model = embed(&ticket(0.05, seed), &request).unwrap().model;
         let reader = Reader::new([Format::default()]);
-        let place = read(&model, &reader).remove(0).place;
+        let place = read(&model, &reader).remove(0).code.place;
         let layout = Layout::new(Format::default());
         let columns = model.arrays[&place.carrier].shape()[1];
         let mask = model.masks.get_mut(&place.carrier).unwrap();
@@ -247,8 +255,8 @@ proptest! {
         let found = read(&model, &reader);
         prop_assert_eq!(found.len(), 1);
         prop_assert_eq!(found[0].damaged, Some(damage.len()));
-        prop_assert_eq!(&found[0].text, &text);
-        prop_assert_eq!(&found[0].place, &place);
+        prop_assert_eq!(&found[0].code.text, &text);
+        prop_assert_eq!(&found[0].code.place, &place);
     }
 
     #[test]
@@ -278,11 +286,25 @@ proptest! {
 fn history_says_which_kernels_are_held() {
     let embedded = embed(&ticket(0.05, 1), &request(TEXT)).unwrap();
     let held = held(&embedded.model);
-    let mask = &held[&embedded.place.carrier];
+    let mask = &held[&embedded.code.place.carrier];
     assert_eq!((held.len(), mask.kept()), (1, 567 * 9));
     let mut elsewhere = embedded.model.clone();
     elsewhere.description.history[0]["row"] = 1000.into();
     assert!(super::held(&elsewhere).is_empty());
     elsewhere.description.history[0] = serde_json::json!({ "command": "qr embed", "row": -1 });
     assert!(super::held(&elsewhere).is_empty());
+}
+
+#[test]
+fn stamps_leave_a_code_as_it_is_and_reach_their_target() {
+    let key = counterfoil_claim::OwnerKey::from_seed(&[7; 32]);
+    let embedded = embed(&ticket(0.05, 1), &request(&short_id(&key.public()))).unwrap();
+    let request = crate::StampRequest { swaps: crate::SwapSettings::default(), keyed: None, provenance: None };
+    let prepared = crate::prepare(&embedded.model, &key, request).unwrap();
+    assert!(prepared.plan().panels.iter().all(|panel| panel.strength_after.bits() <= -160.0));
+    let stamped = prepared.finish("2026-01-01T00:00:00Z", "t").unwrap();
+    assert_ne!(stamped.model.masks, embedded.model.masks);
+    let found = read(&stamped.model, &Reader::new([Format::default()]));
+    assert_eq!((found.len(), found[0].damaged), (1, Some(0)));
+    assert_eq!(found[0].code.text, short_id(&key.public()));
 }

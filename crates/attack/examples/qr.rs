@@ -1,0 +1,352 @@
+//! Measures QR codes in the connectivity of tickets: what laying one over costs, and what attacks leave of it beside the
+//! panels of a stamp. One JSON line a measurement, appended as soon as it is made; docs/results/paper.md is made from these
+//! lines. A run that was stopped goes on behind the lines that are there.
+//!
+//! ```text
+//! cargo run --release -p counterfoil-attack --example qr -- --seeds 0,1,2 -o qr.jsonl
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fs::{OpenOptions, read_to_string};
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+use clap::Parser;
+use counterfoil_attack::{FineTuning, Sparse, Victims, fine_tune, prune};
+use counterfoil_claim::{Counterfoil, OwnerKey, PanelId};
+use counterfoil_mark::qr::{Code, Format, Place, Reader, Request, Whereabouts, embed, short_id};
+use counterfoil_mark::{Chance, StampRequest, SwapSettings, Tally, chip_map, log2_upper_tail, prepare, tally};
+use counterfoil_ticket::{Architecture, Carrier, Mask, Model};
+use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load};
+use counterfoil_train::{
+    Checkpoint, DeviceChoice, Examples, Hold, ImpSettings, Network, OwnMark, Schedule, count_correct, find, fit,
+};
+use serde_json::{Value, json};
+
+#[derive(Parser)]
+struct Args {
+    /// Seeds of data order, initialisation and keys.
+    #[arg(long, value_delimiter = ',', default_value = "0,1,2")]
+    seeds: Vec<u64>,
+    /// Shares of the weights that tickets keep.
+    #[arg(long, value_delimiter = ',', default_value = "0.05,0.2")]
+    densities: Vec<f64>,
+    /// Epochs of each pruning round.
+    #[arg(long, default_value_t = 4)]
+    find_epochs: u32,
+    /// Epochs of training a ticket.
+    #[arg(long, default_value_t = 8)]
+    train_epochs: u32,
+    /// Epochs of fine-tuning and of recovery after pruning.
+    #[arg(long, default_value_t = 3)]
+    attack_epochs: u32,
+    /// Where the lines go; the file is appended to.
+    #[arg(short, long)]
+    output: PathBuf,
+}
+
+/// Shares of the kept weights that are pruned: those of the paper's table 6.
+const SHARES: [f64; 5] = [0.05, 0.1, 0.2, 0.3, 0.5];
+
+/// Extra decay λ of a stamped ticket's training, as docs/results.md has it.
+const REINFORCEMENT: f64 = 1e-2;
+
+/// Seed and density of a ticket, as text, since shares are no keys.
+type Measured = (u64, String);
+
+struct Bench {
+    args: Args,
+    data: Dataset,
+    reader: Reader,
+}
+
+/// A ticket of one seed and density, and who lays codes over it.
+struct Case {
+    seed: u64,
+    density: f64,
+    owner: OwnerKey,
+    thief: OwnerKey,
+}
+
+/// A trained model that carries the owner's code, and a stamp if there is a counterfoil.
+struct Subject {
+    name: &'static str,
+    code: Code,
+    counterfoil: Option<Counterfoil>,
+    model: Sparse,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    let done = args.measured()?;
+    let data = load(&"digits".parse::<DataSource>()?, &LoadOptions::default())?;
+    let bench = Bench { args, data, reader: Reader::new([Format::default()]) };
+    for &seed in &bench.args.seeds {
+        for &density in &bench.args.densities {
+            if done.contains(&(seed, density.to_string())) {
+                continue;
+            }
+            let lines = bench.measure(&Case::new(seed, density))?;
+            bench.write(&lines)?;
+        }
+    }
+    Ok(())
+}
+
+impl Args {
+    /// What makes lines comparable, and is in each of them.
+    fn settings(&self) -> Value {
+        json!({
+            "find_epochs": self.find_epochs, "train_epochs": self.train_epochs, "attack_epochs": self.attack_epochs,
+        })
+    }
+
+    /// What the output holds already. It must have been made with the same settings.
+    fn measured(&self) -> Result<BTreeSet<Measured>, Box<dyn Error>> {
+        let text = match read_to_string(&self.output) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            other => other?,
+        };
+        let line = |(i, line): (usize, &str)| -> Result<Measured, Box<dyn Error>> {
+            let at = || format!("{}, line {}", self.output.display(), i + 1);
+            let line: Value = serde_json::from_str(line).map_err(|error| format!("{}: {error}", at()))?;
+            if line["settings"] != self.settings() {
+                return Err(format!("{}: made with other settings, expected {}", at(), self.settings()).into());
+            }
+            let seed = line["seed"].as_u64().ok_or_else(|| format!("{}: no seed", at()))?;
+            let density = line["density"].as_f64().ok_or_else(|| format!("{}: no density", at()))?;
+            Ok((seed, density.to_string()))
+        };
+        text.lines().enumerate().map(line).collect()
+    }
+}
+
+impl Case {
+    fn new(seed: u64, density: f64) -> Self {
+        let key = |who: u8| {
+            let mut bytes = [who; 32];
+            bytes[..8].copy_from_slice(&(seed + 1).to_le_bytes());
+            OwnerKey::from_seed(&bytes)
+        };
+        Self { seed, density, owner: key(1), thief: key(2) }
+    }
+
+    fn text(&self, key: &OwnerKey) -> String {
+        short_id(&key.public())
+    }
+}
+
+impl Bench {
+    /// All lines of a ticket: they are written together, so that none is missing where a run was stopped.
+    fn measure(&self, case: &Case) -> Result<Vec<Value>, Box<dyn Error>> {
+        let mut lines = Vec::new();
+        let ticket = self.find(case)?;
+        let plain = self.train(&ticket, None, case.seed)?;
+        lines.push(self.line(case, "plain", "none", &plain, None)?);
+
+        let text = case.text(&case.owner);
+        let request =
+            Request { text: &text, format: Format::default(), whereabouts: Whereabouts::Anywhere, seed: case.seed };
+        let embedded = embed(&ticket, &request)?;
+        let cost = json!({
+            "data_modules": embedded.data_modules, "agreed": embedded.agreed, "opened": embedded.opened,
+            "closed": embedded.closed, "moved": embedded.moved, "ticket_kept": embedded.kept,
+        });
+        let model = self.train(&embedded.model, None, case.seed)?;
+        let subject = Subject { name: "code", code: embedded.code.clone(), counterfoil: None, model };
+        let mut line = self.line(case, subject.name, "none", &subject.model, Some(&subject))?;
+        line["embedding"] = cost;
+        lines.push(line);
+        self.attack(case, &subject, &mut lines)?;
+
+        let request = StampRequest { swaps: SwapSettings::default(), keyed: None, provenance: None };
+        let stamped = prepare(&embedded.model, &case.owner, request)?.finish("2026-01-01T00:00:00Z", "measured")?;
+        let model = self.train(&stamped.model, Some(&stamped.counterfoil), case.seed)?;
+        let counterfoil = Some(stamped.counterfoil);
+        let subject = Subject { name: "code and stamp", code: embedded.code, counterfoil, model };
+        lines.push(self.line(case, subject.name, "none", &subject.model, Some(&subject))?);
+        self.attack(case, &subject, &mut lines)?;
+        Ok(lines)
+    }
+
+    fn attack(&self, case: &Case, subject: &Subject, lines: &mut Vec<Value>) -> Result<(), Box<dyn Error>> {
+        let last = self.schedule(self.args.train_epochs).rate_at(self.args.train_epochs - 1);
+        let tuned = |model: Sparse, rate: f64| {
+            let tuning = FineTuning { epochs: self.args.attack_epochs, rate, seed: case.seed + 1000 };
+            fine_tune(model, self.examples(), &tuning, &mut |_| ())
+        };
+        let mut push = |attack: &str, model: &Sparse| -> Result<(), Box<dyn Error>> {
+            lines.push(self.line(case, subject.name, attack, model, Some(subject))?);
+            Ok(())
+        };
+        push("fine-tuned", &tuned(subject.model.clone(), last)?)?;
+        // The thief takes the masks, draws other weights and trains them: what the paper calls retraining.
+        let arrays = self.network(case.seed + 2000)?.arrays();
+        let masks = subject.model.masks.clone();
+        let mut fresh = Model { arrays, masks, ..Model::default() };
+        for (name, mask) in &fresh.masks {
+            if let Some(array) = fresh.arrays.get_mut(name) {
+                mask.apply(array.values_mut());
+            }
+        }
+        push("retrained", &self.train(&fresh, None, case.seed + 2000)?)?;
+        for share in SHARES {
+            for (name, victims) in [("magnitude", Victims::Smallest), ("random", Victims::Random(case.seed))] {
+                let pruned = prune(subject.model.clone(), share, victims);
+                push(&format!("{name} {} %", share * 100.0), &pruned)?;
+                push(&format!("{name} {} % + fine-tuned", share * 100.0), &tuned(pruned, 0.01)?)?;
+            }
+        }
+        for (name, place) in [
+            ("second code, same place", Some(subject.code.place.clone())),
+            ("second code, half over", Some(beside(&subject.code.place, &subject.model))),
+            ("second code, best place", None),
+        ] {
+            let over = self.overlaid(case, &subject.model, place.as_ref())?;
+            push(name, &over)?;
+            push(&format!("{name} + fine-tuned"), &tuned(over, 0.01)?)?;
+        }
+        Ok(())
+    }
+
+    /// The thief's code over the owner's model.
+    fn overlaid(&self, case: &Case, model: &Sparse, place: Option<&Place>) -> Result<Sparse, Box<dyn Error>> {
+        let text = case.text(&case.thief);
+        let whereabouts = place.map_or(Whereabouts::Anywhere, Whereabouts::At);
+        let request = Request { text: &text, format: Format::default(), whereabouts, seed: case.seed };
+        let stolen = Model { arrays: model.network.arrays(), masks: model.masks.clone(), ..Model::default() };
+        let over = embed(&stolen, &request)?.model;
+        let mut arrays = over.arrays;
+        for (name, mask) in &over.masks {
+            if let Some(array) = arrays.get_mut(name) {
+                mask.apply(array.values_mut());
+            }
+        }
+        let model = Model { arrays, ..Model::default() };
+        Ok(Sparse { network: self.loaded(&model)?, masks: over.masks })
+    }
+
+    fn line(
+        &self,
+        case: &Case,
+        name: &str,
+        attack: &str,
+        model: &Sparse,
+        subject: Option<&Subject>,
+    ) -> Result<Value, Box<dyn Error>> {
+        let mut line = json!({
+            "data": self.data.name, "seed": case.seed, "density": case.density, "subject": name, "attack": attack,
+            "correct": count_correct(&model.network, &self.data.test)?, "of": self.data.test.len(), "kept": model.kept(),
+            "settings": self.args.settings(),
+        });
+        let carriers: Vec<Carrier> = carriers(model);
+        let found: Vec<_> = carriers.iter().flat_map(|c| self.reader.read(c, &model.masks[&c.name])).collect();
+        let reads = |key: &OwnerKey| found.iter().any(|found| found.code.text == case.text(key));
+        line["read"] = json!({
+            "owner": reads(&case.owner), "thief": reads(&case.thief), "codes": found.len(),
+            "places": carriers.iter().map(|c| self.reader.places(c)).sum::<u64>(),
+        });
+        if let Some(Subject { code, counterfoil, .. }) = subject {
+            let carrier = carriers.iter().find(|c| c.name == code.place.carrier).ok_or("the code's carrier is gone")?;
+            line["damaged"] = json!(code.damaged(carrier, &model.masks[&carrier.name]));
+            line["carrier"] = json!(carrier.name);
+            if let Some(counterfoil) = counterfoil {
+                let [public, sealed] = strengths(counterfoil, &model.masks);
+                line["log2_p"] = json!({ "public": public, "sealed": sealed });
+            }
+        }
+        Ok(line)
+    }
+
+    fn write(&self, lines: &[Value]) -> Result<(), Box<dyn Error>> {
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.args.output)?;
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        file.write_all(text.as_bytes())?;
+        print!("{text}");
+        Ok(())
+    }
+
+    fn architecture(&self) -> Architecture {
+        Architecture::Resnet20 { input: self.data.train.shape(), width: 16, classes: self.data.classes }
+    }
+
+    fn network(&self, seed: u64) -> Result<Network, Box<dyn Error>> {
+        let device = DeviceChoice::Cpu.open()?;
+        Ok(Network::initialise(self.architecture(), self.data.normalisation.clone(), seed, &device))
+    }
+
+    fn loaded(&self, model: &Model) -> Result<Network, Box<dyn Error>> {
+        let device = DeviceChoice::Cpu.open()?;
+        Ok(Network::from_model(model, self.architecture(), self.data.normalisation.clone(), &device)?)
+    }
+
+    fn schedule(&self, epochs: u32) -> Schedule {
+        Schedule { decay: 5e-4, batch: 64, ..Schedule::paper(epochs) }
+    }
+
+    fn examples(&self) -> Examples<'_> {
+        Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers: &[] }
+    }
+
+    /// IMP in rounds that leave 0.55 each, rewinding to epoch 1.
+    fn find(&self, case: &Case) -> Result<Model, Box<dyn Error>> {
+        let rounds = (case.density.ln() / 0.55_f64.ln()).round().max(1.0);
+        let settings = ImpSettings {
+            schedule: self.schedule(self.args.find_epochs),
+            sparsity: 1.0 - case.density,
+            prune_share: 1.0 - case.density.powf(1.0 / rounds),
+            rewind: 1,
+            seed: case.seed,
+            keyed_decay: None,
+        };
+        let folder = tempfile::tempdir()?;
+        let checkpoint = Checkpoint::beside(&folder.path().join("ticket"), json!(0));
+        Ok(find(self.network(case.seed)?, self.examples(), &settings, None, &checkpoint, &mut |_| ())?)
+    }
+
+    /// Trains a ticket, reinforcing the mark if there is one. No triggers: the masks are what is compared here.
+    fn train(&self, ticket: &Model, counterfoil: Option<&Counterfoil>, seed: u64) -> Result<Sparse, Box<dyn Error>> {
+        let network = self.loaded(ticket)?;
+        let extra = counterfoil.map(OwnMark::of_counterfoil);
+        let extra = extra.map_or_else(BTreeMap::new, |mark| mark.extra_decay(&ticket.marked_carriers(), REINFORCEMENT));
+        let masks = ticket.masks.clone();
+        let hold = Hold::new(&network, &masks, extra);
+        let schedule = self.schedule(self.args.train_epochs);
+        let network = fit(network, self.examples(), &schedule, &hold, seed, None, &mut |_| ())?;
+        Ok(Sparse { network, masks })
+    }
+}
+
+fn carriers(model: &Sparse) -> Vec<Carrier> {
+    let shapes: BTreeMap<String, Vec<usize>> =
+        model.network.arrays().into_iter().map(|(name, array)| (name, array.shape().to_vec())).collect();
+    let all = Carrier::number(shapes.iter().map(|(name, shape)| (name.as_str(), &shape[..])));
+    all.into_iter().filter(|carrier| model.masks.contains_key(&carrier.name)).collect()
+}
+
+/// A place half a code off, or as far as the carrier goes.
+fn beside(place: &Place, model: &Sparse) -> Place {
+    let side = Format::default().version.side();
+    let carriers = carriers(model);
+    let shape = carriers.iter().find(|c| c.name == place.carrier).map(|c| c.shape);
+    let shift = |at: usize, size: usize| {
+        let last = size - side;
+        if at + side / 2 <= last { at + side / 2 } else { at.saturating_sub(side / 2) }
+    };
+    shape.map_or_else(|| place.clone(), |shape| Place { row: shift(place.row, shape.out as usize), ..place.clone() })
+}
+
+/// log2 p of the public panel and of all sealed ones together.
+fn strengths(counterfoil: &Counterfoil, masks: &BTreeMap<String, Mask>) -> [f64; 2] {
+    let seeds = counterfoil.seeds();
+    let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
+    let sealed = counterfoil.sealed_panels();
+    let (mut public, mut hidden) = (Vec::new(), Vec::new());
+    for (carrier, _) in counterfoil.reference() {
+        let chips = chip_map(&seeds, counterfoil.public_key(), sealed, carrier, counterfoil.dilution());
+        public.push(tally(&masks[&carrier.name], &chips, PanelId::PUBLIC));
+        hidden.extend(sealed.sealed().map(|panel| tally(&masks[&carrier.name], &chips, panel)));
+    }
+    [public, hidden].map(|tallies| log2_upper_tail(tallies.into_iter().sum::<Tally>(), Chance::one_in(2)).bits())
+}
