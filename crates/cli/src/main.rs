@@ -18,6 +18,7 @@ mod network_kind;
 mod open;
 mod output;
 mod papers;
+mod picture;
 mod plot;
 mod progress;
 mod resume;

@@ -9,6 +9,7 @@ mod find;
 mod inspect;
 mod keygen;
 mod man;
+mod qr;
 pub(crate) mod stamp;
 mod train;
 mod verify;
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Disclose(disclose::Args),
     Inspect(inspect::Args),
+    Qr(qr::Args),
     Attack(attack::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -55,6 +57,7 @@ pub(crate) fn run(command: Command) -> Result<Exit, Error> {
         Command::Verify(args) => args.run(),
         Command::Disclose(args) => args.run(),
         Command::Inspect(args) => args.run(),
+        Command::Qr(args) => args.run(),
         Command::Attack(args) => args.run(),
         Command::Demo(args) => args.run(),
         Command::Completions(args) => args.run(),

@@ -152,10 +152,17 @@ pub struct Embedded {
 /// Row, column and mask pattern.
 type Spot = (usize, usize, u8);
 
-/// Modules that agree there; of several such spots the earliest is best.
-type Fit = (usize, Reverse<Spot>);
+/// What a code costs there; of several such spots the earliest is best.
+type Fit = (usize, Spot);
 
-/// Lays a code over the place of the ticket that agrees with it most.
+/// The share of a ticket's kept positions that pruning takes first: a dark module that has no other is *weak*.
+const WEAK_SHARE: f64 = 0.2;
+
+/// A weak dark module costs as much as so many light ones that have to be closed. Where kernels are few, most of a code's dark
+/// modules would be opened with a position that was not worth keeping, and a little pruning takes it again.
+const WEAK_COST: usize = 3;
+
+/// Lays a code over the ticket where it costs least: few dark modules that pruning would take soon, then few kernels to close.
 ///
 /// # Errors
 ///
@@ -171,12 +178,16 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
     let carriers = candidates(ticket, &masks, request)?;
     let layout = Layout::new(format);
     let codes: Vec<Rows> = (0..PATTERNS).map(|pattern| layout.encode(text, pattern)).collect();
+    let strong = strong_positions(ticket, &masks);
     let fits = carriers.iter().enumerate().filter_map(|(i, carrier)| {
-        let connectivity = Connectivity::of(carrier, &masks[&carrier.name]);
-        let (agreed, spot) = best_fit(&connectivity, &layout, &codes, request.whereabouts)?;
-        Some((agreed, Reverse(i), spot))
+        let kernels = Kernels {
+            kept: Connectivity::of(carrier, &masks[&carrier.name]),
+            strong: Connectivity::of(carrier, &strong[&carrier.name]),
+        };
+        let (cost, spot) = best_fit(&kernels, &layout, &codes, request.whereabouts)?;
+        Some((cost, i, spot))
     });
-    let Some((agreed, Reverse(i), Reverse((row, column, pattern)))) = fits.max() else {
+    let Some((_, i, (row, column, pattern))) = fits.min() else {
         let Whereabouts::At(place) = request.whereabouts else { unreachable!("candidates have room for the code") };
         return Err(EmbedError::Outside { place: place.clone() });
     };
@@ -193,6 +204,7 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
         found,
     })?;
     let Work { mask, opened, closed, .. } = work;
+    let agreed = layout.stream.len() - opened - closed;
     let moved = before.kept() - before.overlap(&mask);
     let mut model = ticket.clone();
     model.masks = masks;
@@ -247,22 +259,57 @@ fn candidates(
     Ok(carriers)
 }
 
-fn best_fit(connectivity: &Connectivity, layout: &Layout, codes: &[Rows], whereabouts: Whereabouts<'_>) -> Option<Fit> {
-    let (rows, columns) = whereabouts.among(connectivity.places(layout.side())?)?;
-    let data = layout.stream.len();
+/// The kernels of a carrier that keep a position, and those that keep a strong one.
+struct Kernels {
+    kept: Connectivity,
+    strong: Connectivity,
+}
+
+fn best_fit(kernels: &Kernels, layout: &Layout, codes: &[Rows], whereabouts: Whereabouts<'_>) -> Option<Fit> {
+    let (rows, columns) = whereabouts.among(kernels.kept.places(layout.side())?)?;
     let best_of_row = |row: usize| {
-        let mut square = Rows::new();
-        let mut best = (0, Reverse((row, 0, 0)));
-        for column in columns.clone() {
-            connectivity.square(row, column, layout.side(), &mut square);
-            for (pattern, code) in codes.iter().enumerate() {
-                let agreed = data - layout.distance(code, &square);
-                best = best.max((agreed, Reverse((row, column, pattern as u8))));
-            }
-        }
-        best
+        let (mut kept, mut strong) = (Rows::new(), Rows::new());
+        let spots = columns.clone().flat_map(|column| {
+            kernels.kept.square(row, column, layout.side(), &mut kept);
+            kernels.strong.square(row, column, layout.side(), &mut strong);
+            let (kept, strong) = (&kept, &strong);
+            let fits = codes
+                .iter()
+                .zip(0..)
+                .map(|(code, pattern)| (cost(code, kept, strong, &layout.is_data), (row, column, pattern)));
+            fits.min()
+        });
+        spots.min()
     };
-    rows.into_par_iter().map(best_of_row).max()
+    rows.into_par_iter().filter_map(best_of_row).min()
+}
+
+fn cost(code: &[u64], kept: &[u64], strong: &[u64], is_data: &[u64]) -> usize {
+    let rows = code.iter().zip(kept).zip(strong).zip(is_data);
+    let (weak, closed) = rows.fold((0, 0), |(weak, closed), (((code, kept), strong), data)| {
+        (weak + (code & !strong & data).count_ones(), closed + (!code & kept & data).count_ones())
+    });
+    WEAK_COST * weak as usize + closed as usize
+}
+
+/// The kept positions that are left when [`WEAK_SHARE`] of all are pruned, by score if all carriers have scores, else by the
+/// size of the weight.
+fn strong_positions(ticket: &Model, masks: &BTreeMap<String, Mask>) -> BTreeMap<String, Mask> {
+    let is_scored = masks.keys().all(|name| ticket.scores.contains_key(name));
+    let rank = |name: &str, position: usize| match ticket.scores.get(name).filter(|_| is_scored) {
+        Some(scores) => ordered(scores[position]),
+        None => ordered(ticket.arrays[name].values()[position].abs()),
+    };
+    let mut ranks: Vec<u32> =
+        masks.iter().flat_map(|(name, mask)| mask.positions().map(|position| rank(name, position))).collect();
+    let weak = (ranks.len() as f64 * WEAK_SHARE) as usize;
+    let least = if weak < ranks.len() { *ranks.select_nth_unstable(weak).1 } else { 0 };
+    let strong = |(name, mask): (&String, &Mask)| {
+        let mut strong = mask.clone();
+        mask.positions().filter(|&p| rank(name, p) < least).for_each(|position| strong.set(position, false));
+        (name.clone(), strong)
+    };
+    masks.iter().map(strong).collect()
 }
 
 /// How much each position of a carrier matters: by its score or else the size of its weight, then by the seed.
