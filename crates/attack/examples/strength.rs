@@ -186,8 +186,7 @@ impl Bench {
         let network = self.harness.train_with(subject.ticket, self.seed, &triggers, extra)?;
         let masks = subject.ticket.masks.clone();
         let trained = Sparse { network, masks };
-        let schedule = self.harness.schedule(self.harness.recipe.train_epochs);
-        let last_rate = schedule.rate_at(schedule.epochs - 1);
+        let last_rate = self.harness.last_rate();
         for attack in open {
             let started = if attack == "none" { started } else { Instant::now() };
             let attacked = self.attack(attack, trained.clone(), last_rate)?;

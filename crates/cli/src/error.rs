@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, KeyMaskError, ProtectionError};
 use counterfoil_graph::GraphError;
+use counterfoil_mark::qr::EmbedError;
 use counterfoil_mark::{LockError, StampingError};
 use counterfoil_ticket::{Architecture, ImageShape, ModelError, ReadError, WriteError};
 use counterfoil_train::TrainError;
@@ -75,6 +76,9 @@ pub(crate) enum Error {
     /// A ticket cannot be stamped.
     #[error("{}", ticket.display())]
     Stamping { ticket: PathBuf, source: StampingError },
+    /// A code cannot be laid over a ticket.
+    #[error("{}", ticket.display())]
+    Qr { ticket: PathBuf, source: EmbedError },
     /// A ticket was found under a key and cannot be stamped: it is kept.
     #[error("{}: is not written, and the ticket is left unstamped in {}", output.display(), ticket.display())]
     LeftUnstamped { output: PathBuf, ticket: PathBuf, source: Box<StampingError> },

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, KeyMaskError, Part, ProtectionError};
+use counterfoil_mark::qr::EmbedError;
 use counterfoil_mark::{LockError, StampError, StampingError, StrategyError};
 use counterfoil_ticket::{ReadError, WriteError};
 use counterfoil_train::data::DataError;
@@ -51,6 +52,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         }
         Error::Write(WriteError::NoFolder { folder, .. }) => Some(format!("make it: mkdir -p {}", folder.display())),
         Error::Stamping { source, .. } => stamping(source),
+        Error::Qr { source, .. } => qr(source),
         Error::LeftUnstamped { ticket, source, .. } => left_unstamped(ticket, source),
         Error::Unreadable { file, .. } => missing(file),
         Error::NotText { file, expected } | Error::TooLarge { file, expected, .. } => mistaken(file, expected),
@@ -216,6 +218,23 @@ fn stamping(error: &StampingError) -> Option<String> {
         }
         StampingError::Locked => Some("'counterfoil unlock' makes it whole, with its key mask".to_owned()),
         StampingError::AlreadyStamped => Some("stamp the ticket as it was found, before its first stamp".to_owned()),
+        _ => None,
+    }
+}
+
+fn qr(error: &EmbedError) -> Option<String> {
+    match error {
+        EmbedError::TooLong { .. } => Some("choose a larger --version, or a lower --level".to_owned()),
+        EmbedError::NoRoom { .. } => Some("choose a smaller --version, or find a ticket of a wider network".to_owned()),
+        EmbedError::Stamped => {
+            Some("lay the code over the ticket as it was found, and stamp it then: the code stays".to_owned())
+        }
+        EmbedError::NoMask | EmbedError::NoCarrier { .. } => {
+            Some("'counterfoil inspect' shows the layers and their masks".to_owned())
+        }
+        EmbedError::Balance { .. } => {
+            Some("name another layer with --carrier, or choose a smaller --version".to_owned())
+        }
         _ => None,
     }
 }

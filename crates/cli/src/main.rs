@@ -19,6 +19,7 @@ mod network_kind;
 mod open;
 mod output;
 mod papers;
+mod picture;
 mod plot;
 mod progress;
 mod resume;

@@ -2,6 +2,7 @@
 
 use counterfoil_claim::{Dilution, PanelCount, PanelId};
 use counterfoil_mark::Log2P;
+use counterfoil_mark::qr::{MAX_VERSION, Version};
 use counterfoil_ticket::Normalisation;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -38,6 +39,11 @@ pub(crate) fn decay(text: &str) -> Result<f64, String> {
 /// A dilution of the chips.
 pub(crate) fn dilution(text: &str) -> Result<Dilution, String> {
     text.parse().ok().and_then(Dilution::new).ok_or_else(|| "expected 1, 2, 4 or 8".to_owned())
+}
+
+/// A version of QR codes.
+pub(crate) fn qr_version(text: &str) -> Result<Version, String> {
+    text.parse().ok().and_then(Version::new).ok_or_else(|| format!("expected 1 to {MAX_VERSION}"))
 }
 
 /// A number of sealed panels.

@@ -11,6 +11,15 @@ pub struct Candidate<'a> {
     pub mask: &'a Mask,
     /// How much each position matters.
     pub ranking: Ranking<'a>,
+    /// Positions that swaps leave as they are; none if there is no mask of them.
+    pub held: Option<&'a Mask>,
+}
+
+impl Candidate<'_> {
+    /// Whether swaps may drop the position, or add it.
+    pub(crate) fn may_move(&self, position: usize) -> bool {
+        self.held.is_none_or(|held| !held.keeps(position))
+    }
 }
 
 /// How much each position of a carrier matters, in row-major order.

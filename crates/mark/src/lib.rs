@@ -17,6 +17,7 @@
 //! re-ordered ones; [`tally`] counts, and [`log2_upper_tail`] judges. [`plan`] embeds, by swaps within each carrier, and
 //! [`plan_found`] tops up what was found under the key. The paper's key mask: a [`Strategy`] says which positions matter,
 //! [`lock`] holds them back, [`unlock`] gives them back.
+//! [`qr`] is apart from all this: a code that anybody can read, and anybody can lay over.
 //!
 //! Absent on purpose: keys, claims and disclosures (`counterfoil-claim`), files (`counterfoil-ticket`), verdicts
 //! (`counterfoil-verify`).
@@ -32,6 +33,7 @@ mod cut;
 mod lock;
 mod panel;
 mod plan;
+pub mod qr;
 mod reading;
 mod saddle_point;
 mod stamp;

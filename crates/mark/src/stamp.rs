@@ -101,7 +101,8 @@ pub fn masks_of(model: &Model) -> BTreeMap<String, Mask> {
     model.carriers().into_iter().filter_map(sparse).collect()
 }
 
-/// Plans the stamp of a ticket. Nothing is signed and nothing is written yet.
+/// Plans the stamp of a ticket. Nothing is signed and nothing is written yet. QR codes that the ticket's history names stay as
+/// they are ([`crate::qr::held`]).
 ///
 /// # Errors
 ///
@@ -123,6 +124,7 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
         Some(keyed) => (keyed.master, Some(keyed.decay)),
         None => (key.master_seed(ticket.digest()?.as_bytes()), None),
     };
+    let held = crate::qr::held(ticket);
     let candidates: Vec<Candidate> = carriers
         .iter()
         .map(|carrier| Candidate {
@@ -132,6 +134,7 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
                 Some(scores) => Ranking::Scores(scores),
                 None => Ranking::Weights(ticket.arrays[&carrier.name].values()),
             },
+            held: held.get(&carrier.name),
         })
         .collect();
     let pk = key.public();

@@ -38,9 +38,10 @@ pub(crate) fn holdings(candidate: Candidate<'_>, chips: &ChipMap) -> [Holding; P
         for (position, panel, chip) in active(channel, chips) {
             match (candidate.mask.keeps(position), chip > 0) {
                 (true, true) => held[panel].hits += 1,
-                (true, false) => against[panel] += 1,
-                (false, true) => wanted[panel] += 1,
-                (false, false) => {}
+                (true, false) if candidate.may_move(position) => against[panel] += 1,
+                (true, false) => held[panel].n += 1,
+                (false, true) if candidate.may_move(position) => wanted[panel] += 1,
+                (false, _) => {}
             }
         }
         for (held, (against, wanted)) in held.iter_mut().zip(against.into_iter().zip(wanted)) {
@@ -93,7 +94,8 @@ pub(crate) fn choose(candidate: Candidate<'_>, chips: &ChipMap, swaps: &[u64; PA
             random.extend(channel.clone().map(|_| order.word()));
         }
         for (position, panel, chip) in active(channel.clone(), chips) {
-            if given[panel][number] > 0 && chip > 0 && !candidate.mask.keeps(position) {
+            let is_wanted = chip > 0 && !candidate.mask.keeps(position) && candidate.may_move(position);
+            if given[panel][number] > 0 && is_wanted {
                 let rank = match candidate.ranking {
                     Ranking::Scores(scores) => ordered(scores[position]),
                     Ranking::Weights(_) => random[position - channel.start],
@@ -127,7 +129,8 @@ fn candidates(candidate: Candidate<'_>, chips: &ChipMap) -> [Vec<Droppable>; PAN
     for (number, channel) in channels(candidate).enumerate() {
         let starts = droppable.each_ref().map(Vec::len);
         let mut wanted = [0; PANELS];
-        for (position, panel, chip) in active(channel, chips) {
+        let movable = active(channel, chips).filter(|&(position, ..)| candidate.may_move(position));
+        for (position, panel, chip) in movable {
             match (candidate.mask.keeps(position), chip > 0) {
                 (true, false) => droppable[panel].push(Droppable {
                     rank: candidate.ranking.of_kept(position),
@@ -229,18 +232,19 @@ mod tests {
         chips: ChipMap,
         values: Vec<f32>,
         scored: bool,
+        held: Mask,
         parts: [f64; PANELS],
     }
 
     impl Case {
         fn candidate(&self) -> Candidate<'_> {
             let ranking = if self.scored { Ranking::Scores(&self.values) } else { Ranking::Weights(&self.values) };
-            Candidate { carrier: &self.carrier, mask: &self.mask, ranking }
+            Candidate { carrier: &self.carrier, mask: &self.mask, ranking, held: Some(&self.held) }
         }
     }
 
     fn cases() -> impl Strategy<Value = Case> {
-        let position = (any::<bool>(), 0u8..5, -1i8..=1, -4i8..4);
+        let position = (any::<bool>(), 0u8..5, -1i8..=1, -4i8..4, prop::bool::weighted(0.2));
         (1usize..6, 1usize..40).prop_flat_map(move |(out, row)| {
             let positions = prop::collection::vec(position.clone(), out * row);
             (positions, any::<bool>(), prop::array::uniform5(0.0..=1.0)).prop_map(move |(positions, scored, parts)| {
@@ -253,6 +257,7 @@ mod tests {
                     },
                     values: positions.iter().map(|p| f32::from(p.3)).collect(),
                     scored,
+                    held: Mask::from_fn(positions.len(), |p| positions[p].4),
                     parts,
                 }
             })
@@ -271,6 +276,8 @@ mod tests {
             prop_assert_eq!((moves.dropped.len(), moves.added.len()), (moved, moved));
             prop_assert!(moves.dropped.iter().all(|&p| case.mask.keeps(p) && !mask.keeps(p) && case.chips.chip[p] == -1));
             prop_assert!(moves.added.iter().all(|&p| !case.mask.keeps(p) && mask.keeps(p) && case.chips.chip[p] == 1));
+
+            prop_assert!(moves.dropped.iter().chain(&moves.added).all(|&p| !case.held.keeps(p)));
 
             prop_assert_eq!(mask.kept(), case.mask.kept());
             for channel in channels(case.candidate()) {
@@ -318,7 +325,7 @@ mod tests {
         let mask = Mask::from_fn(6, |p| p < 2);
         let chips = ChipMap { panel: vec![0; 6], chip: vec![-1, -1, 1, 1, 1, -1] };
         let scores = [5.0, 6.0, -3.0, -1.0, -2.0, 4.0];
-        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores) };
+        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores), held: None };
         assert_eq!(holdings(candidate, &chips)[0], Holding { n: 2, hits: 0, room: 2 });
         assert_eq!(choose(candidate, &chips, &[1, 0, 0, 0, 0], order()).added, [3]);
         assert_eq!(choose(candidate, &chips, &[2, 0, 0, 0, 0], order()).added, [3, 4]);
@@ -330,7 +337,7 @@ mod tests {
         let mask = Mask::from_fn(20, |p| p < 10);
         let chips = ChipMap { panel: vec![0; 20], chip: (0..20).map(|p| if p < 10 { -1 } else { 1 }).collect() };
         let weights: Vec<f32> = (0..20).map(|p| p as f32 - 10.0).collect();
-        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Weights(&weights) };
+        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Weights(&weights), held: None };
         let added = |key: u8| choose(candidate, &chips, &[3, 0, 0, 0, 0], KeyStream::new(&[key; 32])).added;
         let mut stream = KeyStream::new(&[7; 32]);
         let mut words: Vec<(u32, usize)> = (0..20).map(|p| (stream.word(), p)).skip(10).collect();
@@ -348,7 +355,7 @@ mod tests {
         let mask = Mask::from_fn(12, |p| p < 9);
         let chips = ChipMap { panel: vec![0; 12], chip: (0..12).map(|p| if p < 9 { -1 } else { 1 }).collect() };
         let scores: Vec<f32> = (0..12).map(|p| p as f32).collect();
-        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores) };
+        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores), held: None };
         assert_eq!(choose(candidate, &chips, &[3, 0, 0, 0, 0], order()).dropped, [1, 4, 7]);
     }
 

@@ -76,12 +76,24 @@ impl Harness {
         Ok(Network::initialise(self.architecture(), self.data.normalisation.clone(), seed, &device))
     }
 
+    /// The network of a model.
+    pub(crate) fn loaded(&self, model: &Model) -> Result<Network, Box<dyn Error>> {
+        let device = DeviceChoice::Cpu.open()?;
+        Ok(Network::from_model(model, self.architecture(), self.data.normalisation.clone(), &device)?)
+    }
+
     fn architecture(&self) -> Architecture {
         Architecture::Resnet20 { input: self.data.train.shape(), width: 16, classes: self.data.classes }
     }
 
     pub(crate) fn schedule(&self, epochs: u32) -> Schedule {
         Schedule { decay: self.recipe.decay, batch: 64, ..Schedule::paper(epochs) }
+    }
+
+    /// Learning rate at the end of the training of a ticket.
+    pub(crate) fn last_rate(&self) -> f64 {
+        let schedule = self.schedule(self.recipe.train_epochs);
+        schedule.rate_at(schedule.epochs - 1)
     }
 
     /// IMP to `sparsity` in five rounds, rewinding to epoch 1.
@@ -139,8 +151,7 @@ impl Harness {
         triggers: &[TriggerSet],
         extra_decay: BTreeMap<String, Vec<f32>>,
     ) -> Result<Network, Box<dyn Error>> {
-        let device = DeviceChoice::Cpu.open()?;
-        let network = Network::from_model(ticket, self.architecture(), self.data.normalisation.clone(), &device)?;
+        let network = self.loaded(ticket)?;
         let hold = Hold::new(&network, &ticket.masks, extra_decay);
         let schedule = self.schedule(self.recipe.train_epochs);
         Ok(fit(network, self.examples(triggers), &schedule, &hold, seed, None, &mut |_| ())?)
@@ -194,12 +205,18 @@ impl Lines {
     }
 
     /// Appends a line at once, so that a run that is killed leaves whole lines.
-    pub(crate) fn write(&mut self, mut line: Value) -> Result<(), Box<dyn Error>> {
-        line["settings"] = self.settings.clone();
+    pub(crate) fn write(&mut self, line: Value) -> Result<(), Box<dyn Error>> {
+        self.write_all(vec![line])
+    }
+
+    /// Appends lines together.
+    pub(crate) fn write_all(&mut self, mut lines: Vec<Value>) -> Result<(), Box<dyn Error>> {
+        lines.iter_mut().for_each(|line| line["settings"] = self.settings.clone());
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let mut file = OpenOptions::new().create(true).append(true).open(&self.file)?;
-        file.write_all(format!("{line}\n").as_bytes())?;
-        println!("{line}");
-        self.done.insert(self.identity(&line));
+        file.write_all(text.as_bytes())?;
+        print!("{text}");
+        self.done.extend(lines.iter().map(|line| self.identity(line)).collect::<Vec<_>>());
         Ok(())
     }
 }

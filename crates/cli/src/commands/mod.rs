@@ -10,6 +10,7 @@ mod inspect;
 mod keygen;
 mod lock;
 mod man;
+mod qr;
 pub(crate) mod stamp;
 mod train;
 mod unlock;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     Lock(lock::Args),
     Unlock(unlock::Args),
+    Qr(qr::Args),
     Attack(attack::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -61,6 +63,7 @@ pub(crate) fn run(command: Command) -> Result<Exit, Error> {
         Command::Inspect(args) => args.run(),
         Command::Lock(args) => args.run(),
         Command::Unlock(args) => args.run(),
+        Command::Qr(args) => args.run(),
         Command::Attack(args) => args.run(),
         Command::Demo(args) => args.run(),
         Command::Completions(args) => args.run(),

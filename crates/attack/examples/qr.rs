@@ -1,0 +1,287 @@
+//! Measures QR codes in the connectivity of tickets: what laying one over costs, and what attacks leave of it beside the
+//! panels of a stamp. One JSON line a measurement, appended as soon as it is made; docs/results/paper.md is made from these
+//! lines. A run that was stopped goes on behind the lines that are there.
+//!
+//! ```text
+//! cargo run --release -p counterfoil-attack --example qr -- --seeds 0,1,2 -o qr.jsonl
+//! ```
+
+mod harness;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::Parser;
+use counterfoil_attack::{FineTuning, Sparse, Victims, fine_tune, prune};
+use counterfoil_claim::{Counterfoil, OwnerKey, PanelId};
+use counterfoil_mark::qr::{Code, Format, Found, Place, Reader, Request, Whereabouts, embed, short_id};
+use counterfoil_mark::{Chance, StampRequest, SwapSettings, Tally, chip_map, log2_upper_tail, prepare, tally};
+use counterfoil_ticket::{Carrier, Mask, Model};
+use counterfoil_train::{OwnMark, count_correct};
+use harness::{Harness, Lines, Recipe};
+use serde_json::{Value, json};
+
+#[derive(Parser)]
+struct Args {
+    #[command(flatten)]
+    recipe: Recipe,
+    /// Shares of the weights that tickets keep.
+    #[arg(long, value_delimiter = ',', default_value = "0.05,0.2")]
+    densities: Vec<f64>,
+    /// Where the lines go; the file is appended to.
+    #[arg(short, long)]
+    output: PathBuf,
+}
+
+/// Shares of the kept weights that are pruned: those of the paper's table 6.
+const SHARES: [f64; 5] = [0.05, 0.1, 0.2, 0.3, 0.5];
+
+/// Those after which the thief fine-tunes, too.
+const RECOVERED: [f64; 3] = [0.1, 0.2, 0.5];
+
+/// Extra decay λ of a stamped ticket's training, as docs/results.md has it.
+const REINFORCEMENT: f64 = 1e-2;
+
+/// What tells lines apart; those of a seed and density are written together.
+const FIELDS: &[&str] = &["seed", "density"];
+
+struct Bench {
+    args: Args,
+    harness: Harness,
+    reader: Reader,
+    last: RefCell<(BTreeMap<String, Mask>, Vec<Found>)>,
+}
+
+/// A ticket of one seed and density, and who lays codes over it.
+struct Case {
+    seed: u64,
+    density: f64,
+    owner: OwnerKey,
+    thief: OwnerKey,
+}
+
+/// A trained model that carries the owner's code, and a stamp if there is a counterfoil.
+struct Subject {
+    name: &'static str,
+    code: Code,
+    counterfoil: Option<Counterfoil>,
+    model: Sparse,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    let harness = Harness::new(args.recipe.clone())?;
+    let mut output = Lines::open(&args.output, harness.settings(), FIELDS)?;
+    let bench = Bench { args, harness, reader: Reader::new([Format::default()]), last: RefCell::default() };
+    for &seed in &bench.harness.recipe.seeds {
+        for &density in &bench.args.densities {
+            if !output.has(&json!({ "seed": seed, "density": density })) {
+                output.write_all(bench.measure(&Case::new(seed, density))?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Case {
+    fn new(seed: u64, density: f64) -> Self {
+        let key = |who: u8| {
+            let mut bytes = [who; 32];
+            bytes[..8].copy_from_slice(&(seed + 1).to_le_bytes());
+            OwnerKey::from_seed(&bytes)
+        };
+        Self { seed, density, owner: key(1), thief: key(2) }
+    }
+
+    fn text(&self, key: &OwnerKey) -> String {
+        short_id(&key.public())
+    }
+}
+
+impl Bench {
+    /// All lines of a ticket: they are written together, so that none is missing where a run was stopped.
+    fn measure(&self, case: &Case) -> Result<Vec<Value>, Box<dyn Error>> {
+        let mut lines = Vec::new();
+        let ticket = self.find(case)?;
+        let plain = self.train(&ticket, None, case.seed)?;
+        lines.push(self.line(case, "plain", "none", &plain, None)?);
+
+        let text = case.text(&case.owner);
+        let request =
+            Request { text: &text, format: Format::default(), whereabouts: Whereabouts::Anywhere, seed: case.seed };
+        let embedded = embed(&ticket, &request)?;
+        let cost = json!({
+            "data_modules": embedded.data_modules, "agreed": embedded.agreed, "opened": embedded.opened,
+            "closed": embedded.closed, "moved": embedded.moved, "ticket_kept": embedded.kept,
+        });
+        let model = self.train(&embedded.model, None, case.seed)?;
+        let subject = Subject { name: "code", code: embedded.code.clone(), counterfoil: None, model };
+        let mut line = self.line(case, subject.name, "none", &subject.model, Some(&subject))?;
+        line["embedding"] = cost;
+        lines.push(line);
+        self.attack(case, &subject, &mut lines)?;
+
+        let request = StampRequest { swaps: SwapSettings::default(), keyed: None, provenance: None };
+        let stamped = prepare(&embedded.model, &case.owner, request)?.finish("2026-01-01T00:00:00Z", "measured")?;
+        let model = self.train(&stamped.model, Some(&stamped.counterfoil), case.seed)?;
+        let counterfoil = Some(stamped.counterfoil);
+        let subject = Subject { name: "code and stamp", code: embedded.code, counterfoil, model };
+        lines.push(self.line(case, subject.name, "none", &subject.model, Some(&subject))?);
+        self.attack(case, &subject, &mut lines)?;
+        Ok(lines)
+    }
+
+    /// Pruning of both subjects; what else trains, and does nothing to a mask, of one of them.
+    fn attack(&self, case: &Case, subject: &Subject, lines: &mut Vec<Value>) -> Result<(), Box<dyn Error>> {
+        let last = self.harness.last_rate();
+        let tuned = |model: Sparse, rate: f64| {
+            let tuning = FineTuning { epochs: self.harness.recipe.attack_epochs, rate, seed: case.seed + 1000 };
+            fine_tune(model, self.harness.examples(&[]), &tuning, &mut |_| ())
+        };
+        let mut push = |attack: &str, model: &Sparse| -> Result<(), Box<dyn Error>> {
+            lines.push(self.line(case, subject.name, attack, model, Some(subject))?);
+            Ok(())
+        };
+        let is_stamped = subject.counterfoil.is_some();
+        for share in SHARES {
+            for (name, victims) in [("magnitude", Victims::Smallest), ("random", Victims::Random(case.seed))] {
+                let pruned = prune(subject.model.clone(), share, victims);
+                push(&format!("{name} {} %", share * 100.0), &pruned)?;
+                if is_stamped && RECOVERED.contains(&share) {
+                    push(&format!("{name} {} % + fine-tuned", share * 100.0), &tuned(pruned, 0.01)?)?;
+                }
+            }
+        }
+        if !is_stamped {
+            return Ok(());
+        }
+        push("fine-tuned", &tuned(subject.model.clone(), last)?)?;
+        // The thief takes the masks, draws other weights and trains them: what the paper calls retraining.
+        let arrays = self.harness.network(case.seed + 2000)?.arrays();
+        let fresh = masked(Model { arrays, masks: subject.model.masks.clone(), ..Model::default() });
+        push("retrained", &self.train(&fresh, None, case.seed + 2000)?)?;
+        let place = &subject.code.place;
+        for (name, whereabouts) in [
+            ("second code, same place", Whereabouts::At(place)),
+            ("second code, half over", Whereabouts::At(&beside(place, &subject.model))),
+            ("second code, its own choice", Whereabouts::Anywhere),
+        ] {
+            let over = self.overlaid(case, &subject.model, whereabouts)?;
+            push(name, &over)?;
+            push(&format!("{name} + fine-tuned"), &tuned(over, 0.01)?)?;
+        }
+        Ok(())
+    }
+
+    /// The thief's code over the owner's model.
+    fn overlaid(&self, case: &Case, model: &Sparse, whereabouts: Whereabouts) -> Result<Sparse, Box<dyn Error>> {
+        let text = case.text(&case.thief);
+        let request = Request { text: &text, format: Format::default(), whereabouts, seed: case.seed };
+        let stolen = Model { arrays: model.network.arrays(), masks: model.masks.clone(), ..Model::default() };
+        let over = masked(embed(&stolen, &request)?.model);
+        Ok(Sparse {
+            network: self.harness.loaded(&Model { arrays: over.arrays, ..Model::default() })?,
+            masks: over.masks,
+        })
+    }
+
+    fn line(
+        &self,
+        case: &Case,
+        name: &str,
+        attack: &str,
+        model: &Sparse,
+        subject: Option<&Subject>,
+    ) -> Result<Value, Box<dyn Error>> {
+        let mut line = json!({
+            "data": self.harness.data.name, "seed": case.seed, "density": case.density, "subject": name, "attack": attack,
+            "correct": count_correct(&model.network, &self.harness.data.test)?, "of": self.harness.data.test.len(), "kept": model.kept(),
+        });
+        let carriers: Vec<Carrier> = carriers(model);
+        let found = self.read(&carriers, &model.masks);
+        let reads = |key: &OwnerKey| found.iter().any(|found| found.code.text == case.text(key));
+        line["read"] = json!({
+            "owner": reads(&case.owner), "thief": reads(&case.thief), "codes": found.len(),
+            "places": carriers.iter().map(|c| self.reader.places(c)).sum::<u64>(),
+        });
+        if let Some(Subject { code, counterfoil, .. }) = subject {
+            let carrier = carriers.iter().find(|c| c.name == code.place.carrier).ok_or("the code's carrier is gone")?;
+            line["damaged"] = json!(code.damaged(carrier, &model.masks[&carrier.name]));
+            line["carrier"] = json!(carrier.name);
+            if let Some(counterfoil) = counterfoil {
+                let [public, sealed] = strengths(counterfoil, &model.masks);
+                line["log2_p"] = json!({ "public": public, "sealed": sealed });
+            }
+        }
+        Ok(line)
+    }
+
+    /// Fine-tuning leaves masks as they are: what was read last is not read again.
+    fn read(&self, carriers: &[Carrier], masks: &BTreeMap<String, Mask>) -> Vec<Found> {
+        let mut last = self.last.borrow_mut();
+        if last.0 != *masks {
+            let found = carriers.iter().flat_map(|c| self.reader.read(c, &masks[&c.name])).collect();
+            *last = (masks.clone(), found);
+        }
+        last.1.clone()
+    }
+
+    /// IMP in rounds that leave 0.55 each, rewinding to epoch 1.
+    fn find(&self, case: &Case) -> Result<Model, Box<dyn Error>> {
+        let rounds = (case.density.ln() / 0.55_f64.ln()).round().max(1.0);
+        self.harness.find_by(1.0 - case.density, 1.0 - case.density.powf(1.0 / rounds), case.seed, None)
+    }
+
+    /// Trains a ticket, reinforcing the mark if there is one. No triggers: the masks are what is compared here.
+    fn train(&self, ticket: &Model, counterfoil: Option<&Counterfoil>, seed: u64) -> Result<Sparse, Box<dyn Error>> {
+        let extra = counterfoil.map(OwnMark::of_counterfoil);
+        let extra = extra.map_or_else(BTreeMap::new, |mark| mark.extra_decay(&ticket.marked_carriers(), REINFORCEMENT));
+        let network = self.harness.train_with(ticket, seed, &[], extra)?;
+        Ok(Sparse { network, masks: ticket.masks.clone() })
+    }
+}
+
+fn carriers(model: &Sparse) -> Vec<Carrier> {
+    let shapes: BTreeMap<String, Vec<usize>> =
+        model.network.arrays().into_iter().map(|(name, array)| (name, array.shape().to_vec())).collect();
+    let all = Carrier::number(shapes.iter().map(|(name, shape)| (name.as_str(), &shape[..])));
+    all.into_iter().filter(|carrier| model.masks.contains_key(&carrier.name)).collect()
+}
+
+/// The model with zeros outside of its masks.
+fn masked(mut model: Model) -> Model {
+    for (name, mask) in &model.masks {
+        if let Some(array) = model.arrays.get_mut(name) {
+            mask.apply(array.values_mut());
+        }
+    }
+    model
+}
+
+/// A place half a code off, or as far as the carrier goes.
+fn beside(place: &Place, model: &Sparse) -> Place {
+    let side = Format::default().version.side();
+    let carriers = carriers(model);
+    let shape = carriers.iter().find(|c| c.name == place.carrier).map(|c| c.shape);
+    let shift = |at: usize, size: usize| {
+        let last = size - side;
+        if at + side / 2 <= last { at + side / 2 } else { at.saturating_sub(side / 2) }
+    };
+    shape.map_or_else(|| place.clone(), |shape| Place { row: shift(place.row, shape.out as usize), ..place.clone() })
+}
+
+/// log2 p of the public panel and of all sealed ones together.
+fn strengths(counterfoil: &Counterfoil, masks: &BTreeMap<String, Mask>) -> [f64; 2] {
+    let seeds = counterfoil.seeds();
+    let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
+    let sealed = counterfoil.sealed_panels();
+    let (mut public, mut hidden) = (Vec::new(), Vec::new());
+    for (carrier, _) in counterfoil.reference() {
+        let chips = chip_map(&seeds, counterfoil.public_key(), sealed, carrier, counterfoil.dilution());
+        public.push(tally(&masks[&carrier.name], &chips, PanelId::PUBLIC));
+        hidden.extend(sealed.sealed().map(|panel| tally(&masks[&carrier.name], &chips, panel)));
+    }
+    [public, hidden].map(|tallies| log2_upper_tail(tallies.into_iter().sum::<Tally>(), Chance::one_in(2)).bits())
+}
