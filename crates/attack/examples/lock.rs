@@ -152,10 +152,8 @@ impl Bench {
             Box::new(Hessian { probe: probe(), samples: SAMPLES }),
             Box::new(IntegratedGradients { probe: probe(), steps: SAMPLES }),
         ];
-        let asked = |strategy: &Box<dyn Strategy>| {
-            self.args.strategies.as_ref().is_none_or(|names| names.iter().any(|name| name == strategy.name()))
-        };
-        Ok(all.into_iter().filter(asked).collect())
+        let asked = |name: &str| self.args.strategies.as_ref().is_none_or(|names| names.iter().any(|n| n == name));
+        Ok(all.into_iter().filter(|strategy| asked(strategy.name())).collect())
     }
 }
 
