@@ -333,7 +333,7 @@ mod tests {
         ] {
             let (name, shape) = (architecture.name(), architecture.input());
             // Uneven images, or batch norms would have nothing to divide by.
-            let pixel = |i: usize, p: usize| (if i % 2 == 0 { 20 } else { 160 }) + ((i + p) * 7919 % 61) as u8;
+            let pixel = |i: usize, p: usize| (if i.is_multiple_of(2) { 20 } else { 160 }) + ((i + p) * 7919 % 61) as u8;
             let images = (0..64).flat_map(|i| (0..shape.size()).map(move |p| pixel(i, p))).collect();
             let split = Split::new(images, (0..64).map(|i| i % 2).collect(), shape).unwrap();
             let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &[] };
