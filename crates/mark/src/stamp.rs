@@ -132,6 +132,7 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
                 Some(scores) => Ranking::Scores(scores),
                 None => Ranking::Weights(ticket.arrays[&carrier.name].values()),
             },
+            pattern: ticket.description.pattern,
         })
         .collect();
     let pk = key.public();

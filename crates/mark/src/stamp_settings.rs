@@ -73,7 +73,7 @@ impl SwapSettings {
             return Err(StampError::Setting { setting, found, expected });
         }
         let mut seen = BTreeSet::new();
-        for Candidate { carrier, mask, ranking } in ticket {
+        for Candidate { carrier, mask, ranking, .. } in ticket {
             let (name, expected) = (|| carrier.name.clone(), carrier.shape.size());
             if mask.size() != expected {
                 return Err(StampError::MaskSize { carrier: name(), found: mask.size(), expected });
@@ -176,7 +176,7 @@ mod tests {
 
     fn refusal(carrier: &Carrier, positions: usize, values: &[f32]) -> String {
         let mask = Mask::full(positions);
-        let candidate = Candidate { carrier, mask: &mask, ranking: Ranking::Scores(values) };
+        let candidate = Candidate { carrier, mask: &mask, ranking: Ranking::Scores(values), pattern: None };
         SwapSettings::default().check(&[candidate]).unwrap_err().to_string()
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let carriers = carriers();
         let (mask, values) = (Mask::full(6), [1.0; 6]);
         let again = Carrier { name: "c".into(), ..carriers[1].clone() };
-        let candidate = |carrier| Candidate { carrier, mask: &mask, ranking: Ranking::Weights(&values) };
+        let candidate = |carrier| Candidate { carrier, mask: &mask, ranking: Ranking::Weights(&values), pattern: None };
         let check = |ticket: &[Candidate<'_>]| SwapSettings::default().check(ticket);
         assert_eq!(check(&[candidate(&carriers[0]), candidate(&carriers[1])]), Ok(()));
         let repeated = check(&[candidate(&carriers[0]), candidate(&carriers[1]), candidate(&again)]);

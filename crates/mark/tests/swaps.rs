@@ -54,7 +54,7 @@ impl Ticket {
 
     fn candidates<'a>(&'a self, ranking: impl Fn(&'a [f32]) -> Ranking<'a>) -> Vec<Candidate<'a>> {
         (self.carriers.iter().zip(&self.masks).zip(&self.scores))
-            .map(|((carrier, mask), scores)| Candidate { carrier, mask, ranking: ranking(scores) })
+            .map(|((carrier, mask), scores)| Candidate { carrier, mask, ranking: ranking(scores), pattern: None })
             .collect()
     }
 
