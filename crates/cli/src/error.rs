@@ -122,6 +122,9 @@ pub(crate) enum Error {
     /// A mask is to be sought on pretrained weights, and there are none.
     #[error("the finder 'jackpot' seeks a mask on pretrained weights, and none are given")]
     NotPretrained,
+    /// No ticket: it has no mask that could be shuffled.
+    #[error("{}: has no mask, expected a ticket", file.display())]
+    NoTicket { file: PathBuf },
     /// Protection was asked for where no counterfoil is made.
     #[error("without --key no counterfoil is made that could be protected")]
     NothingToProtect,

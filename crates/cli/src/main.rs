@@ -28,6 +28,7 @@ mod stamp_table;
 mod threads;
 mod value;
 mod verdict_text;
+mod winning;
 mod writing;
 
 use std::process::ExitCode;
