@@ -110,6 +110,9 @@ pub(crate) enum Error {
         "the network's widths are out of range: expected 1 to 65536 each, even for a resnet20, 2^29 weights in all"
     )]
     Width,
+    /// A preset that is not what it should be.
+    #[error("{}: line {line}: {what}", file.display())]
+    Preset { file: PathBuf, line: usize, what: String },
     /// An option of another finder.
     #[error("the finder '{finder}' takes no {option}, expected it with {} only", takers.join(", "))]
     OtherFindersOption { option: &'static str, finder: String, takers: Vec<String> },
