@@ -90,7 +90,8 @@ fn stamping_keeps_an_n_of_m_pattern() {
 #[test]
 fn a_ticket_is_tried_against_its_controls() {
     let folder = Folder::new();
-    let find = "find --data digits --limit 300 --arch mlp --hidden 60,30 --epochs 4 --sparsity 0.9 --prune-share 0.7 -o t";
+    let find =
+        "find --data digits --limit 300 --arch mlp --hidden 60,30 --epochs 4 --sparsity 0.9 --prune-share 0.7 -o t";
     folder.run(find).success();
     let trial = "inspect t --is-it-winning --data digits --limit 300 --limit-test 200 --epochs 4";
     let report = folder.json(&format!("{trial} --json"));

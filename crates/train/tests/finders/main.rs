@@ -8,8 +8,8 @@ mod kit;
 use counterfoil_ticket::{Block, Mask, Model, Pattern};
 use counterfoil_train::Checkpoint;
 use counterfoil_train::finder::{
-    Bip, Channel, ClassAware, Densities, EdgePopup, Finder, Granet, Grasp, Imp, Jackpot, Magnitude, Nm, Random, Rigl, Sap,
-    Scope, Snip, Synflow,
+    Bip, Channel, ClassAware, Densities, EdgePopup, Finder, Granet, Grasp, Imp, Jackpot, Magnitude, Nm, Random, Rigl,
+    Sap, Scope, Snip, Synflow,
 };
 
 use kit::{Kit, accuracy_of, mean, shuffled};
