@@ -71,7 +71,7 @@ fn stamping_keeps_an_n_of_m_pattern() {
         let mut mask = Mask::empty(carrier.shape.size());
         for (i, block) in pattern.blocks(carrier.shape).enumerate() {
             let positions: Vec<usize> = block.positions().collect();
-            [i, i + 1 + i % 3].map(|place| mask.set(positions[place % positions.len()], true));
+            [i, i + 1 + i % 3].iter().for_each(|place| mask.set(positions[place % positions.len()], true));
         }
         model.masks.insert(carrier.name, mask);
     }
