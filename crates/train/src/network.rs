@@ -224,6 +224,18 @@ impl Network {
     /// Mean cross-entropy of a batch, differentiable in the returned leaves; follows the running statistics. Weights
     /// that `connected` does not keep may get no gradient.
     pub(crate) fn loss(&mut self, batch: &Batch, connected: &Connected) -> (Tensor<1>, Leaves) {
+        self.loss_following(batch, connected, STATISTICS_MOMENTUM)
+    }
+
+    /// Replaces the running statistics by their means over these batches.
+    pub(crate) fn estimate_statistics(&mut self, batches: &[Batch]) {
+        for (before, batch) in batches.iter().enumerate() {
+            self.loss_following(batch, &Connected::default(), 1.0 / (before + 1) as f64);
+        }
+    }
+
+    /// The loss, with this weight of the batch in the running statistics.
+    fn loss_following(&mut self, batch: &Batch, connected: &Connected, newest: f64) -> (Tensor<1>, Leaves) {
         let device = self.device.clone().autodiff();
         let Batch { images, labels, stakes } = batch;
         let leaves: Leaves =
@@ -239,7 +251,7 @@ impl Network {
         } else {
             forward(&self.architecture, &self.layers, &mut Reference::train(self, &leaves, &mut batch), images)
         };
-        self.follow(batch);
+        self.follow(batch, newest);
         let shape = [labels.len(), 1];
         let targets: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
         let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, shape), &device);
@@ -275,7 +287,7 @@ impl Network {
     }
 
     /// Moves the running statistics toward the batch's.
-    fn follow(&mut self, batch: BatchStatistics) {
+    fn follow(&mut self, batch: BatchStatistics, newest: f64) {
         let biases: BTreeMap<&str, String> =
             self.layers.iter().filter_map(|layer| Some((layer.norm.as_deref()?, layer.bias()?))).collect();
         for (norm, mean, variance) in batch {
@@ -286,7 +298,7 @@ impl Network {
             for (kind, new) in [("running_mean", mean), ("running_var", variance)] {
                 let name = format!("{norm}.{kind}");
                 let old = self.statistics[&name].clone();
-                let new = old.mul_scalar(1.0 - STATISTICS_MOMENTUM) + new.mul_scalar(STATISTICS_MOMENTUM);
+                let new = old.mul_scalar(1.0 - newest) + new.mul_scalar(newest);
                 self.statistics.insert(name, new);
             }
         }

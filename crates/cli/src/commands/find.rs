@@ -44,6 +44,9 @@ pub(crate) struct Args {
     data: DataArgs,
     #[command(flatten)]
     arch: ArchArgs,
+    /// File of options (TOML, `epochs = 182`) that those on the command line win over; presets/ has some
+    #[arg(long, value_name = "FILE")]
+    preset: Option<PathBuf>,
     #[command(flatten)]
     finder: FinderArgs,
     #[command(flatten)]
