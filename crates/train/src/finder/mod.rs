@@ -4,7 +4,7 @@
 //! layer, and scores of all its positions on one scale, kept above pruned, so that a stamp knows what it takes and gives.
 //!
 //! Finding under a key is no matter of each finder: [`Favour`] says which positions the mark would rather not have, and a
-//! finder either trains with more decay there ([`Keying::Decay`]) or multiplies its scores there ([`Keying::Factor`]).
+//! finder trains with more decay there ([`Keying::Decay`]), multiplies its scores there ([`Keying::Factor`]), or both.
 
 mod bip;
 mod channel;
