@@ -18,7 +18,7 @@ use counterfoil_claim::{Counterfoil, Dilution, OwnerKey, PanelCount};
 use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, prepare};
 use counterfoil_ticket::{Mask, Model, Pattern};
 use counterfoil_train::finder::{
-    Bip, Channel, ClassAware, Densities, EdgePopup, Granet, Grasp, Imp, Jackpot, Keyed, Keying, Magnitude, Random,
+    Bip, Channel, ClassAware, Densities, EdgePopup, Granet, Grasp, Imp, Jackpot, Keyed, Keying, Magnitude, Nm, Random,
     Rigl, Sap, Scope, Snip, Synflow,
 };
 use counterfoil_train::{Finder, OwnMark, count_correct};
@@ -139,7 +139,7 @@ impl Bench {
         let keyed = Keyed { mark: &mark, decay: KEYED_DECAY, factor: KEYED_FACTOR };
         let ticket = self.harness.find_with(&*row.finder, network, sparsity, seed, Some(keyed))?;
         let decay = match row.finder.keying() {
-            Keying::Decay => KEYED_DECAY,
+            Keying::Decay | Keying::Both => KEYED_DECAY,
             Keying::Factor => 0.0,
         };
         let swaps = SwapSettings::top_up(sealed, Dilution::ALL[0]);
