@@ -14,6 +14,7 @@ mod not_finite;
 mod openssl;
 mod outputs;
 mod places;
+mod qr;
 mod stamp;
 mod usage;
 mod verify;

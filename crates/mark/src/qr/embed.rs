@@ -162,6 +162,9 @@ const WEAK_SHARE: f64 = 0.2;
 /// modules would be opened with a position that was not worth keeping, and a little pruning takes it again.
 const WEAK_COST: usize = 3;
 
+/// What a weak dark module keeps at least: if one of them goes, the module stays.
+const WEAK_KEPT: usize = 3;
+
 /// Lays a code over the ticket where it costs least: few dark modules that pruning would take soon, then few kernels to close.
 ///
 /// # Errors
@@ -196,7 +199,8 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
     let place = Place { carrier: carrier.name.clone(), row, column };
     let before = &masks[&carrier.name];
     let ranks = ranks(ticket, carrier, request.seed);
-    let mut work = Work::new(carrier, before, &ranks, &layout, &codes[usize::from(pattern)], &place);
+    let mut work =
+        Work::new(carrier, [before, &strong[&carrier.name]], &ranks, &layout, &codes[usize::from(pattern)], &place);
     work.set_modules();
     work.balance().map_err(|found| EmbedError::Balance {
         carrier: carrier.name.clone(),
@@ -326,7 +330,7 @@ fn ranks(ticket: &Model, carrier: &Carrier, seed: u64) -> Vec<(u32, u32)> {
 /// What a kernel is to the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// A dark data module: keeps at least one position.
+    /// A dark data module: keeps at least one position, [`WEAK_KEPT`] if none of them is strong.
     Dark,
     /// A light one: keeps none.
     Light,
@@ -338,6 +342,7 @@ enum Role {
 struct Work<'a> {
     mask: Mask,
     before: &'a Mask,
+    strong: &'a Mask,
     ranks: &'a [(u32, u32)],
     taps: usize,
     roles: Vec<Role>,
@@ -348,7 +353,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(
         carrier: &Carrier,
-        before: &'a Mask,
+        [before, strong]: [&'a Mask; 2],
         ranks: &'a [(u32, u32)],
         layout: &Layout,
         code: &[u64],
@@ -360,7 +365,7 @@ impl<'a> Work<'a> {
             let is_dark = code[row] >> column & 1 == 1;
             roles[(place.row + row) * columns + place.column + column] = if is_dark { Role::Dark } else { Role::Light };
         }
-        Self { mask: before.clone(), before, ranks, taps: carrier.shape.taps(), roles, opened: 0, closed: 0 }
+        Self { mask: before.clone(), before, strong, ranks, taps: carrier.shape.taps(), roles, opened: 0, closed: 0 }
     }
 
     /// Positions of a kernel.
@@ -372,20 +377,29 @@ impl<'a> Work<'a> {
         self.kernel(kernel).filter(|&position| self.mask.keeps(position)).count()
     }
 
-    /// Opens the kernels of dark modules that keep nothing, at their best position, and closes those of light ones.
+    /// What a dark module keeps at least.
+    fn least_of(&self, kernel: usize) -> usize {
+        let is_strong = self.kernel(kernel).any(|position| self.strong.keeps(position));
+        if is_strong { 1 } else { WEAK_KEPT.min(self.taps) }
+    }
+
+    /// Closes the kernels of light modules, and has those of dark ones keep what they must at least, at their best positions.
     fn set_modules(&mut self) {
         for kernel in 0..self.roles.len() {
-            match (self.roles[kernel], self.kept_of(kernel)) {
-                (Role::Dark, 0) => {
-                    let best = self.kernel(kernel).max_by_key(|&p| (self.ranks[p], Reverse(p)));
-                    self.mask.set(best.expect("kernels have positions"), true);
-                    self.opened += 1;
+            let kept = self.kept_of(kernel);
+            match self.roles[kernel] {
+                Role::Dark => {
+                    let mut pruned: Vec<usize> = self.kernel(kernel).filter(|&p| !self.mask.keeps(p)).collect();
+                    pruned.sort_unstable_by_key(|&position| Reverse(self.ranks[position]));
+                    let wanted = self.least_of(kernel).saturating_sub(kept);
+                    pruned[..wanted].iter().for_each(|&position| self.mask.set(position, true));
+                    self.opened += usize::from(kept == 0);
                 }
-                (Role::Light, 1..) => {
+                Role::Light if kept > 0 => {
                     self.kernel(kernel).for_each(|position| self.mask.set(position, false));
                     self.closed += 1;
                 }
-                _ => {}
+                Role::Light | Role::Free => {}
             }
         }
     }
@@ -412,7 +426,7 @@ impl<'a> Work<'a> {
                 break;
             }
             let kernel = position / self.taps;
-            if is_more && self.roles[kernel] == Role::Dark && self.kept_of(kernel) == 1 {
+            if is_more && self.roles[kernel] == Role::Dark && self.kept_of(kernel) <= self.least_of(kernel) {
                 continue;
             }
             self.mask.set(position, !is_more);
