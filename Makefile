@@ -1,7 +1,7 @@
 # What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and the benches also need Python: those against
 # PyTorch make a virtual environment and fetch it, `bench-verify` and `bench-stamp` want Linux and 4 GB of disk.
 
-.PHONY: demo test test-long interop test-gpu fmt lint doc measure bench-train bench-infer bench-imp bench-verify bench-stamp
+.PHONY: demo test test-long interop test-gpu fmt lint doc measure paper-scaled bench-train bench-infer bench-imp bench-graph bench-verify bench-stamp
 
 # The whole story on embedded data; see demo-out/ afterwards.
 demo:
@@ -48,6 +48,11 @@ bench-imp:
 	$(BENCH_BUILD) --example round
 	tests/bench/run.sh imp $(RELEASE)/examples/round $(CIFAR)
 
+# Edge betweenness against networkx and rustworkx; needs no PyTorch.
+bench-graph:
+	cargo build --release --locked -p counterfoil-graph --example betweenness
+	tests/bench/run.sh graph $(RELEASE)/examples/betweenness
+
 # Verifying against hashing, in time and memory; stamping against reading and writing.
 bench-verify bench-stamp: bench-%:
 	cargo build --release --locked -p counterfoil-cli
@@ -63,6 +68,17 @@ measure:
 	  --keyed 1e-3,3e-3,6e-3,1e-2 -o docs/results/strength-digits.jsonl
 	target/release/examples/strength --data $(CIFAR) --limit 5000 --limit-test 10000 --seeds 0,1,2 --find-epochs 3 \
 	  --train-epochs 12 --reinforce 1e-2,0,3e-3 --keyed 3e-3,1e-2 -o docs/results/strength-cifar.jsonl
+
+# The paper's tables at a size that two cores finish (docs/results/paper.md). Goes on behind the lines that are there.
+SCALED = --data $(CIFAR) --limit 5000 --limit-test 10000 --side 16 --find-epochs 3 --train-epochs 12
+paper-scaled:
+	cargo build --release --locked -p counterfoil-cli -p counterfoil-attack --examples
+	target/release/examples/tickets -o docs/results/tickets-digits.jsonl
+	target/release/examples/tickets $(SCALED) -o docs/results/tickets-cifar.jsonl
+	target/release/examples/lock --sparsity 0.99 -o docs/results/lock-digits.jsonl
+	target/release/examples/lock $(SCALED) --sparsity 0.98 --fractions 0.05,0.2,0.5 -o docs/results/lock-cifar.jsonl
+	target/release/examples/triggers --seeds $$(seq -s, 0 19) -o docs/results/triggers-digits.jsonl
+	target/release/examples/finders -o docs/results/finders-digits.jsonl
 
 fmt:
 	cargo fmt --all --check

@@ -199,6 +199,14 @@ fn new_names_in_another_order_do_not_hurt() {
 }
 
 #[test]
+fn a_mirrored_network_is_read_in_the_mirror() {
+    owner().succeeds("attack mirror model.bin -o mirrored.bin");
+    let report = expect(&format!("mirrored.bin {PROOF} --tests mask"), "proven");
+    assert_eq!(report.best().reading.as_deref(), Some("mirrored zeros"), "{report:#?}");
+    expect(&format!("mirrored.bin {KEY} --tests mask"), "marked");
+}
+
+#[test]
 fn mask_tensors_do_as_well_as_zeros() {
     let zeros = expect(&format!("model.bin {PROOF} --tests mask"), "proven");
     let random = std::cell::RefCell::new(Random(3));

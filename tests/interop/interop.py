@@ -81,6 +81,68 @@ class ResNet20(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
+class Bottleneck(nn.Module):
+    """torchvision's: the stride in the 3x3 convolution, a projection where the channels or the size change."""
+
+    def __init__(self, inp, within, stride):
+        super().__init__()
+        out = 4 * within
+        self.conv1 = nn.Conv2d(inp, within, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(within)
+        self.conv2 = nn.Conv2d(within, within, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(within)
+        self.conv3 = nn.Conv2d(within, out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out)
+        if inp != out:
+            self.downsample = nn.Sequential(nn.Conv2d(inp, out, 1, stride=stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn3(self.conv3(F.relu(self.bn2(self.conv2(y)))))
+        return F.relu(y + (self.downsample(x) if hasattr(self, "downsample") else x))
+
+
+class ResNet50(nn.Module):
+    """torchvision's names; a 3x3 stem and no pooling behind it."""
+
+    def __init__(self, channels=1, width=4, classes=10):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        inp = width
+        for stage, blocks in enumerate([3, 4, 6, 3]):
+            within, layer = width << stage, []
+            for block in range(blocks):
+                layer.append(Bottleneck(inp, within, 2 if stage > 0 and block == 0 else 1))
+                inp = 4 * within
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*layer))
+        self.fc = nn.Linear(inp, classes)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(x.mean((2, 3)))
+
+
+class VGG16(nn.Module):
+    """torchvision's features of `vgg16_bn`, the mean of each channel, one linear layer."""
+
+    def __init__(self, channels=1, width=4, classes=10):
+        super().__init__()
+        features, inp = [], channels
+        for factor in [1, 1, "M", 2, 2, "M", 4, 4, 4, "M", 8, 8, 8, "M", 8, 8, 8, "M"]:
+            if factor == "M":
+                features.append(nn.MaxPool2d(2, 2))
+                continue
+            features += [nn.Conv2d(inp, factor * width, 3, padding=1), nn.BatchNorm2d(factor * width), nn.ReLU()]
+            inp = factor * width
+        self.features = nn.Sequential(*features)
+        self.classifier = nn.Linear(inp, classes)
+
+    def forward(self, x):
+        return self.classifier(self.features(x).mean((2, 3)))
+
+
 def torch_tensors(path):
     return {name: torch.from_numpy(array) for name, array in load_file(path).items()}
 
@@ -133,6 +195,57 @@ def torch_loads_our_model():
     correct = int((answers == rows[:, 64]).sum())
     expect(abs(correct - ours) <= 1, f"torch has {correct} right, we have {ours}")
     report(f"torch loads model.bin with strict=True and has {correct} of {len(rows)} digits right, as we do ({ours})")
+
+
+def idx(name, array):
+    """Writes bytes as MNIST's files have them."""
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    (FOLDER / "idx").mkdir(exist_ok=True)
+    (FOLDER / "idx" / name).write_bytes(head + array.astype(np.uint8).tobytes())
+
+
+def larger_networks_are_torch_s():
+    """ResNet-50 and VGG-16: ours in torch, torch's in ours, and the same answers. On digits of 32x32 pixels."""
+    rows = np.loadtxt(DIGITS, delimiter=",", dtype=np.int64)[:500]
+    images = np.repeat(np.repeat(((rows[:, :64] * 255 + 8) // 16).reshape(-1, 8, 8), 4, axis=1), 4, axis=2)
+    labels = rows[:, 64]
+    for part, of in {"train": slice(0, 300), "t10k": slice(300, 500)}.items():
+        idx(f"{part}-images-idx3-ubyte", images[of])
+        idx(f"{part}-labels-idx1-ubyte", labels[of])
+    for arch, network in {"resnet50": ResNet50, "vgg16": VGG16}.items():
+        ticket = f"find --data idx --arch {arch} --width 4 --sparsity 0.5 --prune-share 0.5 --epochs 2 --rewind 1 --batch 50"
+        counterfoil(f"{ticket} --rate 0.02 -o {arch}.safetensors")
+        counterfoil(f"train {arch}.safetensors --data idx --epochs 4 --batch 50 --rate 0.02 -o {arch}.bin")
+        with safe_open(FOLDER / f"{arch}.bin", framework="np") as file:
+            normalisation = json.loads(file.metadata()["counterfoil"])["normalisation"]
+        mean, std = normalisation["mean"][0], normalisation["std"][0]
+        pixels = (torch.tensor(images[300:, None] / 255.0, dtype=torch.float32) - mean) / std
+        model = network()
+        model.load_state_dict(torch_tensors(FOLDER / f"{arch}.bin"), strict=True)
+        model.eval()
+        compare_answers(model, f"{arch}.bin", pixels, "")
+        # As torch leaves them: biases in front of batch norms that are not 0, statistics of its own.
+        torch.manual_seed(0)
+        for name, tensor in model.state_dict().items():
+            if name.endswith("bias"):
+                tensor.copy_(torch.randn_like(tensor) / 4)
+        model.train()
+        with torch.no_grad():
+            [model(pixels) for _ in range(20)]
+        model.eval()
+        torch.save(model.state_dict(), FOLDER / f"{arch}.pt")
+        compare_answers(model, f"{arch}.pt", pixels, f"--normalisation {mean}:{std}")
+        report(f"{arch}: torch loads our model with strict=True, we load torch's, and the answers are the same")
+
+
+def compare_answers(model, file, pixels, normalisation):
+    """With torch's answers as labels, all of ours are right."""
+    with torch.no_grad():
+        answers = model(pixels).argmax(1).numpy()
+    expect(len(set(answers)) > 2, f"{file}: answers that say something, found {set(answers)}")
+    idx("t10k-labels-idx1-ubyte", answers)
+    same = json.loads(counterfoil(f"evaluate {file} --data idx {normalisation} --json"))["correct"]
+    expect(same >= len(answers) - 1, f"{file}: {same} of {len(answers)} answers are torch's")
 
 
 def torch_files_are_verified():
@@ -203,6 +316,7 @@ def openssl_checks_keys_and_claims():
 make()
 safetensors_opens_our_files()
 torch_loads_our_model()
+larger_networks_are_torch_s()
 torch_files_are_verified()
 torch_tickets_are_stamped()
 openssl_checks_keys_and_claims()

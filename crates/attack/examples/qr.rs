@@ -6,11 +6,11 @@
 //! cargo run --release -p counterfoil-attack --example qr -- --seeds 0,1,2 -o qr.jsonl
 //! ```
 
+mod harness;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs::{OpenOptions, read_to_string};
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -18,30 +18,18 @@ use counterfoil_attack::{FineTuning, Sparse, Victims, fine_tune, prune};
 use counterfoil_claim::{Counterfoil, OwnerKey, PanelId};
 use counterfoil_mark::qr::{Code, Format, Found, Place, Reader, Request, Whereabouts, embed, short_id};
 use counterfoil_mark::{Chance, StampRequest, SwapSettings, Tally, chip_map, log2_upper_tail, prepare, tally};
-use counterfoil_ticket::{Architecture, Carrier, Mask, Model};
-use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load};
-use counterfoil_train::{
-    Checkpoint, DeviceChoice, Examples, Hold, ImpSettings, Network, OwnMark, Schedule, count_correct, find, fit,
-};
+use counterfoil_ticket::{Carrier, Mask, Model};
+use counterfoil_train::{OwnMark, count_correct};
+use harness::{Harness, Lines, Recipe};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
 struct Args {
-    /// Seeds of data order, initialisation and keys.
-    #[arg(long, value_delimiter = ',', default_value = "0,1,2")]
-    seeds: Vec<u64>,
+    #[command(flatten)]
+    recipe: Recipe,
     /// Shares of the weights that tickets keep.
     #[arg(long, value_delimiter = ',', default_value = "0.05,0.2")]
     densities: Vec<f64>,
-    /// Epochs of each pruning round.
-    #[arg(long, default_value_t = 3)]
-    find_epochs: u32,
-    /// Epochs of training a ticket.
-    #[arg(long, default_value_t = 6)]
-    train_epochs: u32,
-    /// Epochs of fine-tuning and of recovery after pruning.
-    #[arg(long, default_value_t = 2)]
-    attack_epochs: u32,
     /// Where the lines go; the file is appended to.
     #[arg(short, long)]
     output: PathBuf,
@@ -56,12 +44,12 @@ const RECOVERED: [f64; 1] = [0.2];
 /// Extra decay λ of a stamped ticket's training, as docs/results.md has it.
 const REINFORCEMENT: f64 = 1e-2;
 
-/// Seed and density of a ticket, as text, since shares are no keys.
-type Measured = (u64, String);
+/// What tells lines apart; those of a seed and density are written together.
+const FIELDS: &[&str] = &["seed", "density"];
 
 struct Bench {
     args: Args,
-    data: Dataset,
+    harness: Harness,
     reader: Reader,
     last: RefCell<(BTreeMap<String, Mask>, Vec<Found>)>,
 }
@@ -84,47 +72,17 @@ struct Subject {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let done = args.measured()?;
-    let data = load(&"digits".parse::<DataSource>()?, &LoadOptions::default())?;
-    let bench = Bench { args, data, reader: Reader::new([Format::default()]), last: RefCell::default() };
-    for &seed in &bench.args.seeds {
+    let harness = Harness::new(args.recipe.clone())?;
+    let mut output = Lines::open(&args.output, harness.settings(), FIELDS)?;
+    let bench = Bench { args, harness, reader: Reader::new([Format::default()]), last: RefCell::default() };
+    for &seed in &bench.harness.recipe.seeds {
         for &density in &bench.args.densities {
-            if done.contains(&(seed, density.to_string())) {
-                continue;
+            if !output.has(&json!({ "seed": seed, "density": density })) {
+                output.write_all(bench.measure(&Case::new(seed, density))?)?;
             }
-            let lines = bench.measure(&Case::new(seed, density))?;
-            bench.write(&lines)?;
         }
     }
     Ok(())
-}
-
-impl Args {
-    /// What makes lines comparable, and is in each of them.
-    fn settings(&self) -> Value {
-        json!({
-            "find_epochs": self.find_epochs, "train_epochs": self.train_epochs, "attack_epochs": self.attack_epochs,
-        })
-    }
-
-    /// What the output holds already. It must have been made with the same settings.
-    fn measured(&self) -> Result<BTreeSet<Measured>, Box<dyn Error>> {
-        let text = match read_to_string(&self.output) {
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            other => other?,
-        };
-        let line = |(i, line): (usize, &str)| -> Result<Measured, Box<dyn Error>> {
-            let at = || format!("{}, line {}", self.output.display(), i + 1);
-            let line: Value = serde_json::from_str(line).map_err(|error| format!("{}: {error}", at()))?;
-            if line["settings"] != self.settings() {
-                return Err(format!("{}: made with other settings, expected {}", at(), self.settings()).into());
-            }
-            let seed = line["seed"].as_u64().ok_or_else(|| format!("{}: no seed", at()))?;
-            let density = line["density"].as_f64().ok_or_else(|| format!("{}: no density", at()))?;
-            Ok((seed, density.to_string()))
-        };
-        text.lines().enumerate().map(line).collect()
-    }
 }
 
 impl Case {
@@ -177,10 +135,10 @@ impl Bench {
 
     /// Pruning of both subjects; what else trains, and does nothing to a mask, of one of them.
     fn attack(&self, case: &Case, subject: &Subject, lines: &mut Vec<Value>) -> Result<(), Box<dyn Error>> {
-        let last = self.schedule(self.args.train_epochs).rate_at(self.args.train_epochs - 1);
+        let last = self.harness.last_rate();
         let tuned = |model: Sparse, rate: f64| {
-            let tuning = FineTuning { epochs: self.args.attack_epochs, rate, seed: case.seed + 1000 };
-            fine_tune(model, self.examples(), &tuning, &mut |_| ())
+            let tuning = FineTuning { epochs: self.harness.recipe.attack_epochs, rate, seed: case.seed + 1000 };
+            fine_tune(model, self.harness.examples(&[]), &tuning, &mut |_| ())
         };
         let mut push = |attack: &str, model: &Sparse| -> Result<(), Box<dyn Error>> {
             lines.push(self.line(case, subject.name, attack, model, Some(subject))?);
@@ -201,7 +159,7 @@ impl Bench {
         }
         push("fine-tuned", &tuned(subject.model.clone(), last)?)?;
         // The thief takes the masks, draws other weights and trains them: what the paper calls retraining.
-        let arrays = self.network(case.seed + 2000)?.arrays();
+        let arrays = self.harness.network(case.seed + 2000)?.arrays();
         let fresh = masked(Model { arrays, masks: subject.model.masks.clone(), ..Model::default() });
         push("retrained", &self.train(&fresh, None, case.seed + 2000)?)?;
         let place = &subject.code.place;
@@ -223,7 +181,10 @@ impl Bench {
         let request = Request { text: &text, format: Format::default(), whereabouts, seed: case.seed };
         let stolen = Model { arrays: model.network.arrays(), masks: model.masks.clone(), ..Model::default() };
         let over = masked(embed(&stolen, &request)?.model);
-        Ok(Sparse { network: self.loaded(&Model { arrays: over.arrays, ..Model::default() })?, masks: over.masks })
+        Ok(Sparse {
+            network: self.harness.loaded(&Model { arrays: over.arrays, ..Model::default() })?,
+            masks: over.masks,
+        })
     }
 
     fn line(
@@ -235,9 +196,8 @@ impl Bench {
         subject: Option<&Subject>,
     ) -> Result<Value, Box<dyn Error>> {
         let mut line = json!({
-            "data": self.data.name, "seed": case.seed, "density": case.density, "subject": name, "attack": attack,
-            "correct": count_correct(&model.network, &self.data.test)?, "of": self.data.test.len(), "kept": model.kept(),
-            "settings": self.args.settings(),
+            "data": self.harness.data.name, "seed": case.seed, "density": case.density, "subject": name, "attack": attack,
+            "correct": count_correct(&model.network, &self.harness.data.test)?, "of": self.harness.data.test.len(), "kept": model.kept(),
         });
         let carriers: Vec<Carrier> = carriers(model);
         let found = self.read(&carriers, &model.masks);
@@ -268,62 +228,18 @@ impl Bench {
         last.1.clone()
     }
 
-    fn write(&self, lines: &[Value]) -> Result<(), Box<dyn Error>> {
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.args.output)?;
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        file.write_all(text.as_bytes())?;
-        print!("{text}");
-        Ok(())
-    }
-
-    fn architecture(&self) -> Architecture {
-        Architecture::Resnet20 { input: self.data.train.shape(), width: 16, classes: self.data.classes }
-    }
-
-    fn network(&self, seed: u64) -> Result<Network, Box<dyn Error>> {
-        let device = DeviceChoice::Cpu.open()?;
-        Ok(Network::initialise(self.architecture(), self.data.normalisation.clone(), seed, &device))
-    }
-
-    fn loaded(&self, model: &Model) -> Result<Network, Box<dyn Error>> {
-        let device = DeviceChoice::Cpu.open()?;
-        Ok(Network::from_model(model, self.architecture(), self.data.normalisation.clone(), &device)?)
-    }
-
-    fn schedule(&self, epochs: u32) -> Schedule {
-        Schedule { decay: 5e-4, batch: 64, ..Schedule::paper(epochs) }
-    }
-
-    fn examples(&self) -> Examples<'_> {
-        Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers: &[] }
-    }
-
     /// IMP in rounds that leave 0.55 each, rewinding to epoch 1.
     fn find(&self, case: &Case) -> Result<Model, Box<dyn Error>> {
         let rounds = (case.density.ln() / 0.55_f64.ln()).round().max(1.0);
-        let settings = ImpSettings {
-            schedule: self.schedule(self.args.find_epochs),
-            sparsity: 1.0 - case.density,
-            prune_share: 1.0 - case.density.powf(1.0 / rounds),
-            rewind: 1,
-            seed: case.seed,
-            keyed_decay: None,
-        };
-        let folder = tempfile::tempdir()?;
-        let checkpoint = Checkpoint::beside(&folder.path().join("ticket"), json!(0));
-        Ok(find(self.network(case.seed)?, self.examples(), &settings, None, &checkpoint, &mut |_| ())?)
+        self.harness.find_by(1.0 - case.density, 1.0 - case.density.powf(1.0 / rounds), case.seed, None)
     }
 
     /// Trains a ticket, reinforcing the mark if there is one. No triggers: the masks are what is compared here.
     fn train(&self, ticket: &Model, counterfoil: Option<&Counterfoil>, seed: u64) -> Result<Sparse, Box<dyn Error>> {
-        let network = self.loaded(ticket)?;
         let extra = counterfoil.map(OwnMark::of_counterfoil);
         let extra = extra.map_or_else(BTreeMap::new, |mark| mark.extra_decay(&ticket.marked_carriers(), REINFORCEMENT));
-        let masks = ticket.masks.clone();
-        let hold = Hold::new(&network, &masks, extra);
-        let schedule = self.schedule(self.args.train_epochs);
-        let network = fit(network, self.examples(), &schedule, &hold, seed, None, &mut |_| ())?;
-        Ok(Sparse { network, masks })
+        let network = self.harness.train_with(ticket, seed, &[], extra)?;
+        Ok(Sparse { network, masks: ticket.masks.clone() })
     }
 }
 

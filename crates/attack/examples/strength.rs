@@ -6,56 +6,26 @@
 //! cargo run -p counterfoil-attack --example strength -- --data digits --seeds 0,1,2 -o strength.jsonl
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+mod harness;
+
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs::{OpenOptions, read_to_string};
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
 use counterfoil_attack::{FineTuning, Rewiring, Sparse, Victims, fine_tune, prune, rewire};
-use counterfoil_claim::{Counterfoil, Dilution, OwnerKey, PanelCount, PanelId};
-use counterfoil_mark::{
-    Chance, KeyedFinding, StampRequest, SwapSettings, Tally, TriggerSet, chip_map, log2_upper_tail, prepare, tally,
-};
-use counterfoil_ticket::{Architecture, Model};
-use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load};
-use counterfoil_train::{
-    Checkpoint, DeviceChoice, Examples, Hold, ImpSettings, Network, OwnMark, Schedule, classify, count_correct, find,
-    fit,
-};
-use serde_json::{Value, json};
+use counterfoil_claim::{Counterfoil, Dilution, OwnerKey, PanelCount};
+use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, Tally, TriggerSet, prepare};
+use counterfoil_ticket::Model;
+use counterfoil_train::{OwnMark, count_correct};
+use harness::{Harness, Lines, Recipe, evidence, halves, key_seed, trigger_tally};
+use serde_json::json;
 
 #[derive(Parser)]
 struct Args {
-    /// Data set: `digits` or a path.
-    #[arg(long, default_value = "digits")]
-    data: DataSource,
-    /// Seeds of data order, initialisation and keys.
-    #[arg(long, value_delimiter = ',', default_value = "0,1,2")]
-    seeds: Vec<u64>,
-    /// Training images, all by default.
-    #[arg(long)]
-    limit: Option<usize>,
-    /// Test images, all by default.
-    #[arg(long)]
-    limit_test: Option<usize>,
-    /// Side that images of a folder are resized to.
-    #[arg(long)]
-    side: Option<u32>,
-    /// Epochs of each pruning round.
-    #[arg(long, default_value_t = 4)]
-    find_epochs: u32,
-    /// Epochs of the training of a stamped ticket.
-    #[arg(long, default_value_t = 8)]
-    train_epochs: u32,
-    /// Epochs of fine-tuning and of recovery after pruning.
-    #[arg(long, default_value_t = 3)]
-    attack_epochs: u32,
-    /// Weight decay.
-    #[arg(long, default_value_t = 5e-4)]
-    decay: f64,
+    #[command(flatten)]
+    recipe: Recipe,
     /// Extra decay λ of keyed finding; none with `--keyed` alone.
     #[arg(long, value_delimiter = ',', num_args = 0.., default_value = "1e-3,3e-3,6e-3")]
     keyed: Vec<f64>,
@@ -93,72 +63,41 @@ struct Subject<'a> {
     decay: f64,
 }
 
-/// Seed, subject and attack of a line.
-type Measured = (u64, String, String);
+/// What tells lines apart.
+const FIELDS: &[&str] = &["seed", "subject", "attack"];
+
+/// Kept positions of a ticket after finding.
+const SPARSITY: f64 = 0.95;
 
 struct Bench {
     args: Args,
-    data: Dataset,
+    harness: Harness,
+    lines: Lines,
     seed: u64,
-    /// What the output holds already.
-    done: BTreeSet<Measured>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let done = args.measured()?;
-    let options = LoadOptions {
-        limit: args.limit,
-        limit_test: args.limit_test,
-        resize: args.side.map(|side| (side, side)),
-        ..LoadOptions::default()
-    };
-    let data = load(&args.data, &options)?;
-    let seeds = args.seeds.clone();
-    let mut bench = Bench { args, data, seed: 0, done };
-    for seed in seeds {
+    let harness = Harness::new(args.recipe.clone())?;
+    let mut settings = harness.settings();
+    settings["dilution"] = args.dilution.into();
+    settings["triggers"] = (!args.no_triggers).into();
+    let lines = Lines::open(&args.output, settings, FIELDS)?;
+    let mut bench = Bench { args, harness, lines, seed: 0 };
+    for seed in bench.harness.recipe.seeds.clone() {
         bench.seed = seed;
         bench.run()?;
     }
     Ok(())
 }
 
-impl Args {
-    /// What makes lines comparable, and is in each of them.
-    fn settings(&self) -> Value {
-        json!({
-            "limit": self.limit, "limit_test": self.limit_test, "side": self.side, "find_epochs": self.find_epochs,
-            "train_epochs": self.train_epochs, "attack_epochs": self.attack_epochs, "decay": self.decay,
-            "dilution": self.dilution, "triggers": !self.no_triggers,
-        })
-    }
-
-    /// What the output holds already. It must have been made with the same settings.
-    fn measured(&self) -> Result<BTreeSet<Measured>, Box<dyn Error>> {
-        let text = match read_to_string(&self.output) {
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            other => other?,
-        };
-        let line = |(i, line): (usize, &str)| -> Result<Measured, Box<dyn Error>> {
-            let at = || format!("{}, line {}", self.output.display(), i + 1);
-            let line: Value = serde_json::from_str(line).map_err(|error| format!("{}: {error}", at()))?;
-            if line["settings"] != self.settings() {
-                return Err(format!("{}: made with other settings, expected {}", at(), self.settings()).into());
-            }
-            let text = |key: &str| line[key].as_str().map(str::to_owned).ok_or_else(|| format!("{}: no {key}", at()));
-            Ok((line["seed"].as_u64().ok_or_else(|| format!("{}: no seed", at()))?, text("subject")?, text("attack")?))
-        };
-        text.lines().enumerate().map(line).collect()
-    }
-}
-
 impl Bench {
-    fn run(&self) -> Result<(), Box<dyn Error>> {
+    fn run(&mut self) -> Result<(), Box<dyn Error>> {
         let key = OwnerKey::from_seed(&key_seed(self.seed));
         let swaps: Vec<(String, f64)> =
             self.args.reinforce.iter().map(|&decay| (format!("swaps λ={}", scientific(decay)), decay)).collect();
         if self.is_open(UNMARKED) || swaps.iter().any(|(name, _)| self.is_open(name)) {
-            let ticket = self.find(None)?;
+            let ticket = self.harness.find(SPARSITY, self.seed, None)?;
             self.measure(&Subject { name: UNMARKED, ticket: &ticket, counterfoil: None, moved: 0.0, decay: 0.0 })?;
             let dilution = self.args.dilution.and_then(Dilution::new);
             let settings = SwapSettings { dilution, sealed: PanelCount::new(1), ..SwapSettings::default() };
@@ -167,7 +106,7 @@ impl Bench {
                 self.stamp_and_measure(name, &ticket, &key, request, *decay)?;
             }
         }
-        for &decay in &self.args.keyed {
+        for decay in self.args.keyed.clone() {
             let name = format!("keyed λ={}", scientific(decay));
             if !self.is_open(&name) {
                 continue;
@@ -175,7 +114,7 @@ impl Bench {
             let master = key.master_seed(&[9; 32]);
             let sealed = PanelCount::new(4).ok_or("four panels")?;
             let mark = OwnMark::under(key.public(), &master, sealed);
-            let ticket = self.find(Some((&mark, decay)))?;
+            let ticket = self.harness.find(SPARSITY, self.seed, Some((&mark, decay)))?;
             let request = StampRequest {
                 swaps: SwapSettings::top_up(sealed, Dilution::ALL[0]),
                 keyed: Some(KeyedFinding { master, decay }),
@@ -195,7 +134,7 @@ impl Bench {
                 || !unmarked && self.args.attacks.as_ref().is_none_or(|list| list.iter().any(|a| attack.starts_with(a)))
         };
         let done = |attack: &str| {
-            let of = |attack: &str| self.done.contains(&(self.seed, subject.to_owned(), attack.to_owned()));
+            let of = |attack: &str| self.lines.has(&json!({ "seed": self.seed, "subject": subject, "attack": attack }));
             of(attack) || of(REFUSED)
         };
         ATTACKS.into_iter().filter(|attack| asked(attack) && !done(attack)).collect()
@@ -206,7 +145,7 @@ impl Bench {
     }
 
     fn stamp_and_measure(
-        &self,
+        &mut self,
         name: &str,
         ticket: &Model,
         key: &OwnerKey,
@@ -217,10 +156,10 @@ impl Bench {
             Ok(prepared) => prepared,
             Err(error) => {
                 let line = json!({
-                    "data": self.data.name, "seed": self.seed, "subject": name, "attack": REFUSED,
+                    "data": self.harness.data.name, "seed": self.seed, "subject": name, "attack": REFUSED,
                     "reason": error.to_string(),
                 });
-                return self.write(line);
+                return self.lines.write(line);
             }
         };
         let moved = prepared.plan().moved_share();
@@ -229,39 +168,8 @@ impl Bench {
         self.measure(&Subject { name, ticket: &stamped.model, counterfoil, moved, decay })
     }
 
-    fn network(&self) -> Result<Network, Box<dyn Error>> {
-        let (input, classes) = (self.data.train.shape(), self.data.classes);
-        let architecture = Architecture::Resnet20 { input, width: 16, classes };
-        let device = DeviceChoice::Cpu.open()?;
-        Ok(Network::initialise(architecture, self.data.normalisation.clone(), self.seed, &device))
-    }
-
-    fn schedule(&self, epochs: u32) -> Schedule {
-        Schedule { decay: self.args.decay, batch: 64, ..Schedule::paper(epochs) }
-    }
-
-    /// IMP to 5 % in five rounds, rewinding to epoch 1.
-    fn find(&self, key: Option<(&OwnMark, f64)>) -> Result<Model, Box<dyn Error>> {
-        let settings = ImpSettings {
-            schedule: self.schedule(self.args.find_epochs),
-            sparsity: 0.95,
-            prune_share: 1.0 - 0.05_f64.powf(0.2),
-            rewind: 1,
-            seed: self.seed,
-            keyed_decay: key.map(|(_, decay)| decay),
-        };
-        let folder = tempfile::tempdir()?;
-        let checkpoint = Checkpoint::beside(&folder.path().join("ticket"), json!(0));
-        let mark = key.map(|(mark, _)| mark);
-        Ok(find(self.network()?, self.examples(&[]), &settings, mark, &checkpoint, &mut |_| ())?)
-    }
-
-    fn examples<'a>(&'a self, triggers: &'a [TriggerSet]) -> Examples<'a> {
-        Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers }
-    }
-
     /// Trains the subject, attacks it in every way that is asked for, and writes a line for each that is not there yet.
-    fn measure(&self, subject: &Subject) -> Result<(), Box<dyn Error>> {
+    fn measure(&mut self, subject: &Subject) -> Result<(), Box<dyn Error>> {
         let open = self.open(subject.name);
         if open.is_empty() {
             return Ok(());
@@ -275,15 +183,10 @@ impl Bench {
         };
         let carriers = subject.ticket.marked_carriers();
         let extra = mark.as_ref().map_or_else(BTreeMap::new, |mark| mark.extra_decay(&carriers, subject.decay));
-        let architecture = self.network()?.architecture().clone();
-        let device = DeviceChoice::Cpu.open()?;
-        let network = Network::from_model(subject.ticket, architecture, self.data.normalisation.clone(), &device)?;
+        let network = self.harness.train_with(subject.ticket, self.seed, &triggers, extra)?;
         let masks = subject.ticket.masks.clone();
-        let hold = Hold::new(&network, &masks, extra);
-        let schedule = self.schedule(self.args.train_epochs);
-        let network = fit(network, self.examples(&triggers), &schedule, &hold, self.seed, None, &mut |_| ())?;
         let trained = Sparse { network, masks };
-        let last_rate = schedule.rate_at(schedule.epochs - 1);
+        let last_rate = self.harness.last_rate();
         for attack in open {
             let started = if attack == "none" { started } else { Instant::now() };
             let attacked = self.attack(attack, trained.clone(), last_rate)?;
@@ -294,8 +197,8 @@ impl Bench {
 
     /// A trained model after one of [`ATTACKS`]; `last_rate` is the last of its training.
     fn attack(&self, name: &str, victim: Sparse, last_rate: f64) -> Result<Sparse, Box<dyn Error>> {
-        let tuning = |rate: f64| FineTuning { epochs: self.args.attack_epochs, rate, seed: self.seed + 1000 };
-        let tuned = |victim, rate| fine_tune(victim, self.examples(&[]), &tuning(rate), &mut |_| ());
+        let tuning = |rate: f64| FineTuning { epochs: self.harness.recipe.attack_epochs, rate, seed: self.seed + 1000 };
+        let tuned = |victim, rate| fine_tune(victim, self.harness.examples(&[]), &tuning(rate), &mut |_| ());
         Ok(match name {
             "none" => victim,
             "ft-all" => tuned(victim, last_rate)?,
@@ -304,14 +207,14 @@ impl Bench {
             "prune-rand 50 % + ft" => tuned(prune(victim, 0.5, Victims::Random(7)), 0.01)?,
             "rigl" => {
                 let rewiring = Rewiring { share: 0.31, training: FineTuning { epochs: 8, ..tuning(0.05) } };
-                rewire(victim, self.examples(&[]), &rewiring, &mut |_| ())?
+                rewire(victim, self.harness.examples(&[]), &rewiring, &mut |_| ())?
             }
             _ => return Err(format!("'{name}' is not an attack").into()),
         })
     }
 
     fn line(
-        &self,
+        &mut self,
         subject: &Subject,
         attack: &str,
         before: &Sparse,
@@ -319,11 +222,11 @@ impl Bench {
         triggers: &[TriggerSet],
         started: Instant,
     ) -> Result<(), Box<dyn Error>> {
-        let correct = count_correct(&after.network, &self.data.test)?;
+        let correct = count_correct(&after.network, &self.harness.data.test)?;
         let mut line = json!({
-            "data": self.data.name, "side": self.data.train.shape().height, "images": self.data.train.len(),
+            "data": self.harness.data.name, "side": self.harness.data.train.shape().height, "images": self.harness.data.train.len(),
             "seed": self.seed, "subject": subject.name, "lambda": subject.decay, "moved": subject.moved,
-            "attack": attack, "correct": correct, "of": self.data.test.len(), "kept": after.kept(),
+            "attack": attack, "correct": correct, "of": self.harness.data.test.len(), "kept": after.kept(),
             "turnover": after.turnover(before), "seconds": started.elapsed().as_secs_f64(),
         });
         if let Some(counterfoil) = subject.counterfoil {
@@ -334,56 +237,15 @@ impl Bench {
                 |sets: &[TriggerSet]| -> Tally { sets.iter().map(|set| trigger_tally(&after.network, set)).sum() };
             if let [public, sealed @ ..] = triggers {
                 let (public, sealed) = (answers(std::slice::from_ref(public)), answers(sealed));
-                let classes = self.data.classes;
+                let classes = self.harness.data.classes;
                 line["triggers"] = json!({ "public": evidence(public, classes), "sealed": evidence(sealed, classes) });
             }
         }
-        self.write(line)
-    }
-
-    fn write(&self, mut line: Value) -> Result<(), Box<dyn Error>> {
-        line["settings"] = self.args.settings();
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.args.output)?;
-        // At once, so that a run that is killed leaves whole lines.
-        file.write_all(format!("{line}\n").as_bytes())?;
-        println!("{line}");
-        Ok(())
+        self.lines.write(line)
     }
 }
 
 /// `1e-3`, but `0`.
 fn scientific(value: f64) -> String {
     if value == 0.0 { "0".into() } else { format!("{value:e}") }
-}
-
-/// A private key of its own for each seed.
-fn key_seed(seed: u64) -> [u8; 32] {
-    let mut bytes = [1; 32];
-    bytes[..8].copy_from_slice(&(seed + 1).to_le_bytes());
-    bytes
-}
-
-fn evidence(tally: Tally, c: u32) -> Value {
-    let log2_p = log2_upper_tail(tally, Chance::one_in(c)).bits();
-    json!({ "n": tally.n(), "hits": tally.hits(), "log2_p": log2_p })
-}
-
-/// Tallies of the public panel and of all sealed ones.
-fn halves(counterfoil: &Counterfoil, masks: &BTreeMap<String, counterfoil_ticket::Mask>) -> (Tally, Tally) {
-    let seeds = counterfoil.seeds();
-    let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
-    let sealed = counterfoil.sealed_panels();
-    let (mut public, mut hidden) = (Vec::new(), Vec::new());
-    for (carrier, _) in counterfoil.reference() {
-        let chips = chip_map(&seeds, counterfoil.public_key(), sealed, carrier, counterfoil.dilution());
-        public.push(tally(&masks[&carrier.name], &chips, PanelId::PUBLIC));
-        hidden.extend(sealed.sealed().map(|panel| tally(&masks[&carrier.name], &chips, panel)));
-    }
-    (public.into_iter().sum(), hidden.into_iter().sum())
-}
-
-fn trigger_tally(network: &Network, set: &TriggerSet) -> Tally {
-    let answers = classify(network, &set.images);
-    let hits = answers.iter().zip(&set.labels).filter(|(a, b)| **a == Some(**b)).count();
-    Tally::new(set.labels.len() as u64, hits as u64).expect("there are no more hits than queries")
 }

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Reading order: [`PublicKey`] and [`OwnerKey`]; [`PanelId`], [`PanelCount`], [`Dilution`] and the seeds;
-//! [`merkle_root`]; [`ClaimBody`], [`sign`], [`VerifiedClaim`]; [`OpenedPanel`]; [`Counterfoil`] and its [`Protection`].
+//! [`merkle_root`]; [`ClaimBody`], [`sign`], [`VerifiedClaim`]; [`OpenedPanel`]; [`Counterfoil`] and its [`Protection`]; [`KeyMask`].
 //!
 //! Absent on purpose: what the seeds are used for (chips, triggers, tests: crate `counterfoil-mark`), clocks (the time in
 //! a claim is passed in), files (bytes come in and go out).
@@ -30,6 +30,7 @@ mod disclosure;
 mod envelope;
 mod hex_bytes;
 mod key;
+mod key_mask;
 mod merkle;
 mod protection;
 mod seed;
@@ -46,6 +47,7 @@ pub use counterfoil::{Counterfoil, CounterfoilError, MAX_COUNTERFOIL, reference_
 pub use disclosure::{DisclosureError, MAX_DISCLOSURE, OpenedPanel};
 pub use envelope::{MAX_ENVELOPE, PAYLOAD_TYPE, pae};
 pub use key::{KeyError, MAX_PBKDF2_ITERATIONS, MAX_SCRYPT_MEMORY, MAX_SCRYPT_PASSES, OwnerKey, Passphrase, PublicKey};
+pub use key_mask::{HeldBack, KeyMask, KeyMaskError, MAX_KEY_MASK};
 pub use merkle::merkle_root;
 pub use protection::{
     Identity, MAX_WORK_FACTOR, Protection, ProtectionError, Recipient, Unlock, WORK_FACTOR, protect, unprotect,

@@ -75,8 +75,9 @@ fn widest(architecture: &Architecture) -> usize {
             architecture.layers().iter().map(|layer| layer.shape.out.max(layer.shape.inp) as usize).max().unwrap_or(1)
         }
         // Where channels double, both sides halve: no later stage is wider.
-        Architecture::Resnet20 { input, width, .. } | Architecture::Resnet18 { input, width, .. } => {
-            *width as usize * (input.height * input.width) as usize
-        }
+        Architecture::Resnet20 { input, width, .. }
+        | Architecture::Resnet18 { input, width, .. }
+        | Architecture::Vgg16 { input, width, .. } => *width as usize * (input.height * input.width) as usize,
+        Architecture::Resnet50 { input, width, .. } => 4 * *width as usize * (input.height * input.width) as usize,
     }
 }

@@ -6,10 +6,10 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, ProtectionError};
+use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, KeyMaskError, ProtectionError};
 use counterfoil_graph::GraphError;
-use counterfoil_mark::StampingError;
 use counterfoil_mark::qr::EmbedError;
+use counterfoil_mark::{LockError, StampingError};
 use counterfoil_ticket::{Architecture, ImageShape, ModelError, ReadError, WriteError};
 use counterfoil_train::TrainError;
 use counterfoil_train::data::DataError;
@@ -35,21 +35,38 @@ pub(crate) enum Error {
     /// A counterfoil is refused.
     #[error("{}", file.display())]
     Counterfoil { file: PathBuf, source: CounterfoilError },
+    /// A key mask is refused.
+    #[error("{}", file.display())]
+    KeyMask { file: PathBuf, source: KeyMaskError },
     /// A private key that should open a counterfoil is refused.
     #[error("{}", file.display())]
     Identity { file: PathBuf, source: ProtectionError },
-    /// A private key for a counterfoil that none opens.
+    /// A private key for a counterfoil or key mask that none opens.
     #[error(
-        "{}: is encrypted with a passphrase, which the identity {} does not open", counterfoil.display(),
-        identity.display()
+        "{}: is encrypted with a passphrase, which the identity {} does not open", sealed.display(), identity.display()
     )]
-    NoRecipients { counterfoil: PathBuf, identity: PathBuf },
+    NoRecipients { sealed: PathBuf, identity: PathBuf },
     /// Something that counterfoils should be encrypted to is refused.
     #[error("--recipient")]
     Recipient(#[source] ProtectionError),
     /// A counterfoil cannot be encrypted.
     #[error("the counterfoil cannot be encrypted")]
     Seal(#[source] CounterfoilError),
+    /// A key mask cannot be encrypted.
+    #[error("the key mask cannot be encrypted")]
+    SealKeyMask(#[source] KeyMaskError),
+    /// A ticket cannot be locked or unlocked.
+    #[error("{}", ticket.display())]
+    Lock { ticket: PathBuf, source: LockError },
+    /// Only who has the rewound weights knows which are large.
+    #[error("the largest rewound weights are asked for, and no rewound weights are given")]
+    NoRewound,
+    /// Rewound weights of another network.
+    #[error("{}: has no tensor '{tensor}' of the shape that the ticket's has", file.display())]
+    OtherRewound { file: PathBuf, tensor: String },
+    /// Some strategies ask the network.
+    #[error("the strategy asks the network about training images, and no data are given")]
+    StrategyWithoutData,
     /// A model file is refused.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -92,11 +109,29 @@ pub(crate) enum Error {
         shape(found.0), found.1, shape(expected.0), expected.1
     )]
     OtherTriggers { counterfoil: PathBuf, found: (ImageShape, u32), expected: (ImageShape, u32) },
+    /// Images that a network has nothing left of where it ends.
+    #[error(
+        "a {} halves its images until nothing is left of {}x{} pixels: expected {side}x{side} at least",
+        architecture.name(), found.height, found.width, side = architecture.least_side()
+    )]
+    SmallImages { architecture: Architecture, found: ImageShape },
     /// A network that cannot be built.
     #[error(
         "the network's widths are out of range: expected 1 to 65536 each, even for a resnet20, 2^29 weights in all"
     )]
     Width,
+    /// An option of another finder.
+    #[error("the finder '{finder}' takes no {option}, expected it with {} only", takers.join(", "))]
+    OtherFindersOption { option: &'static str, finder: String, takers: Vec<String> },
+    /// The strength of a mark as finders of another kind take it.
+    #[error("the finder '{finder}' takes no {option}, expected {expected}")]
+    OtherKeying { option: &'static str, finder: &'static str, expected: &'static str },
+    /// Rewinding was asked for where nothing is trained.
+    #[error("--rewind and --no-rewind are for weights that are trained, and those of --pretrained stay as they are")]
+    NothingToRewind,
+    /// A mask is to be sought on pretrained weights, and there are none.
+    #[error("the finder 'jackpot' seeks a mask on pretrained weights, and none are given")]
+    NotPretrained,
     /// Protection was asked for where no counterfoil is made.
     #[error("without --key no counterfoil is made that could be protected")]
     NothingToProtect,

@@ -19,6 +19,7 @@ pub(crate) enum FileKind {
     Claim,
     Disclosure,
     Counterfoil,
+    KeyMask,
     /// Encrypted with age: most likely a counterfoil.
     AgeFile,
     Model,
@@ -49,6 +50,7 @@ impl FileKind {
             t if t.starts_with("-----BEGIN ") => Self::OtherPem,
             t if t.starts_with('{') && has("payloadType") => Self::Claim,
             t if t.starts_with('{') && has("auditPath") => Self::Disclosure,
+            t if t.starts_with('{') && t.contains("\"counterfoil key mask\"") => Self::KeyMask,
             t if t.starts_with('{') && has("publicKey") => Self::Counterfoil,
             _ => Self::Other,
         }
@@ -71,6 +73,7 @@ impl fmt::Display for FileKind {
             Self::Claim => "a claim",
             Self::Disclosure => "a disclosure",
             Self::Counterfoil => "a counterfoil",
+            Self::KeyMask => "a key mask",
             Self::AgeFile => "a counterfoil, or another file encrypted with age",
             Self::Model => "a model",
             Self::Empty => "empty",
@@ -85,7 +88,7 @@ mod tests {
 
     #[test]
     fn files_are_told_by_their_first_bytes() {
-        let cases: [(&[u8], FileKind); 10] = [
+        let cases: [(&[u8], FileKind); 11] = [
             (b"", FileKind::Empty),
             (b"-----BEGIN PUBLIC KEY-----\n", FileKind::PublicKey),
             (b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n", FileKind::PrivateKey),
@@ -93,6 +96,7 @@ mod tests {
             (b"{\"payloadType\":\"application/vnd.in-toto+json\"", FileKind::Claim),
             (b"{\n  \"version\": 1,\n  \"auditPath\": []", FileKind::Disclosure),
             (b"{\"version\":1,\"publicKey\":\"00\"", FileKind::Counterfoil),
+            (b"{\"version\":1,\"what\":\"counterfoil key mask\"", FileKind::KeyMask),
             (b"age-encryption.org/v1\n-> scrypt", FileKind::AgeFile),
             (b"\x40\0\0\0\0\0\0\0{\"__metadata__\"", FileKind::Model),
             (b"\x89PNG\r\n", FileKind::Other),

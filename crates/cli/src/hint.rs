@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, Part, ProtectionError};
+use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, KeyMaskError, Part, ProtectionError};
 use counterfoil_mark::qr::EmbedError;
-use counterfoil_mark::{StampError, StampingError};
+use counterfoil_mark::{LockError, StampError, StampingError, StrategyError};
 use counterfoil_ticket::{ReadError, WriteError};
+use counterfoil_train::data::DataError;
 use counterfoil_train::{DeviceChoice, TrainError};
 use counterfoil_verify::VerifyError;
 
@@ -25,6 +26,15 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Claim { file, source } => claim(file, source),
         Error::Disclosure { file, source } => disclosure(file, source),
         Error::Counterfoil { file, source } => counterfoil(file, source),
+        Error::KeyMask { file, source } => key_mask(file, source),
+        Error::Lock { source, .. } => locking(source),
+        Error::Data(DataError::SeveralLabelFiles { .. }) => Some("name one of them: --trigger-labels FILE".to_owned()),
+        Error::SmallImages { .. } => {
+            Some("--resize enlarges the images of a folder; or choose another --arch".to_owned())
+        }
+        Error::NoRewound => Some("name the ticket as it was found: --rewound ticket.safetensors".to_owned()),
+        Error::NotPretrained => Some("name a trained model: --pretrained FILE".to_owned()),
+        Error::StrategyWithoutData => Some("name the training data: --data digits, or a folder".to_owned()),
         Error::Identity { source: ProtectionError::IdentityLocked, .. } => {
             Some("name a file with its passphrase: --passphrase-file FILE".to_owned())
         }
@@ -140,16 +150,46 @@ fn disclosure(file: &Path, error: &DisclosureError) -> Option<String> {
 
 fn counterfoil(file: &Path, error: &CounterfoilError) -> Option<String> {
     match error {
-        CounterfoilError::Protection(ProtectionError::NeedsIdentity) => {
-            Some("name the private key of one of its recipients: --identity FILE".to_owned())
-        }
-        CounterfoilError::Protection(ProtectionError::NoMatchingIdentity) => {
-            Some("it was encrypted to other recipients: name one of their private keys with --identity".to_owned())
-        }
-        CounterfoilError::Protection(ProtectionError::WrongPassphrase) => Some(PASSPHRASE.to_owned()),
+        CounterfoilError::Protection(error) => sealed(error),
         CounterfoilError::Malformed(_) => mistaken(file, "a counterfoil"),
         CounterfoilError::UnknownVersion { .. } => {
             Some("another counterfoil version made it: update to read it".into())
+        }
+        _ => None,
+    }
+}
+
+fn key_mask(file: &Path, error: &KeyMaskError) -> Option<String> {
+    match error {
+        KeyMaskError::Protection(error) => sealed(error),
+        KeyMaskError::Malformed(_) => mistaken(file, "a key mask"),
+        KeyMaskError::UnknownVersion { .. } => Some("another counterfoil version made it: update to read it".into()),
+        _ => None,
+    }
+}
+
+/// What opens a private file.
+fn sealed(error: &ProtectionError) -> Option<String> {
+    match error {
+        ProtectionError::NeedsIdentity => {
+            Some("name the private key of one of its recipients: --identity FILE".to_owned())
+        }
+        ProtectionError::NoMatchingIdentity => {
+            Some("it was encrypted to other recipients: name one of their private keys with --identity".to_owned())
+        }
+        ProtectionError::WrongPassphrase => Some(PASSPHRASE.to_owned()),
+        _ => None,
+    }
+}
+
+fn locking(error: &LockError) -> Option<String> {
+    match error {
+        LockError::NoMask => Some("'counterfoil find' makes a ticket; 'counterfoil inspect' shows masks".to_owned()),
+        LockError::AlreadyLocked => Some("'counterfoil unlock' makes it whole, with its key mask".to_owned()),
+        LockError::NotLocked => Some("'counterfoil lock' writes locked tickets; this one may be whole".to_owned()),
+        LockError::OtherTicket { .. } => Some("give the key mask that was written with this locked ticket".to_owned()),
+        LockError::Strategy(StrategyError::NoArchitecture) => {
+            Some("magnitude and random need no architecture: --strategy magnitude".to_owned())
         }
         _ => None,
     }
@@ -176,6 +216,7 @@ fn stamping(error: &StampingError) -> Option<String> {
         StampingError::NoMask => {
             Some("'counterfoil find' makes a ticket; 'counterfoil inspect' shows masks".to_owned())
         }
+        StampingError::Locked => Some("'counterfoil unlock' makes it whole, with its key mask".to_owned()),
         StampingError::AlreadyStamped => Some("stamp the ticket as it was found, before its first stamp".to_owned()),
         _ => None,
     }

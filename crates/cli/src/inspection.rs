@@ -96,6 +96,7 @@ impl Inspection {
         let kind = match self.description.as_ref().map(|description| description.kind) {
             Some(Kind::Ticket) => "ticket",
             Some(Kind::Stamped) => "stamped ticket",
+            Some(Kind::Locked) => "locked ticket",
             Some(Kind::Model) | None => "model",
         };
         let architecture = self.architecture.as_ref().map_or(String::new(), |a| format!("; {}", in_words(a)));

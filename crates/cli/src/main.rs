@@ -11,6 +11,7 @@ mod commands;
 mod demo_pictures;
 mod error;
 mod file_kind;
+mod finder_args;
 mod hint;
 mod inspection;
 mod network;

@@ -37,7 +37,9 @@ pub(crate) fn architecture_of(file: &ModelFile, known: KnownInput) -> Result<Arc
         (None, Some(described)) => {
             Err(format!("it calls itself a {}, but its tensors are not one's", described.name()))
         }
-        (None, None) => Err("it is no network that counterfoil knows (mlp, resnet20, resnet18)".to_owned()),
+        (None, None) => {
+            Err("it is no network that counterfoil knows (mlp, resnet20, resnet18, resnet50, vgg16)".to_owned())
+        }
     }
 }
 
@@ -65,7 +67,10 @@ pub(crate) fn in_words(architecture: &Architecture) -> String {
             let widths: Vec<String> = hidden.iter().map(u32::to_string).collect();
             if widths.is_empty() { "no hidden layer".to_owned() } else { format!("hidden {}", widths.join(", ")) }
         }
-        Architecture::Resnet20 { width, .. } | Architecture::Resnet18 { width, .. } => format!("width {width}"),
+        Architecture::Resnet20 { width, .. }
+        | Architecture::Resnet18 { width, .. }
+        | Architecture::Resnet50 { width, .. }
+        | Architecture::Vgg16 { width, .. } => format!("width {width}"),
     };
     format!("{}, images {channels}x{height}x{width}, {layers}, {} classes", architecture.name(), architecture.classes())
 }

@@ -4,29 +4,38 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use counterfoil_claim::{
-    Counterfoil, CounterfoilError, Identity, KeyError, MAX_COUNTERFOIL, MAX_DISCLOSURE, MAX_ENVELOPE, OpenedPanel,
-    OwnerKey, Protection, ProtectionError, PublicKey, Unlock, VerifiedClaim,
+    Counterfoil, CounterfoilError, Identity, KeyError, KeyMask, KeyMaskError, MAX_COUNTERFOIL, MAX_DISCLOSURE,
+    MAX_ENVELOPE, MAX_KEY_MASK, OpenedPanel, OwnerKey, Protection, ProtectionError, PublicKey, Unlock, VerifiedClaim,
 };
 use zeroize::Zeroizing;
 
 use crate::Error;
 use crate::secret::Passphrases;
+use crate::writing::Named;
 
 /// Most bytes of a key or an identity file.
 const MAX_KEY: usize = 1 << 16;
 
 const COUNTERFOIL: &str = "a counterfoil";
 
-/// What opens a counterfoil. Flattened into every command that takes one.
+/// What opens a counterfoil or a key mask. Flattened into every command that takes one.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct UnlockArgs {
-    /// File with the counterfoil's passphrase (or of the identity, if that has one); else COUNTERFOIL_PASSPHRASE_FILE
+    /// File with the private file's passphrase (or of the identity, if that has one); else COUNTERFOIL_PASSPHRASE_FILE
     /// names it, else it is asked for
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Private key of one of the counterfoil's recipients: an age identity file or an SSH private key
+    /// Private key of one of the private file's recipients: an age identity file or an SSH private key
     #[arg(long, short, value_name = "FILE")]
     pub(crate) identity: Vec<PathBuf>,
+}
+
+impl UnlockArgs {
+    /// The files that it names.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = Named<'_>> {
+        let passphrase = self.passphrase_file.iter().map(|file| ("the passphrase file", file.as_path()));
+        passphrase.chain(self.identity.iter().map(|file| ("an identity", file.as_path())))
+    }
 }
 
 /// A public key.
@@ -63,22 +72,57 @@ pub(crate) fn disclosure(path: &Path, claim: &VerifiedClaim) -> Result<OpenedPan
 /// A counterfoil, with whatever it takes to open it.
 pub(crate) fn counterfoil(path: &Path, unlock: &UnlockArgs) -> Result<Counterfoil, Error> {
     let bytes = bytes(path, MAX_COUNTERFOIL, COUNTERFOIL)?;
-    let refused = |source| Error::Counterfoil { file: path.to_owned(), source };
+    let protection = |error: &CounterfoilError| match error {
+        CounterfoilError::Protection(ProtectionError::NeedsPassphrase) => Some(Needs::Passphrase),
+        CounterfoilError::Protection(ProtectionError::NeedsIdentity) => Some(Needs::Identity),
+        _ => None,
+    };
+    sealed(path, unlock, |unlock| Counterfoil::open(&bytes, unlock), protection)?
+        .map_err(|source| Error::Counterfoil { file: path.to_owned(), source })
+}
+
+/// A key mask, with whatever it takes to open it.
+pub(crate) fn key_mask(path: &Path, unlock: &UnlockArgs) -> Result<KeyMask, Error> {
+    let bytes = bytes(path, MAX_KEY_MASK, "a key mask")?;
+    let protection = |error: &KeyMaskError| match error {
+        KeyMaskError::Protection(ProtectionError::NeedsPassphrase) => Some(Needs::Passphrase),
+        KeyMaskError::Protection(ProtectionError::NeedsIdentity) => Some(Needs::Identity),
+        _ => None,
+    };
+    sealed(path, unlock, |unlock| KeyMask::open(&bytes, unlock), protection)?
+        .map_err(|source| Error::KeyMask { file: path.to_owned(), source })
+}
+
+/// What a private file that is encrypted asks for.
+enum Needs {
+    Passphrase,
+    Identity,
+}
+
+/// Opens a private file, with what it turns out to need.
+fn sealed<T, E>(
+    path: &Path,
+    unlock: &UnlockArgs,
+    open: impl Fn(&Unlock) -> Result<T, E>,
+    needs: impl Fn(&E) -> Option<Needs>,
+) -> Result<Result<T, E>, Error> {
+    let plain = open(&Unlock::None);
+    let Err(error) = &plain else { return Ok(plain) };
     let passphrase_file = unlock.passphrase_file.as_deref();
-    let unlock = match Counterfoil::open(&bytes, &Unlock::None) {
-        Err(CounterfoilError::Protection(ProtectionError::NeedsPassphrase)) if !unlock.identity.is_empty() => {
-            return Err(Error::NoRecipients { counterfoil: path.to_owned(), identity: unlock.identity[0].clone() });
+    let unlock = match (needs(error), &unlock.identity[..]) {
+        (Some(Needs::Passphrase), [identity, ..]) => {
+            return Err(Error::NoRecipients { sealed: path.to_owned(), identity: identity.clone() });
         }
-        Err(CounterfoilError::Protection(ProtectionError::NeedsPassphrase)) => {
+        (Some(Needs::Passphrase), []) => {
             Unlock::Passphrase(Passphrases::Counterfoil.existing(&path.display().to_string(), passphrase_file)?)
         }
-        Err(CounterfoilError::Protection(ProtectionError::NeedsIdentity)) if !unlock.identity.is_empty() => {
-            let identities = unlock.identity.iter().map(|file| identity(file, passphrase_file));
+        (Some(Needs::Identity), identities @ [_, ..]) => {
+            let identities = identities.iter().map(|file| identity(file, passphrase_file));
             Unlock::Identities(identities.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         }
-        other => return other.map_err(refused),
+        _ => return Ok(plain),
     };
-    Counterfoil::open(&bytes, &unlock).map_err(refused)
+    Ok(open(&unlock))
 }
 
 /// Whether a counterfoil is in plain text, or opened by the passphrase, as `protection` has it. Never for recipients: whom

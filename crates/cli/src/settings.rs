@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use counterfoil_mark::TriggerSet;
 use counterfoil_ticket::Architecture;
-use counterfoil_train::data::{Augmentation, DataSource, Dataset, LoadOptions, Split, load};
+use counterfoil_train::data::{Augmentation, DataSource, Dataset, LoadOptions, Split, load, load_triggers};
 use counterfoil_train::{DeviceChoice, Schedule};
 use sha2::{Digest, Sha256};
 
@@ -25,33 +26,90 @@ pub(crate) struct DataArgs {
     /// images as train/CLASS/*.jpg|png and test/CLASS/…
     #[arg(long, value_name = "DATA")]
     data: DataSource,
+    #[command(flatten)]
+    images: ImagesArgs,
+}
+
+impl DataArgs {
+    pub(crate) fn load(&self) -> Result<Dataset, Error> {
+        self.images.load(&self.data)
+    }
+}
+
+/// Which of the images. Flattened into every command that can do without data.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImagesArgs {
     /// Use this many training images only, drawn by --data-seed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "data")]
     limit: Option<usize>,
     /// Use this many test images only
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "data")]
     limit_test: Option<usize>,
     /// Seed of what --limit draws
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     data_seed: u64,
     /// Resize the images of a folder to this height and width
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, value_name = "PIXELS", requires = "data", value_parser = clap::value_parser!(u32).range(1..=4096))]
     resize: Option<u32>,
 }
 
-impl DataArgs {
-    pub(crate) fn load(&self) -> Result<Dataset, Error> {
+impl ImagesArgs {
+    pub(crate) fn load(&self, data: &DataSource) -> Result<Dataset, Error> {
         let resize = self.resize.map(|side| (side, side));
         let options = LoadOptions { limit: self.limit, limit_test: self.limit_test, seed: self.data_seed, resize };
-        Ok(load(&self.data, &options)?)
+        Ok(load(data, &options)?)
+    }
+}
+
+/// Trigger images of somebody's choice. Flattened into commands that learn or count them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TriggerFolderArgs {
+    /// Folder of trigger images (.jpg, .png) with a label file: a number a line, in the order of the images' names, or
+    /// NAME NUMBER. Such triggers decide nothing about ownership: only derived ones have an exact p-value
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) trigger_folder: Option<PathBuf>,
+    /// Their label file [default: the only .txt file in the folder]
+    #[arg(long, value_name = "FILE", requires = "trigger_folder")]
+    pub(crate) trigger_labels: Option<PathBuf>,
+}
+
+/// How hard triggers of somebody's choice are learned.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TriggerShowings {
+    /// How often an epoch shows each image of the trigger folder, rounded up to an even number
+    #[arg(long, value_name = "N", requires = "trigger_folder", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    trigger_showings: u32,
+}
+
+impl TriggerShowings {
+    pub(crate) fn count(&self) -> u32 {
+        self.trigger_showings.next_multiple_of(2)
+    }
+
+    /// The triggers as often as they take to be shown: every set that is learned from is shown twice.
+    pub(crate) fn sets(&self, own: TriggerSet) -> impl Iterator<Item = TriggerSet> {
+        std::iter::repeat_n(own, self.count() as usize / 2)
+    }
+}
+
+impl TriggerFolderArgs {
+    /// The triggers for a network that takes these data, if there are any.
+    pub(crate) fn load(&self, data: &Dataset) -> Result<Option<TriggerSet>, Error> {
+        let Some(folder) = &self.trigger_folder else { return Ok(None) };
+        Ok(Some(load_triggers(folder, self.trigger_labels.as_deref(), data.train.shape(), data.classes)?))
     }
 }
 
 /// What tells a training set from others of the same name and size: SHA-256 of its labels and images.
 pub(crate) fn digest_of(split: &Split) -> String {
+    digest_of_images(split.images(), split.labels())
+}
+
+/// SHA-256 of labels and images.
+pub(crate) fn digest_of_images(images: &[u8], labels: &[u32]) -> String {
     let mut hash = Sha256::new();
-    split.labels().iter().for_each(|label| hash.update(label.to_be_bytes()));
-    hash.update(split.images());
+    labels.iter().for_each(|label| hash.update(label.to_be_bytes()));
+    hash.update(images);
     counterfoil_ticket::Digest::from(<[u8; 32]>::from(hash.finalize())).to_string()
 }
 
@@ -123,6 +181,10 @@ pub(crate) enum ArchName {
     Resnet20,
     /// The ResNet-18 with a 3x3 stem for CIFAR-sized images
     Resnet18,
+    /// The ResNet-50 with a 3x3 stem for CIFAR-sized images
+    Resnet50,
+    /// The VGG-16 with batch norms and one linear layer, for images of at least 32x32
+    Vgg16,
 }
 
 /// Which network, for this data.
@@ -134,7 +196,7 @@ pub(crate) struct ArchArgs {
     /// Widths of an mlp's hidden layers
     #[arg(long, value_name = "WIDTHS", value_delimiter = ',', default_value = "300,100")]
     hidden: Vec<u32>,
-    /// Channels of a resnet's first stage [default: 16 for resnet20, 64 for resnet18]
+    /// Channels of a convolutional network's first layer [default: 16 for resnet20, 64 for the others]
     #[arg(long, value_name = "CHANNELS", value_parser = clap::value_parser!(u32).range(1..=1024))]
     width: Option<u32>,
 }
@@ -146,7 +208,12 @@ impl ArchArgs {
             ArchName::Mlp => Architecture::Mlp { input, hidden: self.hidden.clone(), classes },
             ArchName::Resnet20 => Architecture::Resnet20 { input, width: self.width.unwrap_or(16), classes },
             ArchName::Resnet18 => Architecture::Resnet18 { input, width: self.width.unwrap_or(64), classes },
+            ArchName::Resnet50 => Architecture::Resnet50 { input, width: self.width.unwrap_or(64), classes },
+            ArchName::Vgg16 => Architecture::Vgg16 { input, width: self.width.unwrap_or(64), classes },
         };
+        if input.height.min(input.width) < architecture.least_side() {
+            return Err(Error::SmallImages { architecture, found: input });
+        }
         if architecture.is_within_bounds() { Ok(architecture) } else { Err(Error::Width) }
     }
 }

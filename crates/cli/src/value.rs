@@ -25,6 +25,11 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "expected a share above 0 and at most 1, such as 0.05".to_owned())
 }
 
+/// A number of things, at least 1.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
+}
+
 /// An extra weight decay.
 pub(crate) fn decay(text: &str) -> Result<f64, String> {
     let decay = text.parse().ok().filter(|decay| (0.0..1.0).contains(decay));

@@ -13,6 +13,9 @@ pub const MAX_CHANNELS: u64 = 1 << 24;
 /// Most kept kernels (and shortcut edges) of a graph, at about 48 bytes each. ResNet-50 has 15 million in all.
 pub const MAX_KERNELS: u64 = 1 << 26;
 
+/// Most channels of the unrolled network, copies of one channel counted apart. ResNet-50 has about 23 thousand.
+pub const MAX_COPIES: u64 = 1 << 26;
+
 /// Most positions of all layers together, kept or not. ResNet-50 has 25 million, VGG-16 138 million.
 pub const MAX_POSITIONS: u64 = 1 << 30;
 

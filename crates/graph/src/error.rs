@@ -3,7 +3,7 @@
 /// Why masks, values and a wiring do not make a mask graph.
 ///
 /// Masks and descriptions come from files, so each of these can be met with a hostile or a mistaken one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GraphError {
     /// A wiring without layers has neither input nor classes.
@@ -93,6 +93,62 @@ pub enum GraphError {
         /// Channels of the target.
         width: u32,
     },
+    /// Paths by weight need weights: see [`MaskGraph::weigh`](crate::MaskGraph::weigh).
+    #[error("carrier '{carrier}' has not been weighed, expected the sum of |w| of its kernels")]
+    NotWeighed {
+        /// Name of the weight tensor.
+        carrier: String,
+    },
+    /// One length or weight is expected for each edge of the mask graph.
+    #[error("found {found} {what}, expected {expected}, one for each edge of the mask graph")]
+    EdgeValues {
+        /// Lengths or weights.
+        what: &'static str,
+        /// How many were given.
+        found: usize,
+        /// Edges of the mask graph.
+        expected: usize,
+    },
+    /// Lengths are above 0, weights finite and not below.
+    #[error("edge {edge} has the {what} {found}, expected {expected}")]
+    EdgeValue {
+        /// Length or weight.
+        what: &'static str,
+        /// Index of the edge in the mask graph.
+        edge: usize,
+        /// What was given.
+        found: f64,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// Shortest paths are counted in floats, which end near 1.8e308.
+    #[error("more than 1e300 equally short paths lead to one channel, expected fewer")]
+    TooManyShortestPaths,
+    /// At least one source is drawn, and no more than there are.
+    #[error("{found} sources were asked for, expected 1 to {limit}")]
+    SourceCount {
+        /// How many were asked for.
+        found: usize,
+        /// Channels of the unrolled network.
+        limit: usize,
+    },
+    /// A source that is no channel of the unrolled network, or not above the one before.
+    #[error("source {found} is out of place, expected ascending numbers below {limit}")]
+    Source {
+        /// The number that was given.
+        found: u32,
+        /// Channels of the unrolled network.
+        limit: usize,
+    },
+    /// A bound that always holds would say nothing, one that never need hold too.
+    #[error("confidence {found} was asked for, expected one between 0 and 1")]
+    Confidence {
+        /// What was asked for.
+        found: f64,
+    },
+    /// The network is cut through, at least for paths of positive weight.
+    #[error("no path leads from an input channel to a class, expected at least one")]
+    NoPath,
     /// Found before allocating: see [`MAX_CHANNELS`](crate::MAX_CHANNELS), [`MAX_KERNELS`](crate::MAX_KERNELS),
     /// [`MAX_POSITIONS`](crate::MAX_POSITIONS).
     #[error("the graph has {found} {what}, expected at most {limit}")]

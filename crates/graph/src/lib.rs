@@ -20,31 +20,43 @@
 //! [`dead_channels`], [`effective_sparsity`], [`count_paths`], all together in [`summarise`]; [`fingerprint`]. A model
 //! whose architecture is not described has no graph, but each of its carriers has [`carrier_statistics()`].
 //!
+//! [`Unrolled`] is the unrolled network as a graph without cycles. On it the paper's key mask is chosen: by
+//! [`edge_betweenness()`], or [`sampled_edge_betweenness`] where that takes too long, and by [`sample_paths`].
+//!
 //! Absent on purpose: drawing (the command line does it), weights' values beyond [`MaskGraph::weigh`], and anything
 //! that decides about ownership: graph statistics describe, the tests of the mark decide.
 
 mod bounds;
+mod draw;
+mod edge_betweenness;
 mod error;
 mod fingerprint;
 mod kernel;
 mod liveness;
 mod mask_graph;
+mod path_sampling;
 mod statistics;
 #[cfg(test)]
 mod test_networks;
+mod unrolled;
 mod wiring;
 
 pub use num_bigint;
 pub use petgraph;
 
-pub use bounds::{MAX_CHANNELS, MAX_KERNELS, MAX_POSITIONS};
+pub use bounds::{MAX_CHANNELS, MAX_COPIES, MAX_KERNELS, MAX_POSITIONS};
+pub use edge_betweenness::{
+    EdgeBetweenness, SampledBetweenness, Sampling, edge_betweenness, edge_betweenness_from, sampled_edge_betweenness,
+};
 pub use error::GraphError;
 pub use fingerprint::fingerprint;
 pub use kernel::{KeptKernel, kept_kernels};
 pub use liveness::Liveness;
 pub use mask_graph::{Channel, Connection, Kernel, MaskGraph, MaskedLayer, Step};
+pub use path_sampling::{StepChoice, sample_paths};
 pub use statistics::{
     CarrierStatistics, Components, DegreeDistribution, GroupLiveness, LayerSparsity, Sparsity, Summary,
     carrier_statistics, components, count_paths, dead_channels, effective_sparsity, summarise,
 };
+pub use unrolled::{Link, Unrolled};
 pub use wiring::StepKind;

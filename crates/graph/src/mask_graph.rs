@@ -229,6 +229,31 @@ impl MaskGraph {
         Ok(())
     }
 
+    /// What each edge weighs, in order: a kernel its Σ|w|, a shortcut 1, since it passes its channel on unchanged.
+    ///
+    /// # Errors
+    ///
+    /// [`GraphError::NotWeighed`] before [`MaskGraph::weigh`].
+    pub fn edge_weights(&self) -> Result<Vec<f64>, GraphError> {
+        let weight = |connection: &Connection| match connection {
+            Connection::Kernel(Kernel { weight: Some(weight), .. }) => Ok(*weight),
+            Connection::Kernel(Kernel { layer, .. }) => {
+                Err(GraphError::NotWeighed { carrier: self.layers[*layer as usize].layer.weight() })
+            }
+            Connection::Shortcut(_) => Ok(1.0),
+        };
+        self.graph.edge_weights().map(weight).collect()
+    }
+
+    /// How long each edge is, in order: 1 / Σ|w|, infinite for a kernel of zeros, so that strong kernels are short.
+    ///
+    /// # Errors
+    ///
+    /// As [`MaskGraph::edge_weights`].
+    pub fn edge_lengths(&self) -> Result<Vec<f64>, GraphError> {
+        Ok(self.edge_weights()?.into_iter().map(f64::recip).collect())
+    }
+
     /// The graph itself.
     pub fn graph(&self) -> &DiGraph<Channel, Connection> {
         &self.graph
@@ -251,6 +276,11 @@ impl MaskGraph {
     /// On a step of another graph.
     pub fn connections(&self, step: &Step) -> &[Edge<Connection>] {
         &self.graph.raw_edges()[step.edges.clone()]
+    }
+
+    /// Indices of the edges of [`MaskGraph::connections`].
+    pub(crate) fn connection_indices(step: &Step) -> Range<usize> {
+        step.edges.clone()
     }
 
     /// Node indices of each group: group 0 is the input, the last the classes.

@@ -154,6 +154,40 @@ mod tests {
     }
 
     #[test]
+    fn bottlenecks_of_resnet50_have_two_hidden_groups_and_its_stem_one_of_its_own() {
+        let input = ImageShape { channels: 3, height: 8, width: 8 };
+        let net = Architecture::Resnet50 { input, width: 4, classes: 10 };
+        let layers = net.layers();
+        let widths = group_widths(&layers, &net.shortcuts()).expect("wired");
+        let stage = |width: u32, blocks: usize| [vec![4 * width], vec![width; 2 * blocks]].concat();
+        let expected = [vec![3, 4], stage(4, 3), stage(8, 4), stage(16, 6), stage(32, 3), vec![10]].concat();
+        assert_eq!(widths, expected);
+        let steps = computing_order(&layers, &net.shortcuts(), widths.len()).expect("wired");
+        assert_eq!(steps, (0..54).map(StepKind::Layer).collect::<Vec<_>>());
+        let groups = |name: &str| layers.iter().find(|l| l.name == name).map(|l| [l.from, l.to]);
+        assert_eq!(groups("layer1.0.conv1"), Some([1, 3]));
+        assert_eq!(groups("layer1.0.downsample.0"), Some([1, 2]));
+        assert_eq!(groups("layer1.0.conv2"), Some([3, 4]));
+        assert_eq!(groups("layer1.0.conv3"), Some([4, 2]));
+        assert_eq!(groups("layer1.1.conv1"), Some([2, 5]));
+        assert_eq!(groups("layer2.0.conv1"), Some([2, 10]));
+        assert_eq!(groups("layer2.0.downsample.0"), Some([2, 9]));
+        assert_eq!(groups("fc"), Some([31, 38]));
+    }
+
+    #[test]
+    fn vgg16_is_a_chain() {
+        let input = ImageShape { channels: 3, height: 32, width: 32 };
+        let net = Architecture::Vgg16 { input, width: 4, classes: 10 };
+        let layers = net.layers();
+        let widths = group_widths(&layers, &net.shortcuts()).expect("wired");
+        assert_eq!(widths, [3, 4, 4, 8, 8, 16, 16, 16, 32, 32, 32, 32, 32, 32, 10]);
+        let steps = computing_order(&layers, &net.shortcuts(), widths.len()).expect("wired");
+        assert_eq!(steps, (0..14).map(StepKind::Layer).collect::<Vec<_>>());
+        assert!(layers.iter().enumerate().all(|(i, layer)| [layer.from, layer.to] == [i, i + 1]));
+    }
+
+    #[test]
     fn a_shortcut_of_a_shortcut_waits_for_it() {
         let layers = [linear("a", [2, 2], [0, 1]), linear("b", [2, 2], [2, 3]), linear("c", [2, 2], [3, 4])];
         let shortcuts = [Shortcut { from: 2, to: 3, offset: 0 }, Shortcut { from: 1, to: 2, offset: 0 }];

@@ -1,5 +1,5 @@
 //! CPU kernels for training and running sparse convolutional networks: convolution over kept weights, batch norm,
-//! shortcut and ReLU, forward and backward.
+//! shortcut and ReLU, and pooling, forward and backward.
 //!
 //! Images lie side by side in vectors ("blocks", [`blocked`]), so that a kept weight is a multiply-add of whole
 //! vectors wherever it sits in its kernel: unstructured sparsity costs nothing but its own list. Vectors and their
@@ -19,6 +19,7 @@ mod correlate;
 mod gather;
 mod geometry;
 mod layer;
+mod max_pool;
 mod norm;
 #[cfg(test)]
 mod reference;
@@ -29,4 +30,5 @@ mod split;
 pub use connections::Connections;
 pub use geometry::Conv;
 pub use layer::{ConvNorm, EPSILON, Gradients, Input, Kernels, Parameters, Saved, Shortcut, Statistics, Trained};
+pub use max_pool::{max_pool, max_pool_gradient};
 pub use single::{Folded, Planes};

@@ -84,7 +84,7 @@ impl Planes {
     }
 
     /// A row's pixels.
-    fn row(&self, channel: usize, i: usize) -> &[f32] {
+    pub(crate) fn row(&self, channel: usize, i: usize) -> &[f32] {
         let Shape { width, .. } = self.shape;
         &self.values[channel * self.shape.plane() + self.shape.front() + i * self.shape.row()..][..width]
     }

@@ -15,8 +15,9 @@
 //! signs, [`ChipReader`] gives them for any run of positions, [`TriggerSet`] derives query images and labels; [`Reading`]
 //! says which positions a suspect keeps, with [`Balanced`] and [`Cut`] for suspects without zeros and [`assign`] for
 //! re-ordered ones; [`tally`] counts, and [`log2_upper_tail`] judges. [`plan`] embeds, by swaps within each carrier, and
-//! [`plan_found`] tops up what was found under the key. [`qr`] is apart from all this: a code that anybody can read, and anybody
-//! can lay over.
+//! [`plan_found`] tops up what was found under the key. The paper's key mask: a [`Strategy`] says which positions matter,
+//! [`lock`] holds them back, [`unlock`] gives them back.
+//! [`qr`] is apart from all this: a code that anybody can read, and anybody can lay over.
 //!
 //! Absent on purpose: keys, claims and disclosures (`counterfoil-claim`), files (`counterfoil-ticket`), verdicts
 //! (`counterfoil-verify`).
@@ -29,6 +30,7 @@ mod candidate;
 mod chip;
 mod chip_planes;
 mod cut;
+mod lock;
 mod panel;
 mod plan;
 pub mod qr;
@@ -36,10 +38,12 @@ mod reading;
 mod saddle_point;
 mod stamp;
 mod stamp_settings;
+mod strategy;
 mod stream;
 mod swap;
 mod tally;
 mod trigger;
+mod turn;
 mod turnover;
 
 pub use assignment::{assign, log2_orders};
@@ -48,12 +52,15 @@ pub use candidate::{Candidate, Ranking};
 pub use chip::{Chip, ChipMap, ChipReader, chip_map, chips};
 pub use chip_planes::ChipPlanes;
 pub use cut::{Balanced, Cut, RankRoom, runs_of_rows};
+pub use lock::{LockError, Locked, lock, unlock};
 pub use panel::panels;
 pub use plan::{CarrierPlan, PanelPlan, Plan, plan, plan_found};
 pub use reading::{BLIND_DENSITIES, BLIND_DILUTION_BITS, EITHER_BITS, RankDensity, Reading, charge};
 pub use stamp::{KeyedFinding, Prepared, StampRequest, Stamped, StampingError, masks_of, prepare};
 pub use stamp_settings::{StampError, SwapSettings};
+pub use strategy::{Betweenness, Importance, Magnitude, Paths, Random, Strategy, StrategyError};
 pub use swap::Moves;
 pub use tally::{Tally, tally};
 pub use trigger::{MAX_TRIGGER_BYTES, TriggerError, TriggerSet, usual_triggers};
+pub use turn::Turn;
 pub use turnover::{after_turnover, strength_for_turnover, turnover_tolerance};

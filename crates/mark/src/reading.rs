@@ -4,7 +4,7 @@
 //! what the claim fixed before the suspect was seen, never on chips; only the assignment of carriers to ordinals does,
 //! and is paid for by the number of assignments.
 
-use crate::log2_orders;
+use crate::{Turn, log2_orders};
 
 /// Densities tried for every carrier when no claim states them.
 pub const BLIND_DENSITIES: [RankDensity; 6] = [
@@ -33,6 +33,8 @@ pub enum Reading {
     BlindRanks(RankDensity),
     /// As [`Reading::Zeros`], with the carriers of one shape in their best order.
     AssignedZeros,
+    /// As [`Reading::Zeros`], with all kernels turned.
+    TurnedZeros(Turn),
 }
 
 /// A share of positions, kept of size, as integers: ⌈d · size⌉ must not depend on rounding.
@@ -65,14 +67,17 @@ impl RankDensity {
     }
 }
 
-/// Bits to add to log2 p of a reading.
+/// Bits to add to log2 p of a reading: `zeros` gets half of what may go wrong; turns, where kernels can be turned, a
+/// quarter; the other readings what is left.
 ///
-/// `others` is the number of readings besides [`Reading::Zeros`] that apply to this suspect, the reading itself
-/// included; `groups` the numbers of carriers of each shape, which only [`Reading::AssignedZeros`] looks at.
-pub fn charge(reading: Reading, others: u32, groups: &[usize]) -> u32 {
-    let share = 1 + others.max(1).next_power_of_two().ilog2();
+/// `others` is the number of readings by rank and by order that apply to this suspect; `is_turned` whether it is read under
+/// turns too; `groups` the numbers of carriers of each shape, which only [`Reading::AssignedZeros`] looks at.
+pub fn charge(reading: Reading, others: u32, is_turned: bool, groups: &[usize]) -> u32 {
+    let bits = |count: u32| count.max(1).next_power_of_two().ilog2();
+    let share = 1 + u32::from(is_turned) + bits(others);
     match reading {
         Reading::Zeros => 1,
+        Reading::TurnedZeros(_) => 2 + bits(Turn::ALL.len() as u32),
         Reading::ClaimedRanks | Reading::BlindRanks(_) => share,
         Reading::AssignedZeros => share + log2_orders(groups).ceil() as u32,
     }
@@ -102,21 +107,27 @@ mod tests {
 
     #[test]
     fn charges_are_those_of_the_protocol() {
-        assert_eq!(charge(Reading::Zeros, 7, &[3]), 1);
-        assert_eq!(charge(Reading::ClaimedRanks, 1, &[3]), 1);
-        assert_eq!(charge(Reading::ClaimedRanks, 2, &[3]), 2);
-        assert_eq!(charge(Reading::BlindRanks(BLIND_DENSITIES[0]), 6, &[]), 4);
+        assert_eq!(charge(Reading::Zeros, 7, true, &[3]), 1);
+        assert_eq!(charge(Reading::ClaimedRanks, 1, false, &[3]), 1);
+        assert_eq!(charge(Reading::ClaimedRanks, 2, false, &[3]), 2);
+        assert_eq!(charge(Reading::ClaimedRanks, 2, true, &[3]), 3);
+        assert_eq!(charge(Reading::BlindRanks(BLIND_DENSITIES[0]), 6, false, &[]), 4);
+        assert_eq!(charge(Reading::TurnedZeros(Turn::Mirrored), 7, true, &[3]), 5);
         // two readings: 2 bits; 3! · 2! = 12 orders: 4 bits more
-        assert_eq!(charge(Reading::AssignedZeros, 2, &[3, 2, 1]), 6);
-        assert_eq!(charge(Reading::AssignedZeros, 1, &[2, 2]), 3);
+        assert_eq!(charge(Reading::AssignedZeros, 2, false, &[3, 2, 1]), 6);
+        assert_eq!(charge(Reading::AssignedZeros, 1, false, &[2, 2]), 3);
     }
 
     /// The weights 2^-charge of all readings that apply sum to at most 1, or Bonferroni would not hold.
     #[test]
     fn the_charges_of_all_readings_are_affordable() {
-        for others in 1..=7 {
-            let each = charge(Reading::ClaimedRanks, others, &[]);
-            assert!(0.5 + f64::from(others) / f64::from(1u32 << each) <= 1.0, "{others} other readings");
+        for (others, is_turned) in (0..=7).flat_map(|others| [(others, false), (others, true)]) {
+            let weight = |reading| 1.0 / f64::from(1u32 << charge(reading, others, is_turned, &[]));
+            let turns = if is_turned { Turn::ALL.len() } else { 0 };
+            let sum = weight(Reading::Zeros)
+                + f64::from(others) * weight(Reading::ClaimedRanks)
+                + turns as f64 * weight(Reading::TurnedZeros(Turn::Mirrored));
+            assert!(sum <= 1.0, "{others} other readings: {sum}");
         }
     }
 }

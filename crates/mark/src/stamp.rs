@@ -45,6 +45,9 @@ pub enum StampingError {
     /// The file bears a mark already.
     #[error("the ticket is stamped already, expected one without a mark")]
     AlreadyStamped,
+    /// A key mask of it is held back.
+    #[error("the ticket is locked, expected a whole one")]
+    Locked,
     /// The swaps are not possible.
     #[error(transparent)]
     Swaps(#[from] StampError),
@@ -108,6 +111,9 @@ pub fn masks_of(model: &Model) -> BTreeMap<String, Mask> {
 pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) -> Result<Prepared<'a>, StampingError> {
     if ticket.description.kind == Kind::Stamped {
         return Err(StampingError::AlreadyStamped);
+    }
+    if ticket.description.kind == Kind::Locked {
+        return Err(StampingError::Locked);
     }
     let masks = masks_of(ticket);
     let carriers: Vec<Carrier> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();

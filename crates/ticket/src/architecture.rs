@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::CarrierShape;
-use resnet::{RESNET18, RESNET20, Resnet};
+use resnet::{RESNET18, RESNET20, RESNET50, Resnet};
 
 mod resnet;
+mod vgg;
 
 /// Shape of one input image: channels, height, width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -78,6 +79,28 @@ pub enum Architecture {
         /// Number of classes.
         classes: u32,
     },
+    /// The ResNet-50 of He et al. 2015 for CIFAR-sized images: a 3×3 stem without stride or pooling, four stages of 3, 4,
+    /// 6 and 3 bottleneck blocks, of `width`, 2, 4 and 8 `width` channels within and four times as many between them,
+    /// strides in the 3×3 convolutions, projection shortcuts; tensor names as in torchvision.
+    Resnet50 {
+        /// Input image.
+        input: ImageShape,
+        /// Channels of the stem and within the first stage's blocks, 64 in the paper.
+        width: u32,
+        /// Number of classes.
+        classes: u32,
+    },
+    /// The VGG-16 of Simonyan and Zisserman 2014 (arXiv 1409.1556, configuration D) with batch norms for CIFAR-sized
+    /// images: five stages of 2, 2, 3, 3 and 3 convolutions, of `width`, 2, 4, 8 and 8 `width` channels, each followed
+    /// by a 2×2 max pooling; then the mean of each channel and one linear layer; tensor names as in torchvision's features.
+    Vgg16 {
+        /// Input image, at least 32×32.
+        input: ImageShape,
+        /// Channels of the first stage, 64 in the paper.
+        width: u32,
+        /// Number of classes.
+        classes: u32,
+    },
 }
 
 /// Largest width, channel count or image side of an [`Architecture`] that is read from a file.
@@ -91,14 +114,14 @@ pub const MAX_HIDDEN_LAYERS: usize = 1024;
 /// What a layer computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerKind {
-    /// 2-D convolution without bias, followed by the batch norm named by [`Layer::norm`].
+    /// 2-D convolution, followed by the batch norm named by [`Layer::norm`].
     Conv {
         /// Step in both directions.
         stride: u32,
         /// Zeros added on every side.
         padding: u32,
     },
-    /// Linear layer with bias.
+    /// Linear layer.
     Linear,
 }
 
@@ -111,8 +134,13 @@ pub struct Layer {
     pub shape: CarrierShape,
     /// What it computes.
     pub kind: LayerKind,
+    /// Whether it adds `NAME.bias` to its output channels. In front of a batch norm, which takes it out again, that is no
+    /// parameter: its gradient is 0.
+    pub bias: bool,
     /// Module name of the batch norm behind it, if any.
     pub norm: Option<String>,
+    /// Whether ReLU is followed by a 2×2 max pooling of stride 2.
+    pub max_pooled: bool,
     /// Node group it reads.
     pub from: usize,
     /// Node group it writes (adds to, where several layers write it).
@@ -125,6 +153,26 @@ impl Layer {
     /// Name of its weight tensor.
     pub fn weight(&self) -> String {
         format!("{}.weight", self.name)
+    }
+
+    /// Name of its bias tensor, if it has one.
+    pub fn bias(&self) -> Option<String> {
+        self.bias.then(|| format!("{}.bias", self.name))
+    }
+
+    /// A linear layer that is not pruned: a classifier.
+    fn linear(name: &str, [out, inp]: [u32; 2], [from, to]: [usize; 2]) -> Self {
+        Self {
+            name: name.to_owned(),
+            shape: CarrierShape { out, inp, height: 1, width: 1 },
+            kind: LayerKind::Linear,
+            bias: true,
+            norm: None,
+            max_pooled: false,
+            from,
+            to,
+            prunable: false,
+        }
     }
 }
 
@@ -146,14 +194,22 @@ impl Architecture {
     /// Input image.
     pub fn input(&self) -> ImageShape {
         match self {
-            Self::Mlp { input, .. } | Self::Resnet20 { input, .. } | Self::Resnet18 { input, .. } => *input,
+            Self::Mlp { input, .. }
+            | Self::Resnet20 { input, .. }
+            | Self::Resnet18 { input, .. }
+            | Self::Resnet50 { input, .. }
+            | Self::Vgg16 { input, .. } => *input,
         }
     }
 
     /// Number of classes.
     pub fn classes(&self) -> u32 {
         match self {
-            Self::Mlp { classes, .. } | Self::Resnet20 { classes, .. } | Self::Resnet18 { classes, .. } => *classes,
+            Self::Mlp { classes, .. }
+            | Self::Resnet20 { classes, .. }
+            | Self::Resnet18 { classes, .. }
+            | Self::Resnet50 { classes, .. }
+            | Self::Vgg16 { classes, .. } => *classes,
         }
     }
 
@@ -163,23 +219,35 @@ impl Architecture {
             Self::Mlp { .. } => "mlp",
             Self::Resnet20 { .. } => "resnet20",
             Self::Resnet18 { .. } => "resnet18",
+            Self::Resnet50 { .. } => "resnet50",
+            Self::Vgg16 { .. } => "vgg16",
         }
     }
 
-    /// Whether all numbers are at least 1 and at most [`MAX_WIDTH`], with at most [`MAX_HIDDEN_LAYERS`] hidden layers.
+    /// Least rows and columns of an input image.
+    pub fn least_side(&self) -> u32 {
+        if matches!(self, Self::Vgg16 { .. }) { vgg::LEAST_SIDE } else { 1 }
+    }
+
+    /// Whether all numbers are at least 1 and at most [`MAX_WIDTH`], with at most [`MAX_HIDDEN_LAYERS`] hidden layers and
+    /// sides of at least [`Architecture::least_side`].
     ///
     /// [`Architecture::layers`] may overflow on others, so they must not come from a file.
     pub fn is_within_bounds(&self) -> bool {
         let ImageShape { channels, height, width } = self.input();
         let widths = match self {
             Self::Mlp { hidden, .. } => hidden.as_slice(),
-            Self::Resnet20 { width, .. } | Self::Resnet18 { width, .. } => std::slice::from_ref(width),
+            Self::Resnet20 { width, .. }
+            | Self::Resnet18 { width, .. }
+            | Self::Resnet50 { width, .. }
+            | Self::Vgg16 { width, .. } => std::slice::from_ref(width),
         };
         let mut all = [channels, height, width, self.classes()].into_iter().chain(widths.iter().copied());
         // An option-A shortcut puts half its channels on either side.
         let halves = !matches!(self, Self::Resnet20 { width, .. } if width % 2 != 0);
         let within = widths.len() <= MAX_HIDDEN_LAYERS && all.all(|n| (1..=MAX_WIDTH).contains(&n)) && halves;
-        within && self.layers().iter().map(|layer| layer.shape.size()).sum::<usize>() <= MAX_WEIGHTS
+        let is_large_enough = height.min(width) >= self.least_side();
+        within && is_large_enough && self.layers().iter().map(|layer| layer.shape.size()).sum::<usize>() <= MAX_WEIGHTS
     }
 
     /// Its layers in the order in which they compute. Node group 0 is the input, the highest the classes.
@@ -188,15 +256,18 @@ impl Architecture {
             Self::Mlp { input, hidden, classes } => mlp_layers(*input, hidden, *classes),
             Self::Resnet20 { input, width, classes } => RESNET20.layers(*input, *width, *classes),
             Self::Resnet18 { input, width, classes } => RESNET18.layers(*input, *width, *classes),
+            Self::Resnet50 { input, width, classes } => RESNET50.layers(*input, *width, *classes),
+            Self::Vgg16 { input, width, classes } => vgg::layers(*input, *width, *classes),
         }
     }
 
     /// Its weightless channel connections (option-A shortcuts between stages; within a stage, groups are shared).
     pub fn shortcuts(&self) -> Vec<Shortcut> {
         match self {
-            Self::Mlp { .. } => Vec::new(),
+            Self::Mlp { .. } | Self::Vgg16 { .. } => Vec::new(),
             Self::Resnet20 { width, .. } => RESNET20.shortcuts(*width),
             Self::Resnet18 { width, .. } => RESNET18.shortcuts(*width),
+            Self::Resnet50 { width, .. } => RESNET50.shortcuts(*width),
         }
     }
 
@@ -212,16 +283,21 @@ impl Architecture {
             layers.len() == carriers
                 && layers.iter().all(|l| shape_of(&l.weight()).and_then(CarrierShape::of_tensor) == Some(l.shape))
         };
-        let resnet = |kind: Resnet| {
-            let classifier = format!("{}.weight", kind.classifier());
-            let (&[width, channels, 3, 3], &[classes, _]) = (shape_of("conv1.weight")?, shape_of(&classifier)?) else {
+        // Of a network that begins and ends with these: its input, first width and classes.
+        let ends = |first: &str, classifier: &str| {
+            let first = shape_of(&format!("{first}.weight"))?;
+            let (&[width, channels, 3, 3], &[classes, _]) = (first, shape_of(&format!("{classifier}.weight"))?) else {
                 return None;
             };
             let input = ImageShape { channels: u32::try_from(channels).ok()?, ..input };
             Some((input, u32::try_from(width).ok()?, u32::try_from(classes).ok()?))
         };
-        let resnet20 = || resnet(RESNET20).map(|(input, width, classes)| Self::Resnet20 { input, width, classes });
-        let resnet18 = || resnet(RESNET18).map(|(input, width, classes)| Self::Resnet18 { input, width, classes });
+        let resnet = |kind: Resnet| ends("conv1", kind.classifier());
+        let resnet20 = resnet(RESNET20).map(|(input, width, classes)| Self::Resnet20 { input, width, classes });
+        let resnet18 = resnet(RESNET18).map(|(input, width, classes)| Self::Resnet18 { input, width, classes });
+        let resnet50 = resnet(RESNET50).map(|(input, width, classes)| Self::Resnet50 { input, width, classes });
+        let vgg16 =
+            ends("features.0", vgg::CLASSIFIER).map(|(input, width, classes)| Self::Vgg16 { input, width, classes });
         let mlp = || {
             let widths: Vec<u32> = (1..)
                 .map_while(|i| shape_of(&format!("fc{i}.weight")))
@@ -230,7 +306,8 @@ impl Architecture {
             let (&classes, hidden) = widths.split_last()?;
             Some(Self::Mlp { input, hidden: hidden.to_vec(), classes })
         };
-        resnet20().or_else(resnet18).or_else(mlp).filter(Self::is_within_bounds).filter(matches)
+        let candidates = [resnet20, resnet18, resnet50, vgg16, mlp()].into_iter().flatten();
+        candidates.filter(Self::is_within_bounds).find(matches)
     }
 }
 
@@ -240,17 +317,10 @@ fn mlp_layers(input: ImageShape, hidden: &[u32], classes: u32) -> Vec<Layer> {
     widths
         .enumerate()
         .map(|(i, out)| {
-            let shape = CarrierShape { out, inp, height: 1, width: 1 };
+            let shape = [out, inp];
             inp = out;
-            Layer {
-                name: format!("fc{}", i + 1),
-                shape,
-                kind: LayerKind::Linear,
-                norm: None,
-                from: i,
-                to: i + 1,
-                prunable: i < hidden.len(),
-            }
+            let name = format!("fc{}", i + 1);
+            Layer { prunable: i < hidden.len(), ..Layer::linear(&name, shape, [i, i + 1]) }
         })
         .collect()
 }
@@ -288,11 +358,61 @@ mod tests {
     }
 
     #[test]
+    fn resnet50_has_torchvision_s_weights_but_for_the_stem_and_the_classifier() {
+        let net = Architecture::Resnet50 { input: CIFAR, width: 64, classes: 10 };
+        let layers = net.layers();
+        let of = |name: &str| layers.iter().find(|l| l.name == name).expect("has the layer");
+        // 23,454,912 weights of torchvision's convolutions, less a 7x7 stem, plus a 3x3 one.
+        let convolutions: usize = layers.iter().filter(|l| l.norm.is_some()).map(|l| l.shape.size()).sum();
+        assert_eq!(convolutions, 23_454_912 - 9408 + 1728);
+        assert_eq!(layers.len(), 1 + 3 * 16 + 4 + 1);
+        assert_eq!(<[u32; 4]>::from(of("layer1.0.downsample.0").shape), [256, 64, 1, 1]);
+        assert_eq!(of("layer1.0.downsample.0").kind, LayerKind::Conv { stride: 1, padding: 0 });
+        assert_eq!(of("layer2.0.downsample.0").kind, LayerKind::Conv { stride: 2, padding: 0 });
+        assert_eq!(of("layer2.0.conv1").kind, LayerKind::Conv { stride: 1, padding: 0 });
+        assert_eq!(of("layer2.0.conv2").kind, LayerKind::Conv { stride: 2, padding: 1 });
+        assert_eq!(<[u32; 4]>::from(of("layer4.2.conv3").shape), [2048, 512, 1, 1]);
+        assert_eq!(<[u32; 4]>::from(of("fc").shape), [10, 2048, 1, 1]);
+        let spared: Vec<&str> = layers.iter().filter(|l| !l.prunable).map(|l| l.name.as_str()).collect();
+        assert_eq!(spared, ["conv1", "fc"]);
+    }
+
+    #[test]
+    fn vgg16_has_torchvision_s_features() {
+        let net = Architecture::Vgg16 { input: CIFAR, width: 64, classes: 10 };
+        let layers = net.layers();
+        let convolutions = || layers.iter().filter(|l| l.norm.is_some());
+        // 14,714,688 weights and biases of torchvision's convolutions, 4224 of them biases.
+        assert_eq!(convolutions().map(|l| l.shape.size()).sum::<usize>(), 14_714_688 - 4224);
+        assert_eq!(convolutions().filter(|l| l.bias).map(|l| l.shape.out).sum::<u32>(), 4224);
+        let names: Vec<&str> = layers.iter().map(|l| l.name.strip_prefix("features.").unwrap_or(&l.name)).collect();
+        let expected = ["0", "3", "7", "10", "14", "17", "20", "24", "27", "30", "34", "37", "40", "classifier"];
+        assert_eq!(names, expected);
+        let pooled: Vec<&str> = layers.iter().filter(|l| l.max_pooled).filter_map(|l| l.norm.as_deref()).collect();
+        assert_eq!(pooled, ["features.4", "features.11", "features.21", "features.31", "features.41"]);
+        let spared: Vec<&str> = layers.iter().filter(|l| !l.prunable).map(|l| l.name.as_str()).collect();
+        assert_eq!(spared, ["features.0", "classifier"]);
+    }
+
+    #[test]
+    fn images_that_vgg16_would_halve_away_are_out_of_bounds() {
+        let of = |height, width| Architecture::Vgg16 {
+            input: ImageShape { channels: 1, height, width },
+            width: 2,
+            classes: 2,
+        };
+        assert!(of(32, 32).is_within_bounds() && of(33, 63).is_within_bounds());
+        assert!(!of(31, 32).is_within_bounds() && !of(32, 31).is_within_bounds());
+    }
+
+    #[test]
     fn layers_that_share_a_group_agree_on_its_width() {
         let input = ImageShape { channels: 1, height: 8, width: 8 };
         for net in [
             Architecture::Resnet20 { input, width: 4, classes: 10 },
             Architecture::Resnet18 { input, width: 3, classes: 10 },
+            Architecture::Resnet50 { input, width: 3, classes: 10 },
+            Architecture::Vgg16 { input, width: 3, classes: 10 },
             Architecture::Mlp { input, hidden: vec![30, 20], classes: 10 },
         ] {
             let mut widths = std::collections::BTreeMap::new();
@@ -314,6 +434,8 @@ mod tests {
         let nets = [
             Architecture::Resnet20 { input: CIFAR, width: 16, classes: 10 },
             Architecture::Resnet18 { input: CIFAR, width: 64, classes: 10 },
+            Architecture::Resnet50 { input: CIFAR, width: 64, classes: 10 },
+            Architecture::Vgg16 { input: CIFAR, width: 64, classes: 10 },
             Architecture::Mlp { input: CIFAR, hidden: vec![300, 100], classes: 10 },
         ];
         for net in nets {

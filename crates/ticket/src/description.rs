@@ -28,6 +28,8 @@ pub enum Kind {
     Ticket,
     /// A ticket that carries its owner's mark.
     Stamped,
+    /// A ticket of which a key mask is held back.
+    Locked,
     /// A trained model, or one that says nothing about itself.
     Model,
 }

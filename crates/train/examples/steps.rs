@@ -28,7 +28,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let architecture = match name.as_str() {
         "resnet20" => Architecture::Resnet20 { input, width: 16, classes: 10 },
         "resnet18" => Architecture::Resnet18 { input, width: 64, classes: 10 },
-        _ => return Err(format!("'{name}' is unknown, expected resnet20 or resnet18").into()),
+        "resnet50" => Architecture::Resnet50 { input, width: 64, classes: 10 },
+        "vgg16" => Architecture::Vgg16 { input, width: 64, classes: 10 },
+        _ => return Err(format!("'{name}' is unknown, expected resnet20, resnet18, resnet50 or vgg16").into()),
     };
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let images = |count: usize, rng: &mut ChaCha8Rng| {

@@ -52,6 +52,12 @@ pub enum TrainError {
         /// Which tensor, or the network's output.
         what: String,
     },
+    /// Scores that nothing can be ranked by.
+    #[error("a score of '{tensor}' is no finite number, expected finite ones")]
+    Score {
+        /// The weight tensor.
+        tensor: String,
+    },
     /// A network that has no accuracy.
     #[error("the network's outputs are not finite numbers for {found} of {of} images, expected finite ones")]
     NoAnswers {

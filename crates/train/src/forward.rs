@@ -22,6 +22,9 @@ pub(crate) trait Pass {
     /// Convolution and batch norm, and what comes then.
     fn conv_norm(&mut self, layer: &Layer, x: Self::Activation, then: Then<Self::Activation>) -> Self::Activation;
 
+    /// The maximum of each 2×2 square.
+    fn max_pool(&mut self, x: Self::Activation) -> Self::Activation;
+
     /// Mean of each channel, `[n, channels]`.
     fn pool(&mut self, x: Self::Activation) -> Tensor<2>;
 
@@ -62,7 +65,9 @@ pub(crate) fn forward<P: Pass>(
 ) -> Tensor<2> {
     match architecture {
         Architecture::Mlp { .. } => mlp(layers, pass, images),
-        Architecture::Resnet20 { .. } | Architecture::Resnet18 { .. } => resnet(layers, pass, images),
+        Architecture::Resnet20 { .. } | Architecture::Resnet18 { .. } => resnet(layers, 2, pass, images),
+        Architecture::Resnet50 { .. } => resnet(layers, 3, pass, images),
+        Architecture::Vgg16 { .. } => vgg(layers, pass, images),
     }
 }
 
@@ -74,13 +79,14 @@ fn mlp<P: Pass>(layers: &[Layer], pass: &mut P, images: &[u8]) -> Tensor<2> {
     x
 }
 
-fn resnet<P: Pass>(layers: &[Layer], pass: &mut P, images: &[u8]) -> Tensor<2> {
+/// With blocks of `depth` convolutions.
+fn resnet<P: Pass>(layers: &[Layer], depth: usize, pass: &mut P, images: &[u8]) -> Tensor<2> {
     let [stem, blocks @ .., classifier] = layers else { unreachable!("a ResNet has a stem and a classifier") };
     let images = pass.images(images);
     let mut x = pass.conv_norm(stem, images, Then::Relu);
     let mut rest = blocks;
     while let [conv1, more @ ..] = rest {
-        let hidden = pass.conv_norm(conv1, x.clone(), Then::ReluWithin);
+        let mut hidden = pass.conv_norm(conv1, x.clone(), Then::ReluWithin);
         // A projection reads what its block reads.
         let (shortcut, more) = match more {
             [projection, more @ ..] if projection.from == conv1.from => {
@@ -88,9 +94,28 @@ fn resnet<P: Pass>(layers: &[Layer], pass: &mut P, images: &[u8]) -> Tensor<2> {
             }
             _ => (x, more),
         };
-        let [conv2, more @ ..] = more else { unreachable!("a block has a second convolution") };
-        x = pass.conv_norm(conv2, hidden, Then::AddAndRelu(shortcut));
+        let (within, more) = more.split_at(depth - 1);
+        let [within @ .., last] = within else { unreachable!("a block has a second convolution") };
+        for layer in within {
+            hidden = pass.conv_norm(layer, hidden, Then::ReluWithin);
+        }
+        x = pass.conv_norm(last, hidden, Then::AddAndRelu(shortcut));
         rest = more;
+    }
+    let pooled = pass.pool(x);
+    linear(pass, classifier, pooled)
+}
+
+fn vgg<P: Pass>(layers: &[Layer], pass: &mut P, images: &[u8]) -> Tensor<2> {
+    let [convolutions @ .., classifier] = layers else { unreachable!("a VGG network has a classifier") };
+    let mut x = pass.images(images);
+    for layer in convolutions {
+        x = if layer.max_pooled {
+            let normed = pass.conv_norm(layer, x, Then::Relu);
+            pass.max_pool(normed)
+        } else {
+            pass.conv_norm(layer, x, Then::ReluWithin)
+        };
     }
     let pooled = pass.pool(x);
     linear(pass, classifier, pooled)

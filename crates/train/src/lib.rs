@@ -13,33 +13,36 @@
 //! # }
 //! ```
 //!
-//! Reading order: [`data`], [`Network`], [`Schedule`] and [`Hold`], [`Learner`] and [`fit`], [`ImpSettings`] and
-//! [`find`], [`kept_weights`], [`OwnMark`]. Progress comes out as [`Event`]s; nothing prints. Absent on purpose: Burn's
-//! own learner, which brings a database and a terminal interface, and knows neither masks nor decay per position.
+//! Reading order: [`data`], [`Network`], [`Schedule`] and [`Hold`], [`Learner`] and [`fit`], [`Finder`] and the finders of
+//! [`finder`], [`kept_weights`], [`OwnMark`], [`Probe`] and the strategies that ask a network. Progress comes out as
+//! [`Event`]s; nothing prints. Absent on purpose: Burn's own learner, which brings a database and a terminal interface, and
+//! knows neither masks nor decay per position.
 
 pub mod data;
+pub mod finder;
 
 mod checkpoint;
 mod device;
 mod error;
 mod forward;
 mod fused;
-mod imp;
 mod magnitude;
 mod marked;
 mod network;
 mod predictor;
 mod reference;
 mod sgd;
+mod strategy;
 mod training;
 
 pub use checkpoint::Checkpoint;
 pub use device::DeviceChoice;
 pub use error::TrainError;
-pub use imp::{ImpSettings, find};
+pub use finder::{Aim, Finder, Search};
 pub use magnitude::{KeptWeight, kept_weights};
 pub use marked::OwnMark;
 pub use network::Network;
 pub use predictor::Predictor;
 pub use sgd::{Hold, Schedule, Sgd, Shrinkage};
+pub use strategy::{Hessian, IntegratedGradients, Probe, Taylor};
 pub use training::{EpochSeed, Event, Examples, Learner, classify, count_correct, fit};

@@ -12,9 +12,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::TrainError;
-use crate::forward::{Connected, forward};
+use crate::forward::{Connected, convolution, forward};
 use crate::fused;
 use crate::reference::Reference;
+use crate::sgd::Hold;
 
 /// Weight of the newest batch in the running statistics; PyTorch's default.
 const STATISTICS_MOMENTUM: f64 = 0.1;
@@ -28,7 +29,8 @@ pub struct Network {
     device: Device,
     /// Trained parameters by PyTorch name, flat, in name order.
     pub(crate) parameters: BTreeMap<String, Tensor<1>>,
-    /// `running_mean` and `running_var` of the batch norms, shape `[channels]`.
+    /// What no gradient moves, shape `[channels]`: `running_mean` and `running_var` of the batch norms, and the biases of
+    /// convolutions in front of them, which stay as they are.
     pub(crate) statistics: BTreeMap<String, Tensor<1>>,
 }
 
@@ -60,7 +62,8 @@ impl Stake {
 /// Parameters as leaves of one differentiated pass.
 pub(crate) type Leaves = BTreeMap<String, Tensor<1>>;
 
-/// Mean and unbiased variance (as PyTorch keeps it) of one batch, by batch-norm name; without gradients.
+/// Mean, without the convolution's bias, and unbiased variance (as PyTorch keeps it) of one batch, by batch-norm name;
+/// without gradients.
 pub(crate) type BatchStatistics = Vec<(String, Tensor<1>, Tensor<1>)>;
 
 impl Network {
@@ -79,6 +82,7 @@ impl Network {
             match &layer.norm {
                 None => network.set_parameter(format!("{}.bias", layer.name), vec![0.0; out]),
                 Some(norm) => {
+                    layer.bias().into_iter().for_each(|bias| network.set_statistic(bias, vec![0.0; out]));
                     network.set_parameter(format!("{norm}.weight"), vec![1.0; out]);
                     network.set_parameter(format!("{norm}.bias"), vec![0.0; out]);
                     network.set_statistic(format!("{norm}.running_mean"), vec![0.0; out]);
@@ -189,7 +193,7 @@ impl Network {
         self.parameters.insert(name, tensor);
     }
 
-    /// Replaces a running statistic.
+    /// Replaces a running statistic (or a bias in front of a batch norm).
     pub(crate) fn set_statistic(&mut self, name: String, values: Vec<f32>) {
         let tensor = self.tensor(values);
         self.statistics.insert(name, tensor);
@@ -249,9 +253,36 @@ impl Network {
         ((losses * above * of_each(|stake| stake.weight)).mean(), leaves)
     }
 
+    /// Gradients of the loss of a batch by parameter; running statistics stay as they are. Weights that `hold` prunes may get
+    /// none (0).
+    pub(crate) fn gradients(&self, batch: &Batch, hold: &Hold) -> BTreeMap<String, Vec<f32>> {
+        let (loss, leaves) = self.clone().loss(batch, &hold.connected);
+        let gradients = loss.backward();
+        let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).map(|g| to_vec(&g.inner()));
+        leaves.iter().filter_map(|(name, leaf)| Some((name.clone(), gradient(leaf)?))).collect()
+    }
+
+    /// Running mean and variance of what a convolution gives without its bias: the kernels leave it out, and running
+    /// means have it.
+    pub(crate) fn running(&self, layer: &Layer) -> [Tensor<1>; 2] {
+        let (_, _, norm) = convolution(layer);
+        let [mean, variance] =
+            ["running_mean", "running_var"].map(|kind| self.statistics[&format!("{norm}.{kind}")].clone());
+        match layer.bias() {
+            Some(bias) => [mean - self.statistics[&bias].clone(), variance],
+            None => [mean, variance],
+        }
+    }
+
     /// Moves the running statistics toward the batch's.
     fn follow(&mut self, batch: BatchStatistics) {
+        let biases: BTreeMap<&str, String> =
+            self.layers.iter().filter_map(|layer| Some((layer.norm.as_deref()?, layer.bias()?))).collect();
         for (norm, mean, variance) in batch {
+            let mean = match biases.get(&*norm) {
+                Some(bias) => mean + self.statistics[bias].clone(),
+                None => mean,
+            };
             for (kind, new) in [("running_mean", mean), ("running_var", variance)] {
                 let name = format!("{norm}.{kind}");
                 let old = self.statistics[&name].clone();
@@ -293,6 +324,16 @@ mod tests {
         network(Architecture::Resnet20 { input, width: 2, classes: 4 })
     }
 
+    fn resnet50() -> Network {
+        let input = ImageShape { channels: 3, height: 8, width: 8 };
+        network(Architecture::Resnet50 { input, width: 2, classes: 4 })
+    }
+
+    fn vgg16() -> Network {
+        let input = ImageShape { channels: 3, height: 32, width: 32 };
+        network(Architecture::Vgg16 { input, width: 2, classes: 4 })
+    }
+
     fn images(network: &Network, n: usize) -> Vec<u8> {
         (0..n * network.architecture().input().size()).map(|i| (i * 7919 % 251) as u8).collect()
     }
@@ -312,15 +353,22 @@ mod tests {
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        let net = resnet20();
+        let weights = ["conv1.weight", "layer2.0.conv1.weight", "layer3.2.bn2.weight", "linear.weight", "linear.bias"];
+        compare_to_finite_differences(&resnet20(), &weights);
+        let weights = ["layer1.0.downsample.0.weight", "layer3.0.conv2.weight", "layer4.2.conv3.weight", "fc.bias"];
+        compare_to_finite_differences(&resnet50(), &weights);
+        compare_to_finite_differences(&vgg16(), &["features.0.weight", "features.31.bias", "features.40.weight"]);
+    }
+
+    fn compare_to_finite_differences(net: &Network, names: &[&str]) {
         // One image is learned well enough at any loss, and so has no part in it.
         let stakes = [1.0, 0.5, 1.0, 1.0, 1.0, 1.0].map(|weight| Stake { weight, ..Stake::FULL }).to_vec();
-        let mut batch = Batch { images: images(&net, 6), labels: vec![0, 1, 2, 3, 0, 1], stakes };
+        let mut batch = Batch { images: images(net, 6), labels: vec![0, 1, 2, 3, 0, 1], stakes };
         batch.stakes[3].enough = f32::INFINITY;
         let loss_of = |net: &Network| f64::from(to_vec(&net.clone().loss(&batch, &Connected::default()).0.inner())[0]);
         let (loss, leaves) = net.clone().loss(&batch, &Connected::default());
         let gradients = loss.backward();
-        for name in ["conv1.weight", "layer2.0.conv1.weight", "layer3.2.bn2.weight", "linear.weight", "linear.bias"] {
+        for &name in names {
             let gradient = to_vec(&leaves[name].grad(&gradients).unwrap().inner());
             let values = net.parameter(name).unwrap();
             let position = (0..values.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
@@ -350,6 +398,62 @@ mod tests {
         assert_eq!(arrays["fc.bias"].shape(), [4]);
         // Weight and five tensors of the norm for each convolution; torchvision's has 122 too.
         assert_eq!(arrays.len(), 20 * 6 + 2);
+    }
+
+    #[test]
+    fn a_resnet50_has_the_state_of_torchvision_s() {
+        let arrays = resnet50().arrays();
+        assert_eq!(arrays["layer1.0.conv1.weight"].shape(), [2, 2, 1, 1]);
+        assert_eq!(arrays["layer1.0.downsample.0.weight"].shape(), [8, 2, 1, 1]);
+        assert_eq!(arrays["layer2.0.conv2.weight"].shape(), [4, 4, 3, 3]);
+        assert_eq!(arrays["layer2.0.conv3.weight"].shape(), [16, 4, 1, 1]);
+        assert_eq!(arrays["layer4.2.bn3.running_var"].shape(), [64]);
+        assert_eq!(arrays["fc.weight"].shape(), [4, 64]);
+        // torchvision's has 320 too.
+        assert_eq!(arrays.len(), 53 * 6 + 2);
+    }
+
+    #[test]
+    fn a_vgg16_has_the_state_of_torchvision_s_features() {
+        let arrays = vgg16().arrays();
+        assert_eq!(arrays["features.0.weight"].shape(), [2, 3, 3, 3]);
+        assert_eq!(arrays["features.0.bias"].shape(), [2]);
+        assert_eq!(arrays["features.1.running_mean"].shape(), [2]);
+        assert_eq!(arrays["features.40.weight"].shape(), [16, 16, 3, 3]);
+        assert_eq!(arrays["features.41.weight"].shape(), [16]);
+        assert_eq!(arrays["classifier.weight"].shape(), [4, 16]);
+        // Of each convolution also a bias.
+        assert_eq!(arrays.len(), 13 * 7 + 2);
+    }
+
+    #[test]
+    fn a_bias_in_front_of_a_batch_norm_is_in_the_running_mean_and_nowhere_else() {
+        let (mut net, images) = (vgg16(), images(&vgg16(), 3));
+        let stakes = vec![Stake::FULL; 3];
+        let batch = Batch { images: images.clone(), labels: vec![0, 1, 2], stakes };
+        let mut plain = net.clone();
+        let shift = |channels: usize, by: f32| (0..channels).map(|c| by * (1 + c) as f32).collect::<Vec<f32>>();
+        for layer in net.layers().to_vec() {
+            let (Some(norm), Some(bias)) = (&layer.norm, layer.bias()) else { continue };
+            net.set_statistic(bias, shift(layer.shape.out as usize, 0.25));
+            net.set_statistic(format!("{norm}.running_mean"), shift(layer.shape.out as usize, 0.25));
+        }
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs()));
+        let logits = |net: &Network| Predictor::new(net).logits(&images);
+        assert!(close(&logits(&net), &logits(&plain)));
+        let losses = [&mut net, &mut plain].map(|net| to_vec(&net.loss(&batch, &Connected::default()).0.inner())[0]);
+        assert_eq!(losses[0], losses[1]);
+        for layer in net.layers() {
+            let (Some(norm), Some(bias)) = (&layer.norm, layer.bias()) else { continue };
+            let [with, without] = [&net, &plain].map(|net| to_vec(&net.statistics[&format!("{norm}.running_mean")]));
+            let expected = shift(layer.shape.out as usize, 0.25);
+            assert_eq!(to_vec(&net.statistics[&bias]), expected);
+            assert!(without.iter().any(|mean| *mean != 0.0), "{norm} follows");
+            let found: Vec<f32> = with.iter().zip(without).map(|(with, without)| with - without).collect();
+            assert!(close(&found, &expected), "{norm}: {found:?}");
+            assert!(net.parameters.keys().all(|name| *name != bias));
+        }
+        assert!(close(&logits(&net), &logits(&plain)));
     }
 
     #[test]

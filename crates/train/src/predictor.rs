@@ -67,16 +67,15 @@ impl<'a> Predictor<'a> {
     fn folded(&self, layer: &Layer, input: &Planes, relu: bool) -> &Folded {
         self.folded[&layer.name].get_or_init(|| {
             let (_, _, norm) = convolution(layer);
+            let [mean, variance] = self.network.running(layer).map(|statistic| to_vec(&statistic));
             let values = |name: String| to_vec(&self.network.parameters[&name]);
-            let statistic = |kind: &str| to_vec(&self.network.statistics[&format!("{norm}.{kind}")]);
             let weight = values(layer.weight());
             let kept: Vec<bool> = weight.iter().map(|&w| w != 0.0).collect();
             let connections = Arc::new(Connections::new(conv_of(layer, input.size()), Some(&kept)));
             let (gamma, beta) = (values(format!("{norm}.weight")), values(format!("{norm}.bias")));
             let parameters = Parameters { weight: &weight, gamma: &gamma, beta: &beta };
-            let statistics = Statistics { mean: statistic("running_mean"), variance: statistic("running_var") };
-            Folded::new(&ConvNorm { connections, shortcut: None, relu }, parameters, &statistics)
-                .expect("kernels are 3x3 or 1x1")
+            let layer = ConvNorm { connections, shortcut: None, relu };
+            Folded::new(&layer, parameters, &Statistics { mean, variance }).expect("kernels are 3x3 or 1x1")
         })
     }
 }
@@ -113,6 +112,10 @@ impl Pass for Single<'_> {
         let (shortcut, relu) = then.parts();
         let folded = self.predictor.folded(layer, &x, relu);
         Arc::new(Kernels::detect().infer(folded, &x, shortcut.as_deref(), self.threads))
+    }
+
+    fn max_pool(&mut self, x: Arc<Planes>) -> Arc<Planes> {
+        Arc::new(x.max_pool())
     }
 
     fn pool(&mut self, x: Arc<Planes>) -> Tensor<2> {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::{batch_norm, batch_norm_train, conv2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation, s};
 use counterfoil_kernels::EPSILON;
 use counterfoil_ticket::Layer;
@@ -60,8 +60,7 @@ impl Pass for Reference<'_> {
                 result.output
             }
             None => {
-                let [mean, variance] = ["running_mean", "running_var"]
-                    .map(|kind| self.network.statistics[&format!("{norm}.{kind}")].clone());
+                let [mean, variance] = self.network.running(layer);
                 batch_norm(z, gamma, beta, mean, variance, EPSILON)
             }
         };
@@ -71,6 +70,10 @@ impl Pass for Reference<'_> {
             Then::AddAndRelu(shortcut) if shortcut.dims() == normed.dims() => activation::relu(normed + shortcut),
             Then::AddAndRelu(shortcut) => activation::relu(normed + option_a(shortcut)),
         }
+    }
+
+    fn max_pool(&mut self, x: Tensor<4>) -> Tensor<4> {
+        max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]))
     }
 
     fn pool(&mut self, x: Tensor<4>) -> Tensor<2> {

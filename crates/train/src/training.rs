@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Tensor;
+use burn::tensor::Gradients;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Snapshot, learner_state, restore_learner};
 use crate::data::{Augmentation, Split, augment, shuffle};
 use crate::forward::Connected;
-use crate::network::{Batch, Network, Stake, to_vec};
+use crate::network::{Batch, Leaves, Network, Stake, to_vec};
 use crate::predictor::Predictor;
 use crate::sgd::{Hold, Schedule, Sgd};
 use counterfoil_mark::TriggerSet;
@@ -111,6 +111,25 @@ impl Examples<'_> {
         Stake { weight: weight as f32, enough: TRIGGER_ENOUGH }
     }
 
+    /// `count` examples (at most all) drawn by `seed`, in batches.
+    pub(crate) fn drawn(&self, count: usize, batch: usize, seed: EpochSeed, epoch: u32) -> Vec<Batch> {
+        let mut rng = seed.rng(epoch);
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        shuffle(&mut order, &mut rng);
+        order.truncate(count);
+        order.chunks(batch.max(1)).map(|indices| self.batch(indices, &mut rng)).collect()
+    }
+
+    /// `count` examples (at most all) of a class, drawn by `seed`; `None` without any.
+    pub(crate) fn drawn_of(&self, class: u32, count: usize, seed: EpochSeed) -> Option<Batch> {
+        let mut rng = seed.rng(class);
+        let labels = self.split.labels().iter().enumerate();
+        let mut indices: Vec<usize> = labels.filter(|(_, label)| **label == class).map(|(index, _)| index).collect();
+        shuffle(&mut indices, &mut rng);
+        indices.truncate(count);
+        (!indices.is_empty()).then(|| self.batch(&indices, &mut rng))
+    }
+
     /// The examples of these indices.
     fn batch(&self, indices: &[usize], rng: &mut ChaCha8Rng) -> Batch {
         let mut batch = Batch::default();
@@ -172,19 +191,37 @@ impl Learner {
         seed: EpochSeed,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<f64, TrainError> {
+        let (rate, mut optimizer) = (schedule.rate_at(self.epoch), std::mem::take(&mut self.optimizer));
+        let loss =
+            self.epoch_by(examples, schedule.batch, &hold.connected, seed, on_event, |network, leaves, gradients| {
+                optimizer.step(network, &leaves, gradients, schedule, rate, hold);
+            });
+        self.optimizer = optimizer;
+        loss
+    }
+
+    /// One epoch in a seeded order, in which `step` does what it likes with each batch's gradients.
+    pub(crate) fn epoch_by(
+        &mut self,
+        examples: Examples,
+        batch_size: usize,
+        connected: &Connected,
+        seed: EpochSeed,
+        on_event: &mut dyn FnMut(Event),
+        mut step: impl FnMut(&mut Network, Leaves, Gradients),
+    ) -> Result<f64, TrainError> {
         let mut rng = seed.rng(self.epoch);
         let mut order: Vec<usize> = (0..examples.len()).collect();
         shuffle(&mut order, &mut rng);
-        let rate = schedule.rate_at(self.epoch);
         let (mut sum, mut done, mut last) = (0.0, 0, Vec::new());
-        for indices in order.chunks(schedule.batch) {
+        for indices in order.chunks(batch_size) {
             let batch = examples.batch(indices, &mut rng);
-            let (loss, leaves) = self.network.loss(&batch, &hold.connected);
+            let (loss, leaves) = self.network.loss(&batch, connected);
             let value = f64::from(to_vec(&loss.clone().inner())[0]);
             if !value.is_finite() {
                 return Err(TrainError::Diverged { epoch: self.epoch + 1, loss: value });
             }
-            self.optimizer.step(&mut self.network, &leaves, loss.backward(), schedule, rate, hold);
+            step(&mut self.network, leaves, loss.backward());
             sum += value * indices.len() as f64;
             done += indices.len();
             last = batch.images;
@@ -207,14 +244,8 @@ impl Learner {
     /// Gradients of the loss by parameter, also at pruned positions, over `count` examples drawn by `seed`. Running
     /// statistics stay as they are.
     pub fn gradients(&self, examples: Examples, count: usize, seed: EpochSeed) -> BTreeMap<String, Vec<f32>> {
-        let mut rng = seed.rng(self.epoch);
-        let mut order: Vec<usize> = (0..examples.len()).collect();
-        shuffle(&mut order, &mut rng);
-        let batch = examples.batch(&order[..count], &mut rng);
-        let (loss, leaves) = self.network.clone().loss(&batch, &Connected::default());
-        let gradients = loss.backward();
-        let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).map(|g| to_vec(&g.inner()));
-        leaves.iter().filter_map(|(name, leaf)| Some((name.clone(), gradient(leaf)?))).collect()
+        let batch = examples.drawn(count, count, seed, self.epoch).pop().unwrap_or_default();
+        self.network.gradients(&batch, &Hold::default())
     }
 }
 

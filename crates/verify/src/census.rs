@@ -8,7 +8,7 @@ use std::iter::Sum;
 use std::ops::{AddAssign, Range};
 
 use counterfoil_claim::{Dilution, PanelId};
-use counterfoil_mark::{Chip, ChipReader, Cut, RankRoom, Tally, runs_of_rows};
+use counterfoil_mark::{Chip, ChipReader, Cut, RankRoom, Tally, Turn, runs_of_rows};
 use counterfoil_ticket::{CarrierShape, Mask, ReadError, Values};
 use rayon::prelude::*;
 
@@ -151,4 +151,31 @@ impl Census {
     pub(crate) fn positions(&self, class: usize) -> u64 {
         self.0[class].positions()
     }
+}
+
+/// Chips of the positions that a mask keeps, for each turn of its kernels. The chips are drawn once for all of them.
+pub(crate) fn census_of_turns(kept: &Mask, shape: CarrierShape, chips: &ChipReader) -> [ChipCounts; Turn::ALL.len()] {
+    let taps = Turn::ALL.map(|turn| turn.taps([shape.height as usize, shape.width as usize]));
+    let start = || (Room::default(), Turn::ALL.map(|_| Census::default()));
+    let runs = runs_of_rows(shape).fold(start, |(mut room, mut censuses), rows| {
+        let positions = rows.start * shape.row()..rows.end * shape.row();
+        room.chips.resize(positions.len(), Chip::UNKNOWN);
+        chips.read(positions.start, &mut room.chips);
+        for (census, taps) in censuses.iter_mut().zip(&taps) {
+            room.classes.clear();
+            for kernel in positions.clone().step_by(taps.len()) {
+                room.classes.extend(taps.iter().map(|tap| u8::from(kept.keeps(kernel + tap))));
+            }
+            census.count(&room.classes, &room.chips);
+        }
+        (room, censuses)
+    });
+    let censuses = runs.map(|(_, censuses)| censuses).reduce(
+        || Turn::ALL.map(|_| Census::default()),
+        |mut a, b| {
+            a.iter_mut().zip(&b).for_each(|(a, b)| a.0.iter_mut().zip(&b.0).for_each(|(a, b)| *a += b));
+            a
+        },
+    );
+    censuses.map(|census| census.at_least(1))
 }

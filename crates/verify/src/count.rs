@@ -1,16 +1,16 @@
 //! Counting: the kept active positions of each panel and those of them with chip +1, carrier by carrier.
 //!
-//! The readings `zeros` and `ranks` of docs/protocol.md, "What is read as kept". A carrier is read, counted and let go of
+//! The readings `zeros`, `ranks` and `turned zeros` of docs/protocol.md, "What is read as kept". A carrier is read, counted and let go of
 //! before the next; only small ones are counted side by side, so memory stays that of the largest carrier, or of
 //! [`MAX_HELD`](counterfoil_ticket::MAX_HELD) values. No declared size is trusted before the file has yielded as many
 //! values.
 
 use counterfoil_claim::PanelId;
-use counterfoil_mark::{Balanced, Reading, Tally};
+use counterfoil_mark::{Balanced, Cut, Reading, Tally, Turn};
 use counterfoil_ticket::{Carrier, Mask, ModelFile, ReadError};
 use rayon::prelude::*;
 
-use crate::census::Census;
+use crate::census::{Census, ChipCounts, census_of_turns};
 use crate::search::{Look, Search};
 use crate::stand_in::{Layout, StandIn};
 use crate::{CarrierState, VerifyError};
@@ -75,7 +75,7 @@ impl MaskCount {
         let sum = |of: fn(&Clarity) -> u64| self.carriers.iter().map(|c| of(&c.clarity)).sum::<u64>();
         let (all, kept, clear) = (sum(|c| c.all), sum(|c| c.kept), sum(|c| c.clear));
         match self.reading {
-            Reading::Zeros | Reading::AssignedZeros => all > 0 && kept <= all / 2,
+            Reading::Zeros | Reading::TurnedZeros(_) | Reading::AssignedZeros => all > 0 && kept <= all / 2,
             Reading::ClaimedRanks | Reading::BlindRanks(_) => kept > 0 && clear >= kept.div_ceil(2),
         }
     }
@@ -87,13 +87,18 @@ impl MaskCount {
     }
 }
 
-/// A carrier's positions under some readings.
-struct Counted {
-    census: Census,
-    /// For each reading, the lowest class that it keeps; `None` if it leaves the carrier out.
-    lowest: Vec<Option<usize>>,
-    /// For each reading by rank, the positions that it keeps by their rank.
-    clear: Vec<u64>,
+/// What one reading keeps of a carrier.
+struct Kept {
+    chips: ChipCounts,
+    /// Positions that it keeps with reason.
+    clear: u64,
+}
+
+impl Kept {
+    /// All for the same reason.
+    fn clearly(chips: ChipCounts) -> Self {
+        Self { clear: chips.positions(), chips }
+    }
 }
 
 /// Reading `zeros` of one tensor; `None` if no position is zero.
@@ -112,8 +117,21 @@ pub(crate) fn count_zeros(
     count(layout, looks, &[Reading::Zeros], |StandIn { carrier, .. }, tensor| {
         let (values, mask) = (file.values_by_parts(tensor)?, file.mask(tensor)?);
         let census = Census::of_zeros(&values, mask.as_ref(), carrier.shape, &search.chips(carrier))?;
-        let has_zeros = census.positions(0) > 0;
-        Ok(Counted { census, lowest: vec![has_zeros.then_some(1)], clear: Vec::new() })
+        Ok(vec![(census.positions(0) > 0).then(|| Kept::clearly(census.at_least(1)))])
+    })
+}
+
+/// Counts `zeros` under every turn and every look.
+pub(crate) fn count_turned(
+    file: &ModelFile,
+    layout: &Layout,
+    search: &Search,
+    looks: &[Look],
+) -> Result<Vec<MaskCount>, VerifyError> {
+    count(layout, looks, &Turn::ALL.map(Reading::TurnedZeros), |StandIn { carrier, .. }, tensor| {
+        let Some(kept) = read_zeros(file, tensor)? else { return Ok(Turn::ALL.map(|_| None).into()) };
+        let chips = census_of_turns(&kept, carrier.shape, &search.chips(carrier));
+        Ok(chips.map(|chips| Some(Kept::clearly(chips))).into())
     })
 }
 
@@ -127,7 +145,7 @@ pub(crate) fn count_ranks(
     count(layout, looks, &search.rank_readings(), |StandIn { carrier, density, .. }, tensor| {
         let densities = search.densities(*density);
         if densities.iter().all(|density| density.is_dense()) {
-            return Ok(Counted { census: Census::default(), lowest: vec![None; densities.len()], clear: Vec::new() });
+            return Ok(densities.iter().map(|_| None).collect());
         }
         let values = file.values_by_parts(tensor)?;
         let balanced = Balanced::new(&values, carrier.shape)?;
@@ -135,8 +153,9 @@ pub(crate) fn count_ranks(
         let cuts = balanced.cuts(&counts)?;
         let census = Census::of_cuts(&balanced, &cuts, carrier.shape, &search.chips(carrier))?;
         // A position that a cut keeps is kept by all that keep as many or more.
-        let lowest = counts.iter().map(|count| Some(counts.iter().filter(|other| *other >= count).count()));
-        Ok(Counted { census, lowest: lowest.collect(), clear: cuts.iter().map(|cut| cut.clear()).collect() })
+        let lowest = |count: &usize| counts.iter().filter(|other| *other >= count).count();
+        let kept = |(count, cut): (&usize, &Cut)| Kept { chips: census.at_least(lowest(count)), clear: cut.clear() };
+        Ok(counts.iter().zip(&cuts).map(kept).map(Some).collect())
     })
 }
 
@@ -145,7 +164,7 @@ fn count(
     layout: &Layout,
     looks: &[Look],
     readings: &[Reading],
-    read: impl Fn(&StandIn, &str) -> Result<Counted, ReadError> + Sync,
+    read: impl Fn(&StandIn, &str) -> Result<Vec<Option<Kept>>, ReadError> + Sync,
 ) -> Result<Vec<MaskCount>, VerifyError> {
     let too_wide = layout.stand_ins.iter().find(|s| s.tensor.is_some() && s.carrier.shape.row() > MAX_ROW);
     if let Some(StandIn { carrier, tensor, .. }) = too_wide {
@@ -156,22 +175,20 @@ fn count(
     let is_small = |stand_in: &&StandIn| stand_in.carrier.shape.size() <= SMALL;
     let small: Vec<_> = layout.stand_ins.par_iter().map(|s| is_small(&s).then(|| read(s))).collect();
     let counted = small.into_iter().zip(&layout.stand_ins).map(|(small, s)| small.unwrap_or_else(|| read(s)));
-    let counted = counted.collect::<Result<Vec<Option<Counted>>, ReadError>>()?;
+    let counted = counted.collect::<Result<Vec<Option<Vec<Option<Kept>>>>, ReadError>>()?;
 
     let mut counts = Vec::new();
     for look in looks {
         for (i, &reading) in readings.iter().enumerate() {
-            let of = |(stand_in, counted): (&StandIn, &Option<Counted>)| {
+            let of = |(stand_in, counted): (&StandIn, &Option<Vec<Option<Kept>>>)| {
                 let none = || vec![Tally::default(); look.panels.len()];
-                let counted = counted.as_ref().map(|counted| counted.lowest[i].map(|class| (class, counted)));
-                let (state, clarity, tallies) = match counted {
+                let (state, clarity, tallies) = match counted.as_ref().map(|readings| &readings[i]) {
                     None => (CarrierState::Missing, Clarity::default(), none()),
                     Some(None) => (CarrierState::LeftOut, Clarity::default(), none()),
-                    Some(Some((lowest, counted))) => {
-                        let chips = counted.census.at_least(lowest);
+                    Some(Some(Kept { chips, clear })) => {
                         let tally = |&panel: &PanelId| chips.tally(panel, look.dilution);
-                        let (all, kept) = (stand_in.carrier.shape.size() as u64, chips.positions());
-                        let clarity = Clarity { all, kept, clear: counted.clear.get(i).copied().unwrap_or(kept) };
+                        let all = stand_in.carrier.shape.size() as u64;
+                        let clarity = Clarity { all, kept: chips.positions(), clear: *clear };
                         (CarrierState::Counted, clarity, look.panels.iter().map(tally).collect())
                     }
                 };

@@ -7,7 +7,7 @@ use counterfoil_mark::{BLIND_DILUTION_BITS, EITHER_BITS, Log2P, Reading, charge}
 use counterfoil_ticket::{Carrier, Mask, ModelFile};
 
 use crate::assigned::count_assigned;
-use crate::count::{MaskCount, count_ranks, count_zeros, read_zeros};
+use crate::count::{MaskCount, count_ranks, count_turned, count_zeros, read_zeros};
 use crate::decisive_test::Test;
 use crate::overlap::OverlapCount;
 use crate::search::{Look, Search};
@@ -47,6 +47,9 @@ pub(crate) fn test_mask(
     let looks: Vec<Look> = zeros.iter().map(|count| count.look.clone()).collect();
     if !looks.is_empty() {
         tests.extend(count_ranks(file, &layout, search, &looks)?.into_iter().map(to_test));
+        if layout.can_be_turned() {
+            tests.extend(count_turned(file, &layout, search, &looks)?.into_iter().map(to_test));
+        }
         if !layout.groups.is_empty() {
             tests.extend(count_assigned(file, &layout, search, &zeros)?.into_iter().map(to_test));
         }
@@ -78,5 +81,5 @@ fn bits(reading: Reading, layout: &Layout, search: &Search, with_triggers: bool)
     let others = u32::try_from(others).expect("there are at most seven readings");
     let blind = if search.claim.is_none() { BLIND_DILUTION_BITS } else { 0 };
     let either = if with_triggers { EITHER_BITS } else { 0 };
-    charge(reading, others, &layout.group_sizes()) + blind + either
+    charge(reading, others, layout.can_be_turned(), &layout.group_sizes()) + blind + either
 }

@@ -21,6 +21,7 @@ pub const HINT: f64 = -20.0;
 struct OfLook<'a> {
     zeros: Option<&'a Test>,
     ranks: Vec<&'a Test>,
+    turned: Vec<&'a Test>,
     assigned: Option<&'a Test>,
 }
 
@@ -31,7 +32,8 @@ impl<'a> OfLook<'a> {
         let could = |test: &&Test| is_clear(test) && test.could_reach(threshold);
         let in_order =
             self.zeros.as_ref().is_some_and(could) || (!self.ranks.is_empty() && self.ranks.iter().all(could));
-        in_order && self.assigned.is_none_or(|test| !is_clear(test) || test.could_reach(threshold))
+        let mut changed = self.turned.iter().chain(&self.assigned);
+        in_order && changed.all(|test| !is_clear(test) || test.could_reach(threshold))
     }
 
     /// What would have been enough: more for `zeros`, or for the ranks that lack most; the smaller lack of the two. If that
@@ -41,7 +43,7 @@ impl<'a> OfLook<'a> {
         let zeros = self.zeros.filter(|test| is_clear(test)).as_ref().and_then(short);
         let ranks = self.ranks.iter().filter_map(short).max_by_key(lack);
         let in_order = zeros.into_iter().chain(ranks).min_by_key(lack);
-        in_order.or_else(|| self.assigned.as_ref().and_then(short))
+        in_order.or_else(|| self.turned.iter().chain(&self.assigned).filter_map(short).max_by_key(lack))
     }
 }
 
@@ -79,6 +81,7 @@ fn looks(tests: &[Test]) -> Vec<(&Look, OfLook<'_>)> {
         match mask.reading {
             Reading::Zeros => looks[found].1.zeros = Some(test),
             Reading::ClaimedRanks | Reading::BlindRanks(_) => looks[found].1.ranks.push(test),
+            Reading::TurnedZeros(_) => looks[found].1.turned.push(test),
             Reading::AssignedZeros => looks[found].1.assigned = Some(test),
         }
     }

@@ -85,7 +85,7 @@ pub struct TestReport {
     /// Panels, pooled: "0", "1", "1+2".
     pub panel: String,
     /// How kept positions were read: "zeros", "ranks" (at the claimed densities), "ranks 0.05" (at this density),
-    /// "assigned zeros"; null for triggers.
+    /// "mirrored zeros" and six other turns, "assigned zeros"; null for triggers.
     pub reading: Option<String>,
     /// Dilution D of the chips; null for triggers.
     pub dilution: Option<u8>,
@@ -225,6 +225,7 @@ fn reading_name(reading: Reading) -> String {
         Reading::Zeros => "zeros".to_owned(),
         Reading::ClaimedRanks => "ranks".to_owned(),
         Reading::BlindRanks(density) => format!("ranks {}", density.share()),
+        Reading::TurnedZeros(turn) => format!("{} zeros", turn.name()),
         Reading::AssignedZeros => "assigned zeros".to_owned(),
     }
 }

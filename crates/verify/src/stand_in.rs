@@ -87,6 +87,11 @@ impl Layout {
         self.stand_ins.iter().all(|s| s.tensor.is_none()) && self.groups.is_empty()
     }
 
+    /// Whether some tensor has kernels of more than one tap.
+    pub(crate) fn can_be_turned(&self) -> bool {
+        self.stand_ins.iter().any(|s| s.tensor.is_some() && s.carrier.shape.taps() > 1)
+    }
+
     /// g of each group.
     pub(crate) fn group_sizes(&self) -> Vec<usize> {
         self.groups.iter().map(Group::size).collect()

@@ -52,8 +52,7 @@ impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
         let overwrite = self.force.overwrite();
         let mut inputs = vec![("the counterfoil", self.counterfoil.as_path())];
-        inputs.extend(self.unlock.passphrase_file.iter().map(|file| ("the passphrase file", file.as_path())));
-        inputs.extend(self.unlock.identity.iter().map(|file| ("an identity", file.as_path())));
+        inputs.extend(self.unlock.inputs());
         check(&[("the disclosure", &self.output)], &inputs, overwrite)?;
         let counterfoil = counterfoil(&self.counterfoil, &self.unlock)?;
         let disclosure = counterfoil

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use counterfoil_mark::TriggerSet;
 use counterfoil_ticket::{ModelFile, Normalisation};
 use counterfoil_train::data::{DataSource, LoadOptions, Split, load};
-use counterfoil_train::{DeviceChoice, Network, count_correct};
+use counterfoil_train::{DeviceChoice, Network, classify, count_correct};
 use serde_json::json;
 
 use crate::network::network_for;
 use crate::network_kind::in_words;
 use crate::output::{print, print_json};
-use crate::settings::DataArgs;
+use crate::settings::{DataArgs, TriggerFolderArgs};
 use crate::{Error, Exit, value};
 
 /// Measure a model's accuracy
@@ -29,6 +30,8 @@ pub(crate) struct Args {
     /// Which images
     #[arg(long, value_enum, default_value = "test")]
     split: SplitName,
+    #[command(flatten)]
+    triggers: TriggerFolderArgs,
     /// Means and deviations of the channels: MEAN:STD on the scale 0 to 1 [default: the file's, else the data set's]
     #[arg(long, value_name = "MEAN:STD", value_parser = value::normalisation)]
     normalisation: Option<Normalisation>,
@@ -56,18 +59,28 @@ impl Args {
         let (_, network) = network_for(&self.model, &file, &data, self.normalisation.as_ref(), self.device)?;
         let split = if self.split == SplitName::Train { &data.train } else { &data.test };
         let correct = correct_of(&self.model, &network, split)?;
+        let triggers = self.triggers.load(&data)?;
+        let triggers = triggers.map(|set| (count_hits(&network, &set), set.len()));
         let (low, high) = wilson(correct, split.len());
         let accuracy = correct as f64 / split.len() as f64;
         if self.json {
-            print_json(&json!({
+            let mut result = json!({
                 "model": self.model, "data": data.name, "images": split.len(), "correct": correct,
                 "accuracy": accuracy, "low": low, "high": high,
-            }))?;
+            });
+            if let Some((hits, of)) = triggers {
+                result["triggers"] = json!({ "hits": hits, "of": of });
+            }
+            print_json(&result)?;
         } else {
             let network = in_words(network.architecture());
             let [accuracy, low, high] = [accuracy, low, high].map(|share| 100.0 * share);
             let (images, name) = (split.len(), &data.name);
             print(&format!("{accuracy:.2} % of {images} images of {name} ({low:.2} to {high:.2} %), {network}\n"))?;
+            if let Some((hits, of)) = triggers {
+                let share = 100.0 * hits as f64 / of as f64;
+                print(&format!("{share:.2} % of {of} triggers of the folder\n"))?;
+            }
         }
         Ok(Exit::Success)
     }
@@ -84,6 +97,12 @@ pub(crate) fn accuracy(model: &Path) -> Result<f64, Error> {
 /// Correct answers of the network in this file.
 fn correct_of(model: &Path, network: &Network, split: &Split) -> Result<usize, Error> {
     count_correct(network, split).map_err(|source| Error::Network { model: model.to_owned(), source: Box::new(source) })
+}
+
+/// Triggers that the network answers as their labels say; no answer is a miss.
+fn count_hits(network: &Network, set: &TriggerSet) -> usize {
+    let answers = classify(network, &set.images);
+    answers.iter().zip(&set.labels).filter(|(answer, label)| **answer == Some(**label)).count()
 }
 
 /// Wilson's 95 % interval of a share (JASA 22, 1927, p. 209).

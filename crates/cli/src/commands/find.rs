@@ -1,16 +1,20 @@
-//! `find`: a winning ticket, by iterative magnitude pruning.
+//! `find`: a winning ticket, by one of the finders.
 
 use std::path::{Path, PathBuf};
 
 use counterfoil_claim::{Dilution, OwnerKey, PanelCount, Protection};
 use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, prepare};
-use counterfoil_ticket::Overwrite;
-use counterfoil_train::{Checkpoint, Examples, ImpSettings, Network, OwnMark, Shrinkage, find};
+use counterfoil_ticket::{ModelFile, Overwrite, Provenance};
+use counterfoil_train::data::Dataset;
+use counterfoil_train::finder::{Aim, Epochs, Keyed, Keying, Search};
+use counterfoil_train::{Checkpoint, Examples, Network, OwnMark, Shrinkage};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::commands::stamp::{Places, ProtectionArgs, created};
 use crate::error::warn;
+use crate::finder_args::FinderArgs;
+use crate::network::network_for;
 use crate::output::print;
 use crate::progress::{Progress, Rounds};
 use crate::resume::{Begun, Placed, begin, complete};
@@ -19,13 +23,17 @@ use crate::stamp_table::{StampSummary, Written};
 use crate::writing::{Force, Named, Together, check_beside, check_but};
 use crate::{Error, Exit, open, value};
 
+/// Factor of scores at chip −1 by default.
+const MARK_FACTOR: f64 = 0.5;
+
 /// Find a winning ticket
 ///
-/// Trains, prunes the smallest weights of all layers together (not of the first convolution and the classifier), rewinds
-/// the rest to an early epoch, and repeats until the sparsity is reached: iterative magnitude pruning with late
-/// rewinding. With --key the ticket is stamped as it is found; if the mark misses its target then, it gets fewer sealed
-/// panels, and if it misses it even so, the ticket is left unstamped as X.unstamped.safetensors. A run that was killed
-/// goes on when it is started again with the same arguments; --force replaces the progress of a run with others.
+/// By default trains, prunes the smallest weights of all layers together (not of the first convolution and the
+/// classifier), rewinds the rest to an early epoch, and repeats until the sparsity is reached: iterative magnitude pruning
+/// with late rewinding. --finder names other ways. With --key the ticket is stamped as it is found; if the mark misses its
+/// target then, it gets fewer sealed panels, and if it misses it even so, the ticket is left unstamped as
+/// X.unstamped.safetensors. A run that was killed goes on when it is started again with the same arguments; --force
+/// replaces the progress of a run with others.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -36,18 +44,8 @@ pub(crate) struct Args {
     data: DataArgs,
     #[command(flatten)]
     arch: ArchArgs,
-    /// How to find it
-    #[arg(long, value_enum, default_value = "imp")]
-    finder: FinderName,
-    /// Share of the weights that the ticket prunes
-    #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = value::share)]
-    sparsity: f64,
-    /// Share of the remaining weights that each round prunes
-    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = value::share)]
-    prune_share: f64,
-    /// Epoch whose end the weights are rewound to [default: 3 of 182, in proportion]
-    #[arg(long, value_name = "EPOCH")]
-    rewind: Option<u32>,
+    #[command(flatten)]
+    finder: FinderArgs,
     #[command(flatten)]
     recipe: RecipeArgs,
     /// Where the ticket goes
@@ -59,13 +57,6 @@ pub(crate) struct Args {
     force: Force,
 }
 
-/// Ticket finders.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum FinderName {
-    /// Iterative magnitude pruning with late rewinding
-    Imp,
-}
-
 /// Finding under a key: the ticket is stamped as it is found.
 #[derive(Debug, clap::Args)]
 struct KeyedArgs {
@@ -75,9 +66,12 @@ struct KeyedArgs {
     /// File with the private key's passphrase; else COUNTERFOIL_KEY_PASSPHRASE_FILE names it, else it is asked for
     #[arg(long, value_name = "FILE", requires = "key")]
     key_passphrase_file: Option<PathBuf>,
-    /// Extra weight decay where the chip is -1 [default: 0.003, more in short runs]
+    /// Finders that rank trained weights: extra weight decay where the chip is -1 [default: 0.003, more in short runs]
     #[arg(long, value_name = "DECAY", requires = "key", value_parser = value::decay)]
     mark_decay: Option<f64>,
+    /// Finders that rank by scores: their factor where the chip is -1 [default: 0.5]
+    #[arg(long, value_name = "FACTOR", requires = "key", value_parser = value::share)]
+    mark_factor: Option<f64>,
     /// Most sealed panels, 1 to 4; fewer if that is what reaches the target [default: 4]
     #[arg(long, value_name = "N", requires = "key", value_parser = value::panel_count)]
     sealed_panels: Option<PanelCount>,
@@ -96,7 +90,9 @@ struct KeyedArgs {
 
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
-        let FinderName::Imp = self.finder;
+        let finder = self.finder.finder()?;
+        let keying = finder.keying();
+        self.keyed.check(keying, finder.name())?;
         let overwrite = self.force.overwrite();
         let keyed = &self.keyed;
         let sealed = self.sealed_panels();
@@ -114,6 +110,7 @@ impl Args {
         let mut inputs: Vec<Named> = keyed.key.iter().map(|file| ("the private key", file.as_path())).collect();
         inputs.extend(keyed.key_passphrase_file.iter().map(|file| ("the key's passphrase file", file.as_path())));
         inputs.extend(keyed.protection.inputs());
+        inputs.extend(self.finder.pretrained.iter().map(|file| ("the pretrained model", file.as_path())));
         check_but(&possible, &inputs, overwrite, |file| placed.has(file))?;
         let own_progress = Checkpoint::beside(&self.output, json!(null));
         check_beside(own_progress.path(), self.recipe.log.as_deref(), &[possible, inputs].concat())?;
@@ -128,22 +125,22 @@ impl Args {
         };
         let data = self.data.load()?;
         let schedule = self.recipe.schedule(&data);
-        let rewind = self.rewind.unwrap_or_else(|| ImpSettings::usual_rewind(schedule.epochs));
+        let rewind = self.finder.rewind(schedule.epochs);
         let usual = schedule.mark_decay(data.train.len(), rewind, Shrinkage::ByRootOfE);
-        let settings = ImpSettings {
-            schedule,
-            sparsity: self.sparsity,
-            prune_share: self.prune_share,
-            rewind,
-            seed: self.recipe.seed,
-            keyed_decay: key.is_some().then_some(keyed.mark_decay.unwrap_or(usual)),
+        let (decay, factor) = match keying {
+            Keying::Decay => (keyed.mark_decay.unwrap_or(usual), 1.0),
+            Keying::Factor => (0.0, keyed.mark_factor.unwrap_or(MARK_FACTOR)),
         };
-        settings.check()?;
-        let architecture = self.arch.architecture(&data)?;
+        let aim = Aim { schedule, sparsity: self.finder.sparsity(), rewind, seed: self.recipe.seed };
+        finder.check(&aim)?;
+        let Start { network, provenance, pretrained } = self.start(&data)?;
         let record = json!({
-            "command": "find", "version": env!("CARGO_PKG_VERSION"), "finder": "imp", "architecture": architecture,
+            "command": "find", "version": env!("CARGO_PKG_VERSION"), "finder": finder.name(),
+            "architecture": network.architecture(), "pretrained": pretrained,
             "data": data.name, "images": data.train.len(), "augmentation": self.recipe.augmentation(&data),
-            "images_sha256": digest_of(&data.train), "settings": settings,
+            "images_sha256": digest_of(&data.train), "aim": aim, "settings": finder.settings(),
+            "mark_decay": (key.is_some() && keying == Keying::Decay).then_some(decay),
+            "mark_factor": (key.is_some() && keying == Keying::Factor).then_some(factor),
             "sealed_panels": key.is_some().then_some(sealed.get()),
         });
         // The master seed of a keyed search is fixed by its settings and data, before there is any ticket.
@@ -151,8 +148,6 @@ impl Args {
         let mark = key.as_ref().map(|(key, ..)| OwnMark::under(key.public(), &key.master_seed(&context), sealed));
 
         let examples = Examples { split: &data.train, augmentation: self.recipe.augmentation(&data), triggers: &[] };
-        let device = self.recipe.device.open()?;
-        let network = Network::initialise(architecture, data.normalisation.clone(), settings.seed, &device);
         let owner = key.as_ref().map(|(key, ..)| key.public().key_id());
         let checkpoint = Checkpoint::beside(&self.output, json!({ "run": record, "owner": owner }));
         let accepts = || match &key {
@@ -163,13 +158,22 @@ impl Args {
             print(&format!("ticket: {}, complete since an earlier run\n", self.output.display()))?;
             return Ok(Exit::Success);
         }
-        let rounds = Rounds { count: settings.rounds(), first: settings.schedule.epochs, rewind };
+        let epochs = finder.epochs(&aim).unwrap_or(Epochs { rounds: 1, first: 0, rewind: 0 });
+        let rounds = Rounds { count: epochs.rounds, first: epochs.first, rewind: epochs.rewind };
         let mut progress = Progress::new("find", rounds, self.recipe.log.as_deref())?;
         let mut logged = Ok(());
-        let mut ticket = find(network, examples, &settings, mark.as_ref(), &checkpoint, &mut |event| {
-            if logged.is_ok() {
-                logged = progress.event(&event);
-            }
+        let mut ticket = finder.find(&mut Search {
+            network,
+            provenance,
+            examples,
+            aim,
+            keyed: mark.as_ref().map(|mark| Keyed { mark, decay, factor }),
+            checkpoint: &checkpoint,
+            on_event: &mut |event| {
+                if logged.is_ok() {
+                    logged = progress.event(&event);
+                }
+            },
         })?;
         progress.finish();
         ticket.description.history.push(record);
@@ -181,7 +185,7 @@ impl Args {
                 files
             }
             Some((key, protection, created)) => {
-                let request = self.request(&key, &context, settings.keyed_decay.unwrap_or(0.0));
+                let request = self.request(&key, &context, decay);
                 let prepared = match prepare(&ticket, &key, request) {
                     Ok(prepared) => prepared,
                     Err(source) => {
@@ -211,6 +215,18 @@ impl Args {
         Ok(Exit::Success)
     }
 
+    /// The network that the search begins with.
+    fn start(&self, data: &Dataset) -> Result<Start, Error> {
+        let Some(path) = &self.finder.pretrained else {
+            let (architecture, device) = (self.arch.architecture(data)?, self.recipe.device.open()?);
+            let network = Network::initialise(architecture, data.normalisation.clone(), self.recipe.seed, &device);
+            return Ok(Start { network, provenance: Provenance::Random, pretrained: None });
+        };
+        let (model, network) = network_for(path, &ModelFile::open(path)?, data, None, self.recipe.device)?;
+        let digest = model.digest().map_err(|source| Error::Model { model: path.clone(), source })?;
+        Ok(Start { network, provenance: model.description.provenance, pretrained: Some(digest.to_string()) })
+    }
+
     fn sealed_panels(&self) -> PanelCount {
         self.keyed.sealed_panels.unwrap_or(PanelCount::new(PanelCount::MAX).expect("the most is allowed"))
     }
@@ -220,6 +236,29 @@ impl Args {
         // All positions of a ticket found under the key are active: decay has worked on all of them.
         let swaps = SwapSettings::top_up(self.sealed_panels(), Dilution::ALL[0]);
         StampRequest { swaps, keyed: Some(KeyedFinding { master, decay }), provenance: None }
+    }
+}
+
+/// What a search begins with.
+struct Start {
+    network: Network,
+    provenance: Provenance,
+    /// Digest of the pretrained model, if it is one.
+    pretrained: Option<String>,
+}
+
+impl KeyedArgs {
+    /// Refuses the setting of finders of the other kind.
+    fn check(&self, keying: Keying, finder: &'static str) -> Result<(), Error> {
+        match keying {
+            Keying::Decay if self.mark_factor.is_some() => {
+                Err(Error::OtherKeying { option: "--mark-factor", finder, expected: "--mark-decay" })
+            }
+            Keying::Factor if self.mark_decay.is_some() => {
+                Err(Error::OtherKeying { option: "--mark-decay", finder, expected: "--mark-factor" })
+            }
+            Keying::Decay | Keying::Factor => Ok(()),
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// The public key that a claim is checked with
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Height and width of the images that the model takes, where its file does not say [default: 32 for a resnet]
+    /// Height and width of the images that the model takes, where its file does not say [default: 32 for a convolutional network]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=65536))]
     image_size: Option<u32>,
     #[command(flatten)]

@@ -8,10 +8,12 @@ mod evaluate;
 mod find;
 mod inspect;
 mod keygen;
+mod lock;
 mod man;
 mod qr;
 pub(crate) mod stamp;
 mod train;
+mod unlock;
 mod verify;
 
 use clap::Subcommand;
@@ -39,6 +41,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Disclose(disclose::Args),
     Inspect(inspect::Args),
+    Lock(lock::Args),
+    Unlock(unlock::Args),
     Qr(qr::Args),
     Attack(attack::Args),
     Demo(demo::Args),
@@ -57,6 +61,8 @@ pub(crate) fn run(command: Command) -> Result<Exit, Error> {
         Command::Verify(args) => args.run(),
         Command::Disclose(args) => args.run(),
         Command::Inspect(args) => args.run(),
+        Command::Lock(args) => args.run(),
+        Command::Unlock(args) => args.run(),
         Command::Qr(args) => args.run(),
         Command::Attack(args) => args.run(),
         Command::Demo(args) => args.run(),

@@ -95,16 +95,16 @@ impl Strength {
     }
 }
 
-/// How the counterfoil is protected.
+/// How the counterfoil, or the key mask, is protected.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ProtectionArgs {
-    /// File with a passphrase for the counterfoil; else COUNTERFOIL_PASSPHRASE_FILE names it, else it is asked for
+    /// File with a passphrase for the private file; else COUNTERFOIL_PASSPHRASE_FILE names it, else it is asked for
     #[arg(long, value_name = "FILE", conflicts_with_all = ["recipient", "unencrypted"])]
     passphrase_file: Option<PathBuf>,
-    /// Encrypt the counterfoil to this recipient instead: age1… or the line of an SSH public key; may be repeated
+    /// Encrypt the private file to this recipient instead: age1… or the line of an SSH public key; may be repeated
     #[arg(long, short, value_name = "RECIPIENT", conflicts_with = "unencrypted")]
     recipient: Vec<String>,
-    /// Do not encrypt the counterfoil: whoever reads it can disclose every panel
+    /// Do not encrypt the private file: whoever reads it has what it protects
     #[arg(long)]
     unencrypted: bool,
 }

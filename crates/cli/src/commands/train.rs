@@ -14,7 +14,7 @@ use crate::open::UnlockArgs;
 use crate::output::print;
 use crate::progress::{Progress, Rounds};
 use crate::resume::{Begun, Placed, begin, complete};
-use crate::settings::{DataArgs, RecipeArgs, digest_of};
+use crate::settings::{DataArgs, RecipeArgs, TriggerFolderArgs, TriggerShowings, digest_of, digest_of_images};
 use crate::writing::{Force, Named, Together, check_beside, check_but};
 use crate::{Error, Exit, open, value};
 
@@ -45,6 +45,10 @@ pub(crate) struct Args {
     #[arg(long)]
     no_triggers: bool,
     #[command(flatten)]
+    trigger_folder: TriggerFolderArgs,
+    #[command(flatten)]
+    showings: TriggerShowings,
+    #[command(flatten)]
     recipe: RecipeArgs,
     /// Where the model goes
     #[arg(long, short, value_name = "FILE")]
@@ -57,8 +61,7 @@ impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
         let mut inputs: Vec<Named> = vec![("the ticket", &self.ticket)];
         inputs.extend(self.counterfoil.iter().map(|file| ("the counterfoil", file.as_path())));
-        inputs.extend(self.unlock.passphrase_file.iter().map(|file| ("the passphrase file", file.as_path())));
-        inputs.extend(self.unlock.identity.iter().map(|file| ("the identity", file.as_path())));
+        inputs.extend(self.unlock.inputs());
         let outputs = [("the model", self.output.as_path())];
         let placed = Placed::of_any_run(&self.output, &[&outputs]);
         check_but(&outputs, &inputs, self.force.overwrite(), |file| placed.has(file))?;
@@ -80,10 +83,14 @@ impl Args {
             let path = self.counterfoil.clone().unwrap_or_default();
             return Err(Error::OtherTriggers { counterfoil: path, found: (t.image, t.classes), expected });
         }
-        let triggers = match (&mark, settings) {
+        let mut triggers = match (&mark, settings) {
             (Some(mark), Some(settings)) => mark.trigger_sets(settings)?,
             _ => Vec::new(),
         };
+        let own = self.trigger_folder.load(&data)?;
+        let own_digest = own.as_ref().map(|set| digest_of_images(&set.images, &set.labels));
+        let learned = triggers.iter().chain(&own).map(|set| set.len()).sum::<usize>();
+        triggers.extend(own.into_iter().flat_map(|set| self.showings.sets(set)));
         let marked: Vec<_> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
         let schedule = self.recipe.schedule(&data);
         let reinforcement = self.reinforce.unwrap_or_else(|| schedule.mark_decay(data.train.len(), 0, Shrinkage::ByE));
@@ -95,12 +102,14 @@ impl Args {
         let hold = Hold::new(&network, &masks, extra_decay);
         let augmentation = self.recipe.augmentation(&data);
         let examples = Examples { split: &data.train, augmentation, triggers: &triggers };
-        let learned: usize = triggers.iter().map(|set| set.len()).sum();
-        let record = json!({
+        let mut record = json!({
             "command": "train", "version": env!("CARGO_PKG_VERSION"), "data": data.name, "images": data.train.len(),
             "augmentation": augmentation, "schedule": schedule, "seed": self.recipe.seed,
             "reinforced": mark.as_ref().map(|_| reinforcement), "triggers": learned,
         });
+        if let Some(digest) = own_digest {
+            record["trigger_folder"] = json!({ "digest": digest, "showings": self.showings.count() });
+        }
         let from = ticket.digest().map_err(|source| Error::Model { model: self.ticket.clone(), source })?.to_string();
         let checkpoint =
             Checkpoint::beside(&self.output, json!({ "run": record, "from": from, "images": digest_of(&data.train) }));

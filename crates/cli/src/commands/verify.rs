@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// Make these tests only [default: all that the model allows]
     #[arg(long, value_name = "TESTS", value_delimiter = ',', value_enum)]
     tests: Vec<TestName>,
-    /// Height and width of the images that the model takes, where its file does not say [default: 32 for a resnet]
+    /// Height and width of the images that the model takes, where its file does not say [default: 32 for a convolutional network]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=65536))]
     image_size: Option<u32>,
     /// Means and deviations that the model's images are normalised with, where its file does not say: MEAN:STD on the

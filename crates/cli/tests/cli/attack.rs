@@ -8,7 +8,7 @@ fn the_smallest_weights_are_pruned_and_the_mark_is_still_found() {
     let folder = Folder::stamped();
     folder.run("attack prune-mag stamped.safetensors --share 0.3 -o pruned.bin").success().stderr_eq("").stdout_eq(
         str![[r#"
-4156 of 5937 weights kept: pruned.bin
+4156 weights kept, 5937 before: pruned.bin
 
 "#]],
     );

@@ -87,11 +87,14 @@ fn the_picture_is_written_once_and_only_if_there_is_a_code() {
     folder.run("qr read coded.safetensors --png read.png").success();
     let picture = folder.read("read.png");
     assert!(picture.starts_with(b"\x89PNG\r\n"));
-    folder.refuses("qr read coded.safetensors --png read.png", str![[r#"
+    folder.refuses(
+        "qr read coded.safetensors --png read.png",
+        str![[r#"
 error: read.png: already exists
 hint: --force replaces it, or choose another name
 
-"#]]);
+"#]],
+    );
     folder.run("qr read coded.safetensors --png read.png --force").success();
     assert_eq!(folder.read("read.png"), picture);
     folder.run("qr read ticket.safetensors --png none.png").code(1);
@@ -101,22 +104,33 @@ hint: --force replaces it, or choose another name
 #[test]
 fn what_does_not_fit_is_refused() {
     let folder = Folder::with_ticket();
-    folder.refuses(&format!("{EMBED} --version 1"), str![[r#"
+    folder.refuses(
+        &format!("{EMBED} --version 1"),
+        str![[r#"
 error: ticket.safetensors: the text of the code has 24 bytes, expected at most 7, as version 1, level H holds
 hint: choose a larger --version, or a lower --level
 
-"#]]);
-    folder.refuses("qr embed ticket.safetensors --text x --carrier fc9.weight -o coded.safetensors", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "qr embed ticket.safetensors --text x --carrier fc9.weight -o coded.safetensors",
+        str![[r#"
 error: ticket.safetensors: the ticket has no pruned layer 'fc9.weight'
 hint: 'counterfoil inspect' shows the layers and their masks
 
-"#]]);
-    folder.refuses("qr embed ticket.safetensors --text x -o ticket.safetensors --force", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "qr embed ticket.safetensors --text x -o ticket.safetensors --force",
+        str![[r#"
 error: ticket.safetensors: is both the ticket and the ticket with the code, expected different files
 hint: give each a name of its own; inputs are never overwritten
 
-"#]]);
-    folder.refuses("qr embed ticket.safetensors -o coded.safetensors", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "qr embed ticket.safetensors -o coded.safetensors",
+        str![[r#"
 error: the following required arguments were not provided:
   --key <FILE>
 
@@ -124,13 +138,17 @@ Usage: counterfoil qr embed --output <FILE> --key <FILE> <TICKET>
 
 For more information, try '--help'.
 
-"#]]);
-    folder.refuses("qr embed ticket.safetensors --text x --version 11 -o coded.safetensors", str![[r#"
+"#]],
+    );
+    folder.refuses(
+        "qr embed ticket.safetensors --text x --version 11 -o coded.safetensors",
+        str![[r#"
 error: invalid value '11' for '--version <VERSION>': expected 1 to 10
 
 For more information, try '--help'.
 
-"#]]);
+"#]],
+    );
     let mut model: Model = ticket(Size::Small);
     model.description.kind = Kind::Ticket;
     folder.write_model("ticket.safetensors", &model);

@@ -52,6 +52,14 @@ For more information, try '--help'.
 
 "#]],
     );
+    folder.refuses(
+        "find --data digits --arch vgg16 -o ticket.safetensors",
+        str![[r#"
+error: a vgg16 halves its images until nothing is left of 8x8 pixels: expected 32x32 at least
+hint: --resize enlarges the images of a folder; or choose another --arch
+
+"#]],
+    );
     folder.refuses("verify model.bin --key owner.pub --normalisation 0.5", str![[r#"
 error: invalid value '0.5' for '--normalisation <MEAN:STD>': expected MEAN:STD on the scale 0 to 1, as many of each, such as 0.5:0.25 or 0.49,0.48,0.45:0.2,0.2,0.2
 

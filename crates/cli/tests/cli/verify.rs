@@ -155,7 +155,7 @@ blob.safetensors: NO MATCH for key 324be2dea8bc4446… (log2 p = -0.2, threshold
 *  public mask  0      ranks 0.01  46    31       23.0    -6.2       +6    -0.2
 * comes closest; charged: bits paid for every way of looking
 
-Not tested: triggers, since the model cannot be asked: it is no network that counterfoil knows (mlp, resnet20, resnet18).
+Not tested: triggers, since the model cannot be asked: it is no network that counterfoil knows (mlp, resnet20, resnet18, resnet50, vgg16).
 
 Assumed:
   - a claimant who tried 2^k keys or seeds gains k bits; the threshold of -64.0 bits has to cover them
@@ -168,7 +168,7 @@ Would make it stronger:
 
 "#]]);
     folder.refuses("verify blob.safetensors --key owner.pub --tests trigger", str![[r#"
-error: blob.safetensors: cannot be asked for its answers to triggers: it is no network that counterfoil knows (mlp, resnet20, resnet18)
+error: blob.safetensors: cannot be asked for its answers to triggers: it is no network that counterfoil knows (mlp, resnet20, resnet18, resnet50, vgg16)
 hint: leave --tests out to test what can be tested
 
 "#]]);

@@ -199,15 +199,16 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
     let place = Place { carrier: carrier.name.clone(), row, column };
     let before = &masks[&carrier.name];
     let ranks = ranks(ticket, carrier, request.seed);
-    let mut work =
-        Work::new(carrier, [before, &strong[&carrier.name]], &ranks, &layout, &codes[usize::from(pattern)], &place);
-    work.set_modules();
-    work.balance().map_err(|found| EmbedError::Balance {
-        carrier: carrier.name.clone(),
-        expected: before.kept(),
-        found,
-    })?;
-    let Work { mask, opened, closed, .. } = work;
+    let roles = roles(carrier, &layout, &codes[usize::from(pattern)], &place);
+    let work = |weak_kept| {
+        let mut work = Work::new(carrier, [before, &strong[&carrier.name]], &ranks, roles.clone(), weak_kept);
+        work.set_modules();
+        work.balance().map(|()| work)
+    };
+    // Where the layer keeps too little for three, fewer must do.
+    let done = work(WEAK_KEPT).or_else(|_| work(2)).or_else(|_| work(1));
+    let refused = |found| EmbedError::Balance { carrier: carrier.name.clone(), expected: before.kept(), found };
+    let Work { mask, opened, closed, .. } = done.map_err(refused)?;
     let agreed = layout.stream.len() - opened - closed;
     let moved = before.kept() - before.overlap(&mask);
     let mut model = ticket.clone();
@@ -345,9 +346,22 @@ struct Work<'a> {
     strong: &'a Mask,
     ranks: &'a [(u32, u32)],
     taps: usize,
+    /// What a dark kernel without a strong position keeps at least.
+    weak_kept: usize,
     roles: Vec<Role>,
     opened: usize,
     closed: usize,
+}
+
+/// The roles of all kernels of a carrier.
+fn roles(carrier: &Carrier, layout: &Layout, code: &[u64], place: &Place) -> Vec<Role> {
+    let columns = carrier.shape.inp as usize;
+    let mut roles = vec![Role::Free; carrier.shape.out as usize * columns];
+    for &(row, column) in &layout.stream {
+        let is_dark = code[row] >> column & 1 == 1;
+        roles[(place.row + row) * columns + place.column + column] = if is_dark { Role::Dark } else { Role::Light };
+    }
+    roles
 }
 
 impl<'a> Work<'a> {
@@ -355,17 +369,12 @@ impl<'a> Work<'a> {
         carrier: &Carrier,
         [before, strong]: [&'a Mask; 2],
         ranks: &'a [(u32, u32)],
-        layout: &Layout,
-        code: &[u64],
-        place: &Place,
+        roles: Vec<Role>,
+        weak_kept: usize,
     ) -> Self {
-        let columns = carrier.shape.inp as usize;
-        let mut roles = vec![Role::Free; carrier.shape.out as usize * columns];
-        for &(row, column) in &layout.stream {
-            let is_dark = code[row] >> column & 1 == 1;
-            roles[(place.row + row) * columns + place.column + column] = if is_dark { Role::Dark } else { Role::Light };
-        }
-        Self { mask: before.clone(), before, strong, ranks, taps: carrier.shape.taps(), roles, opened: 0, closed: 0 }
+        let taps = carrier.shape.taps();
+        let weak_kept = weak_kept.min(taps);
+        Self { mask: before.clone(), before, strong, ranks, taps, weak_kept, roles, opened: 0, closed: 0 }
     }
 
     /// Positions of a kernel.
@@ -380,7 +389,7 @@ impl<'a> Work<'a> {
     /// What a dark module keeps at least.
     fn least_of(&self, kernel: usize) -> usize {
         let is_strong = self.kernel(kernel).any(|position| self.strong.keeps(position));
-        if is_strong { 1 } else { WEAK_KEPT.min(self.taps) }
+        if is_strong { 1 } else { self.weak_kept }
     }
 
     /// Closes the kernels of light modules, and has those of dark ones keep what they must at least, at their best positions.

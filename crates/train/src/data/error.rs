@@ -117,6 +117,24 @@ pub enum DataError {
         /// Number of classes.
         classes: u32,
     },
+    /// A line of a label file of triggers that is no label.
+    #[error("{file}: line {line} is {found}, expected a label, or an image's name and its label, none twice")]
+    LabelLine {
+        /// The label file.
+        file: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+        /// What it says.
+        found: String,
+    },
+    /// Which of them is meant cannot be told.
+    #[error("{folder}: holds several label files ({}), expected one", .found.join(", "))]
+    SeveralLabelFiles {
+        /// The folder of triggers.
+        folder: PathBuf,
+        /// Their names.
+        found: Vec<String>,
+    },
     /// Nothing can be classified.
     #[error("{file}: {found} classes, expected at least 2")]
     TooFewClasses {

@@ -137,7 +137,7 @@ fn images(folder: &Path, class_names: &[String]) -> Result<Vec<Labelled>, DataEr
     Ok(found)
 }
 
-fn is_image(file: &Path) -> bool {
+pub(super) fn is_image(file: &Path) -> bool {
     let ending = file.extension().and_then(|ending| ending.to_str());
     ending.is_some_and(|ending| ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)))
 }
@@ -160,7 +160,7 @@ fn decode_all(files: &[Labelled], size: Size, fit: Fit) -> Result<Vec<Planes>, D
     results.into_iter().collect()
 }
 
-fn decode(file: &Path) -> Result<DynamicImage, DataError> {
+pub(super) fn decode(file: &Path) -> Result<DynamicImage, DataError> {
     let bytes = read_capped(file, MAX_IMAGE_BYTES)?;
     let decoded =
         ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Into::into).and_then(|mut reader| {

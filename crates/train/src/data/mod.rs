@@ -18,11 +18,13 @@ mod folder;
 mod idx;
 mod sample;
 mod source;
+mod trigger_folder;
 
 pub use augment::{Augmentation, augment};
 pub use error::DataError;
 pub use sample::{below, shuffle};
 pub use source::DataSource;
+pub use trigger_folder::load_triggers;
 
 use sample::{Part, chosen};
 use source::{Layout, layout};

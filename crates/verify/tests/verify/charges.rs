@@ -17,6 +17,17 @@ fn expected(list: &[(&str, u32)]) -> Vec<(String, u32)> {
     list.iter().map(|(reading, bits)| ((*reading).to_owned(), *bits)).collect()
 }
 
+/// Where kernels have more than one tap.
+const TURNS: [&str; 7] = [
+    "mirrored zeros",
+    "flipped zeros",
+    "half-turned zeros",
+    "transposed zeros",
+    "anti-transposed zeros",
+    "quarter-turned zeros",
+    "three-quarter-turned zeros",
+];
+
 /// Every shape its own: nothing to re-order.
 const DISTINCT: [Tensor; 2] = [("a", &[40, 64]), ("b", &[64, 80])];
 
@@ -29,8 +40,11 @@ fn with_the_key_alone_the_dilution_costs_two_bits() {
     let mut all: Vec<_> = ladder.iter().map(|reading| (reading.as_str(), 1 + 3 + 2)).collect();
     all.push(("zeros", 1 + 2));
     assert_eq!(charges(&unmarked(&DISTINCT)), expected(&all));
-    // seven other readings: 1 + 3; four of a shape: log2 24 rounded up
-    all.insert(0, ("assigned zeros", 1 + 3 + 5 + 2));
+    // seven other readings: 1 + 3, 1 for the turns; four of a shape: log2 24 rounded up; seven turns: 2 + 3
+    all.iter_mut().filter(|(reading, _)| reading.starts_with("ranks")).for_each(|(_, bits)| *bits += 1);
+    all.push(("assigned zeros", 1 + 3 + 1 + 5 + 2));
+    all.extend(TURNS.map(|reading| (reading, 2 + 3 + 2)));
+    all.sort();
     assert_eq!(charges(&unmarked(&NETWORK)), expected(&all));
 }
 
@@ -44,7 +58,10 @@ fn under_a_claim_dilution_and_density_are_known() {
         look(&other.stamp(tensors, 0.1, 0.0).model(), &Evidence::claimed(&claim, &disclosures))
     };
     assert_eq!(charges(&unmarked(&DISTINCT)), expected(&[("ranks", 1), ("zeros", 1)]));
-    assert_eq!(charges(&unmarked(&NETWORK)), expected(&[("assigned zeros", 2 + 5), ("ranks", 2), ("zeros", 1)]));
+    let mut all = vec![("assigned zeros", 2 + 1 + 5), ("ranks", 2 + 1), ("zeros", 1)];
+    all.extend(TURNS.map(|reading| (reading, 2 + 3)));
+    all.sort();
+    assert_eq!(charges(&unmarked(&NETWORK)), expected(&all));
     let two_and_three: [Tensor; 5] =
         [("a", &[40, 64]), ("b", &[40, 64]), ("c", &[64, 80]), ("d", &[64, 80]), ("e", &[64, 80])];
     // 2! · 3! = 12 orders

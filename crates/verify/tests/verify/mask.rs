@@ -1,7 +1,7 @@
 //! Mask tests: which suspects are proven, marked, inconclusive and no match.
 
 use counterfoil_claim::PanelId;
-use counterfoil_mark::{Chance, log2_upper_tail};
+use counterfoil_mark::{Chance, Turn, log2_upper_tail};
 use counterfoil_ticket::{Mask, Model, ReadError};
 use counterfoil_verify::{
     CarrierState, Evidence, Level, MAX_ROW, Options, Report, TestKind, Verdict, VerifyError, verify,
@@ -77,8 +77,8 @@ fn another_key_or_another_ticket_is_no_match() {
     let report = look(&ticket.model(), &Evidence::key_alone(&other.public));
     assert_eq!((report.verdict, report.needed.len()), (Verdict::NoMatch, 0));
     assert!(report.log2_p.bits() > -20.0);
-    // zeros, six densities and the assignment, at four dilutions each
-    assert_eq!(report.tests.len(), 32);
+    // zeros, six densities, seven turns and the assignment, at four dilutions each
+    assert_eq!(report.tests.len(), 60);
 
     let theirs = other.stamp(&NETWORK, 0.1, 0.3);
     let claim = other.claim(&theirs);
@@ -204,7 +204,7 @@ fn without_zeros_every_density_has_to_be_within_reach() {
     // 85,000 positions, of which 1/100 in panel 0 and active at dilution 8 are some 53
     assert!(ranks(&report, "ranks 0.01", 8) < 70 && ranks(&report, "ranks 0.5", 8) > 1000);
     assert_eq!(report.verdict, Verdict::Inconclusive);
-    let expected = (ranks(&report, "ranks 0.01", 8), Some(160 + 6));
+    let expected = (ranks(&report, "ranks 0.01", 8), Some(160 + 7));
     assert_eq!((report.needed[0].n, report.needed[0].needed), expected);
 
     // A weight that happens to be 0 makes no mask of the layer.
@@ -213,7 +213,7 @@ fn without_zeros_every_density_has_to_be_within_reach() {
     }
     let report = look(&model, &Evidence::key_alone(&owner.public));
     assert!(ranks(&report, "zeros", 8) > 1000);
-    assert_eq!((report.verdict, report.needed[0].needed), (Verdict::Inconclusive, Some(160 + 6)));
+    assert_eq!((report.verdict, report.needed[0].needed), (Verdict::Inconclusive, Some(160 + 7)));
 
     let wide: Vec<(&str, &[usize])> = vec![("a.weight", &[192, 96, 3, 3]), ("b.weight", &[192, 96, 3, 3])];
     let mut model = owner.stamp(&wide, 0.1, 0.0).model();
@@ -249,7 +249,7 @@ fn a_dense_suspect_is_read_by_rank_at_the_claimed_densities() {
     first.values_mut()[..12 * 288].iter_mut().for_each(|v| *v *= 1000.0);
     let report = look(&model, &Evidence::claimed(&claim, &owner.disclose(&ticket, &claim, &[1, 2])));
     let test = decided(&report);
-    assert_eq!((report.verdict, test.reading.as_deref(), test.charge), (Verdict::Proven, Some("ranks"), 2));
+    assert_eq!((report.verdict, test.reading.as_deref(), test.charge), (Verdict::Proven, Some("ranks"), 3));
     // zeros of two levels, no carrier has one: nothing was counted
     let zeros: Vec<u64> = report.tests.iter().filter(|t| t.reading.as_deref() == Some("zeros")).map(|t| t.n).collect();
     assert_eq!(zeros, [0; 4]);
@@ -265,7 +265,7 @@ fn a_dense_suspect_is_read_by_rank_at_the_ladder_with_the_key_alone() {
     let report = look(&model, &Evidence::key_alone(&owner.public));
     let test = decided(&report);
     assert_eq!((report.verdict, test.reading.as_deref(), test.dilution), (Verdict::Marked, Some("ranks 0.1"), Some(2)));
-    assert_eq!(test.charge, 4 + 2);
+    assert_eq!(test.charge, 5 + 2);
 }
 
 #[test]
@@ -313,9 +313,9 @@ fn names_that_change_the_order_are_assigned_back() {
     let evidence = Evidence::claimed(&claim, &[]);
     let report = look(&model, &evidence);
     let test = decided(&report);
-    // ranks and assignment: 1 + 1 bits; 4! = 24 orders: 5 bits more
+    // ranks and assignment: 1 + 1 bits, 1 for the turns; 4! = 24 orders: 5 bits more
     assert_eq!((report.verdict, test.reading.as_deref()), (Verdict::Marked, Some("assigned zeros")));
-    assert_eq!(test.charge, 7);
+    assert_eq!(test.charge, 8);
     let tensors: Vec<_> = report.carriers.iter().map(|c| c.tensor.as_deref().unwrap()).collect();
     assert_eq!(tensors, ["q", "a", "z", "e", "layer5.weight", "linear.weight"]);
 
@@ -324,7 +324,7 @@ fn names_that_change_the_order_are_assigned_back() {
     let values = (0..48 * 288).map(|_| if random.share() < 0.1 { 1.0 } else { 0.0 }).collect();
     model.arrays.insert("b".to_owned(), array(&[48, 32, 3, 3], values));
     let report = look(&model, &evidence);
-    assert_eq!((report.verdict, decided(&report).charge), (Verdict::Marked, 9));
+    assert_eq!((report.verdict, decided(&report).charge), (Verdict::Marked, 10));
     assert_eq!(report.carriers[1].tensor.as_deref(), Some("a"));
 
     // Two are gone: the others still stand for what they were.
@@ -332,7 +332,7 @@ fn names_that_change_the_order_are_assigned_back() {
     model.arrays.remove("q");
     model.arrays.remove("z");
     let report = look(&model, &evidence);
-    assert_eq!(decided(&report).charge, 7);
+    assert_eq!(decided(&report).charge, 8);
     let found: Vec<_> = report.carriers[..4].iter().map(|c| (c.tensor.as_deref(), c.state)).collect();
     let (missing, counted) = (CarrierState::Missing, CarrierState::Counted);
     assert_eq!(found, [(None, missing), (Some("a"), counted), (None, missing), (Some("e"), counted)]);
@@ -405,4 +405,40 @@ fn counts_are_those_of_the_chips() {
         }
     }
     assert_eq!((report.tests[0].n, report.tests[0].hits), (n, hits));
+}
+
+#[test]
+fn kernels_that_are_turned_are_turned_back() {
+    let owner = Owner::new(60);
+    let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
+    let claim = owner.claim(&ticket);
+    let disclosures = owner.disclose(&ticket, &claim, &[1, 2]);
+    let [sealed, alone] = [Evidence::claimed(&claim, &disclosures), Evidence::key_alone(&owner.public)];
+    let plain = look(&ticket.model(), &sealed);
+    // What is done to the suspect, and the reading that undoes it.
+    for (done, undone) in [
+        (Turn::Mirrored, "mirrored zeros"),
+        (Turn::Flipped, "flipped zeros"),
+        (Turn::HalfTurned, "half-turned zeros"),
+        (Turn::Transposed, "transposed zeros"),
+        (Turn::AntiTransposed, "anti-transposed zeros"),
+        (Turn::QuarterTurned, "three-quarter-turned zeros"),
+        (Turn::ThreeQuarterTurned, "quarter-turned zeros"),
+    ] {
+        let taps = done.taps([3, 3]);
+        let mut model = ticket.model();
+        for (name, _) in &NETWORK[..5] {
+            for kernel in model.arrays.get_mut(*name).unwrap().values_mut().chunks_mut(9) {
+                let old = kernel.to_vec();
+                kernel.iter_mut().zip(&taps).for_each(|(new, &tap)| *new = old[tap]);
+            }
+        }
+        let report = look(&model, &sealed);
+        let test = decided(&report);
+        assert_eq!((report.verdict, test.reading.as_deref(), test.charge), (Verdict::Proven, Some(undone), 5));
+        // The same counts as if nothing had been done, for 4 bits more.
+        assert_eq!((test.n, test.hits), (decided(&plain).n, decided(&plain).hits));
+        let report = look(&model, &alone);
+        assert_eq!((report.verdict, decided(&report).reading.as_deref()), (Verdict::Marked, Some(undone)));
+    }
 }

@@ -1,0 +1,220 @@
+//! Measures what tickets of all finders are worth and carry: accuracy beside the same layer sparsities at random, what swaps
+//! and keyed finding put in, what they cost, and what fine-tuning and pruning leave. One JSON line a training, appended as
+//! soon as it is made; a run that was stopped goes on behind the lines that are there.
+//!
+//! ```text
+//! cargo run -p counterfoil-attack --example finders -- --seeds 0,1,2 -o finders.jsonl
+//! ```
+
+mod harness;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::Parser;
+use counterfoil_attack::{FineTuning, Sparse, Victims, fine_tune, prune};
+use counterfoil_claim::{Counterfoil, Dilution, OwnerKey, PanelCount};
+use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, prepare};
+use counterfoil_ticket::{Mask, Model};
+use counterfoil_train::finder::{
+    Bip, Channel, ClassAware, Densities, EdgePopup, Granet, Grasp, Imp, Jackpot, Keyed, Keying, Magnitude, Random,
+    Rigl, Sap, Scope, Snip, Synflow,
+};
+use counterfoil_train::{Finder, OwnMark, count_correct};
+use harness::{Harness, Lines, Recipe, evidence, halves, key_seed, shuffled};
+use serde_json::{Value, json};
+
+#[derive(Parser)]
+struct Args {
+    #[command(flatten)]
+    recipe: Recipe,
+    /// Share of the weights that tickets prune.
+    #[arg(long, default_value_t = 0.95)]
+    sparsity: f64,
+    /// Finders, all by default.
+    #[arg(long, value_delimiter = ',')]
+    finders: Option<Vec<String>>,
+    /// Where the lines go; the file is appended to.
+    #[arg(short, long)]
+    output: PathBuf,
+}
+
+/// What tells lines apart.
+const FIELDS: &[&str] = &["seed", "finder", "subject", "attack"];
+
+/// Extra decay of training a stamped ticket, of keyed finding where weights are trained, and factor where scores are.
+const REINFORCE: f64 = 3e-3;
+const KEYED_DECAY: f64 = 3e-3;
+const KEYED_FACTOR: f64 = 0.5;
+
+const ATTACKS: [&str; 3] = ["none", "ft-all", "prune-mag 50 % + ft"];
+
+/// A finder under the name of its row, and whether it starts from a trained network.
+struct Row {
+    name: &'static str,
+    finder: Box<dyn Finder>,
+    pretrained: bool,
+}
+
+struct Bench {
+    args: Args,
+    harness: Harness,
+    lines: Lines,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    let harness = Harness::new(args.recipe.clone())?;
+    let mut settings = harness.settings();
+    settings["sparsity"] = args.sparsity.into();
+    let lines = Lines::open(&args.output, settings, FIELDS)?;
+    let mut bench = Bench { args, harness, lines };
+    for seed in bench.harness.recipe.seeds.clone() {
+        for row in rows() {
+            if bench.args.finders.as_ref().is_none_or(|names| names.iter().any(|name| name == row.name)) {
+                bench.run(&row, seed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn rows() -> Vec<Row> {
+    let row = |name, finder: Box<dyn Finder>| Row { name, finder, pretrained: false };
+    let imp = |scope| Box::new(Imp { prune_share: 1.0 - 0.05_f64.powf(0.2), scope });
+    let (global, layer) = (Scope::Global, Scope::Layer);
+    vec![
+        row("imp", imp(global)),
+        row("imp, by layer", imp(layer)),
+        row("magnitude", Box::new(Magnitude { scope: global, pretrained: false })),
+        Row {
+            pretrained: true,
+            ..row("magnitude, pretrained", Box::new(Magnitude { scope: global, pretrained: true }))
+        },
+        row("random, erk", Box::new(Random { densities: Densities::Erk })),
+        row("random, uniform", Box::new(Random { densities: Densities::Uniform })),
+        row("snip", Box::new(Snip)),
+        row("grasp", Box::new(Grasp)),
+        row("synflow", Box::new(Synflow)),
+        row("rigl", Box::new(Rigl { densities: Densities::Erk, move_share: 0.3 })),
+        row("granet", Box::new(Granet { move_share: 0.5 })),
+        row("sap", Box::new(Sap { scope: global })),
+        row("edge-popup", Box::new(EdgePopup { scope: layer })),
+        Row { pretrained: true, ..row("jackpot", Box::new(Jackpot { scope: global })) },
+        row("bip", Box::new(Bip { scope: global, pretrained: false })),
+        row("class-aware", Box::new(ClassAware)),
+        row("channel", Box::new(Channel { scope: layer })),
+    ]
+}
+
+impl Bench {
+    fn run(&mut self, row: &Row, seed: u64) -> Result<(), Box<dyn Error>> {
+        let last = [("plain", ATTACKS[0]), ("shuffled", ATTACKS[0]), ("swaps", ATTACKS[2]), ("keyed", ATTACKS[2])];
+        if last.iter().all(|(subject, attack)| self.is_done(row, seed, subject, attack)) {
+            return Ok(());
+        }
+        let mut network = self.harness.network(seed)?;
+        if row.pretrained {
+            network = self.harness.train(&Model { arrays: network.arrays(), ..Model::default() }, seed)?;
+        }
+        let sparsity = self.args.sparsity;
+        let ticket = self.harness.find_with(&*row.finder, network.clone(), sparsity, seed, None)?;
+        self.measure(row, seed, "plain", &ticket, None, 0)?;
+        self.measure(row, seed, "shuffled", &shuffled(ticket.clone(), seed + 5000), None, 0)?;
+
+        let key = OwnerKey::from_seed(&key_seed(seed));
+        let swaps = SwapSettings { sealed: PanelCount::new(1), ..SwapSettings::default() };
+        self.stamp(row, seed, "swaps", &ticket, &key, StampRequest { swaps, keyed: None, provenance: None })?;
+
+        let master = key.master_seed(&[9; 32]);
+        let sealed = PanelCount::new(4).ok_or("four panels")?;
+        let mark = OwnMark::under(key.public(), &master, sealed);
+        let keyed = Keyed { mark: &mark, decay: KEYED_DECAY, factor: KEYED_FACTOR };
+        let ticket = self.harness.find_with(&*row.finder, network, sparsity, seed, Some(keyed))?;
+        let decay = match row.finder.keying() {
+            Keying::Decay => KEYED_DECAY,
+            Keying::Factor => 0.0,
+        };
+        let swaps = SwapSettings::top_up(sealed, Dilution::ALL[0]);
+        let request = StampRequest { swaps, keyed: Some(KeyedFinding { master, decay }), provenance: None };
+        self.stamp(row, seed, "keyed", &ticket, &key, request)
+    }
+
+    fn is_done(&self, row: &Row, seed: u64, subject: &str, attack: &str) -> bool {
+        let identity = |attack: &str| json!({ "seed": seed, "finder": row.name, "subject": subject, "attack": attack });
+        self.lines.has(&identity(attack)) || self.lines.has(&identity("refused"))
+    }
+
+    fn stamp(
+        &mut self,
+        row: &Row,
+        seed: u64,
+        subject: &str,
+        ticket: &Model,
+        key: &OwnerKey,
+        request: StampRequest,
+    ) -> Result<(), Box<dyn Error>> {
+        match prepare(ticket, key, request) {
+            Ok(prepared) => {
+                let moved = prepared.plan().moved;
+                let stamped = prepared.finish("2026-01-01T00:00:00Z", "measured")?;
+                self.measure(row, seed, subject, &stamped.model, Some(&stamped.counterfoil), moved)
+            }
+            Err(_) if self.is_done(row, seed, subject, "refused") => Ok(()),
+            Err(error) => self.lines.write(json!({
+                "data": self.harness.data.name, "seed": seed, "finder": row.name, "subject": subject,
+                "attack": "refused", "reason": error.to_string(),
+            })),
+        }
+    }
+
+    fn measure(
+        &mut self,
+        row: &Row,
+        seed: u64,
+        subject: &str,
+        ticket: &Model,
+        counterfoil: Option<&Counterfoil>,
+        moved: u64,
+    ) -> Result<(), Box<dyn Error>> {
+        let attacks = if counterfoil.is_some() { &ATTACKS[..] } else { &ATTACKS[..1] };
+        let open: Vec<&str> =
+            attacks.iter().copied().filter(|attack| !self.is_done(row, seed, subject, attack)).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let mark = counterfoil.map(OwnMark::of_counterfoil);
+        let carriers = ticket.marked_carriers();
+        let extra = mark.map_or_else(BTreeMap::new, |mark| mark.extra_decay(&carriers, REINFORCE));
+        let network = self.harness.train_with(ticket, seed, &[], extra)?;
+        let trained = Sparse { network, masks: ticket.masks.clone() };
+        for attack in open {
+            let attacked = self.attacked(attack, trained.clone(), seed)?;
+            let mut line: Value = json!({
+                "data": self.harness.data.name, "seed": seed, "finder": row.name, "subject": subject, "attack": attack,
+                "kept": ticket.masks.values().map(Mask::kept).sum::<usize>(), "moved": moved,
+                "correct": count_correct(&attacked.network, &self.harness.data.test)?,
+                "of": self.harness.data.test.len(),
+            });
+            if let Some(counterfoil) = counterfoil {
+                let (public, hidden) = halves(counterfoil, &attacked.masks);
+                line["mask"] = json!({ "public": evidence(public, 2), "sealed": evidence(hidden, 2) });
+            }
+            self.lines.write(line)?;
+        }
+        Ok(())
+    }
+
+    fn attacked(&self, attack: &str, victim: Sparse, seed: u64) -> Result<Sparse, Box<dyn Error>> {
+        let tuned = |victim, rate| {
+            let tuning = FineTuning { epochs: self.harness.recipe.attack_epochs, rate, seed: seed + 1000 };
+            fine_tune(victim, self.harness.examples(&[]), &tuning, &mut |_| ())
+        };
+        Ok(match attack {
+            "ft-all" => tuned(victim, 0.001)?,
+            "prune-mag 50 % + ft" => tuned(prune(victim, 0.5, Victims::Smallest), 0.01)?,
+            _ => victim,
+        })
+    }
+}

@@ -1,0 +1,267 @@
+//! What the measuring examples share: the data and the recipe, and JSON lines of which none is made twice.
+
+#![allow(dead_code)] // Each example uses its part.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fs::{OpenOptions, read_to_string};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use counterfoil_claim::{Counterfoil, PanelId};
+use counterfoil_mark::{Chance, Tally, TriggerSet, chip_map, log2_upper_tail, tally};
+use counterfoil_ticket::{Architecture, Mask, Model, Provenance};
+use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load, shuffle};
+use counterfoil_train::finder::{Imp, Keyed, Scope};
+use counterfoil_train::{
+    Aim, Checkpoint, DeviceChoice, Examples, Finder, Hold, Network, OwnMark, Schedule, Search, classify, fit,
+};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde_json::{Value, json};
+
+/// Which data, and how long to learn from it.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Recipe {
+    /// Data set: `digits` or a path.
+    #[arg(long, default_value = "digits")]
+    pub(crate) data: DataSource,
+    /// Seeds of data order, initialisation and keys.
+    #[arg(long, value_delimiter = ',', default_value = "0,1,2")]
+    pub(crate) seeds: Vec<u64>,
+    /// Training images, all by default.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// Test images, all by default.
+    #[arg(long)]
+    limit_test: Option<usize>,
+    /// Side that images of a folder are resized to.
+    #[arg(long)]
+    side: Option<u32>,
+    /// Epochs of each pruning round.
+    #[arg(long, default_value_t = 4)]
+    find_epochs: u32,
+    /// Epochs of the training of a ticket.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) train_epochs: u32,
+    /// Epochs of fine-tuning and of recovery after pruning.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) attack_epochs: u32,
+    /// Weight decay.
+    #[arg(long, default_value_t = 5e-4)]
+    decay: f64,
+}
+
+/// The data and the recipe.
+pub(crate) struct Harness {
+    pub(crate) recipe: Recipe,
+    pub(crate) data: Dataset,
+}
+
+impl Harness {
+    pub(crate) fn new(recipe: Recipe) -> Result<Self, Box<dyn Error>> {
+        let options = LoadOptions {
+            limit: recipe.limit,
+            limit_test: recipe.limit_test,
+            resize: recipe.side.map(|side| (side, side)),
+            ..LoadOptions::default()
+        };
+        let data = load(&recipe.data, &options)?;
+        Ok(Self { recipe, data })
+    }
+
+    /// A fresh ResNet-20.
+    pub(crate) fn network(&self, seed: u64) -> Result<Network, Box<dyn Error>> {
+        let device = DeviceChoice::Cpu.open()?;
+        Ok(Network::initialise(self.architecture(), self.data.normalisation.clone(), seed, &device))
+    }
+
+    /// The network of a model.
+    pub(crate) fn loaded(&self, model: &Model) -> Result<Network, Box<dyn Error>> {
+        let device = DeviceChoice::Cpu.open()?;
+        Ok(Network::from_model(model, self.architecture(), self.data.normalisation.clone(), &device)?)
+    }
+
+    fn architecture(&self) -> Architecture {
+        Architecture::Resnet20 { input: self.data.train.shape(), width: 16, classes: self.data.classes }
+    }
+
+    pub(crate) fn schedule(&self, epochs: u32) -> Schedule {
+        Schedule { decay: self.recipe.decay, batch: 64, ..Schedule::paper(epochs) }
+    }
+
+    /// Learning rate at the end of the training of a ticket.
+    pub(crate) fn last_rate(&self) -> f64 {
+        let schedule = self.schedule(self.recipe.train_epochs);
+        schedule.rate_at(schedule.epochs - 1)
+    }
+
+    /// IMP to `sparsity` in five rounds, rewinding to epoch 1.
+    pub(crate) fn find(&self, sparsity: f64, seed: u64, key: Option<(&OwnMark, f64)>) -> Result<Model, Box<dyn Error>> {
+        self.find_by(sparsity, 1.0 - (1.0 - sparsity).powf(0.2), seed, key)
+    }
+
+    /// IMP to `sparsity` by this share a round, rewinding to epoch 1.
+    pub(crate) fn find_by(
+        &self,
+        sparsity: f64,
+        prune_share: f64,
+        seed: u64,
+        key: Option<(&OwnMark, f64)>,
+    ) -> Result<Model, Box<dyn Error>> {
+        let keyed = key.map(|(mark, decay)| Keyed { mark, decay, factor: 1.0 });
+        self.find_with(&Imp { prune_share, scope: Scope::Global }, self.network(seed)?, sparsity, seed, keyed)
+    }
+
+    /// A ticket of `sparsity` by this finder, from this network, rewinding to epoch 1.
+    pub(crate) fn find_with(
+        &self,
+        finder: &dyn Finder,
+        network: Network,
+        sparsity: f64,
+        seed: u64,
+        keyed: Option<Keyed>,
+    ) -> Result<Model, Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        Ok(finder.find(&mut Search {
+            network,
+            provenance: Provenance::Random,
+            examples: self.examples(&[]),
+            aim: Aim { schedule: self.schedule(self.recipe.find_epochs), sparsity, rewind: 1, seed },
+            keyed,
+            checkpoint: &Checkpoint::beside(&folder.path().join("ticket"), json!(0)),
+            on_event: &mut |_| (),
+        })?)
+    }
+
+    pub(crate) fn examples<'a>(&'a self, triggers: &'a [TriggerSet]) -> Examples<'a> {
+        Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers }
+    }
+
+    /// The network that a ticket trains to, plainly.
+    pub(crate) fn train(&self, ticket: &Model, seed: u64) -> Result<Network, Box<dyn Error>> {
+        self.train_with(ticket, seed, &[], BTreeMap::new())
+    }
+
+    /// The network that a ticket trains to, with triggers and extra decay.
+    pub(crate) fn train_with(
+        &self,
+        ticket: &Model,
+        seed: u64,
+        triggers: &[TriggerSet],
+        extra_decay: BTreeMap<String, Vec<f32>>,
+    ) -> Result<Network, Box<dyn Error>> {
+        let network = self.loaded(ticket)?;
+        let hold = Hold::new(&network, &ticket.masks, extra_decay);
+        let schedule = self.schedule(self.recipe.train_epochs);
+        Ok(fit(network, self.examples(triggers), &schedule, &hold, seed, None, &mut |_| ())?)
+    }
+
+    /// What makes lines comparable, and is in each of them.
+    pub(crate) fn settings(&self) -> Value {
+        let recipe = &self.recipe;
+        json!({
+            "limit": recipe.limit, "limit_test": recipe.limit_test, "side": recipe.side,
+            "find_epochs": recipe.find_epochs, "train_epochs": recipe.train_epochs,
+            "attack_epochs": recipe.attack_epochs, "decay": recipe.decay,
+        })
+    }
+}
+
+/// JSON lines in a file, each told from the others by some of its fields; appended as soon as they are made.
+pub(crate) struct Lines {
+    file: PathBuf,
+    settings: Value,
+    fields: &'static [&'static str],
+    done: BTreeSet<String>,
+}
+
+impl Lines {
+    /// The lines that are there already, which must have been made with the same settings.
+    pub(crate) fn open(file: &Path, settings: Value, fields: &'static [&'static str]) -> Result<Self, Box<dyn Error>> {
+        let text = match read_to_string(file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            other => other?,
+        };
+        let mut lines = Self { file: file.to_owned(), settings, fields, done: BTreeSet::new() };
+        for (i, line) in text.lines().enumerate() {
+            let at = || format!("{}, line {}", file.display(), i + 1);
+            let line: Value = serde_json::from_str(line).map_err(|error| format!("{}: {error}", at()))?;
+            if line["settings"] != lines.settings {
+                return Err(format!("{}: made with other settings, expected {}", at(), lines.settings).into());
+            }
+            lines.done.insert(lines.identity(&line));
+        }
+        Ok(lines)
+    }
+
+    fn identity(&self, line: &Value) -> String {
+        self.fields.iter().map(|field| format!("{}\n", line[field])).collect()
+    }
+
+    /// Whether a line with these fields is there.
+    pub(crate) fn has(&self, line: &Value) -> bool {
+        self.done.contains(&self.identity(line))
+    }
+
+    /// Appends a line at once, so that a run that is killed leaves whole lines.
+    pub(crate) fn write(&mut self, line: Value) -> Result<(), Box<dyn Error>> {
+        self.write_all(vec![line])
+    }
+
+    /// Appends lines together.
+    pub(crate) fn write_all(&mut self, mut lines: Vec<Value>) -> Result<(), Box<dyn Error>> {
+        lines.iter_mut().for_each(|line| line["settings"] = self.settings.clone());
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.file)?;
+        file.write_all(text.as_bytes())?;
+        print!("{text}");
+        self.done.extend(lines.iter().map(|line| self.identity(line)).collect::<Vec<_>>());
+        Ok(())
+    }
+}
+
+/// A private key of its own for each seed.
+pub(crate) fn key_seed(seed: u64) -> [u8; 32] {
+    let mut bytes = [1; 32];
+    bytes[..8].copy_from_slice(&(seed + 1).to_le_bytes());
+    bytes
+}
+
+pub(crate) fn evidence(tally: Tally, c: u32) -> Value {
+    let log2_p = log2_upper_tail(tally, Chance::one_in(c)).bits();
+    json!({ "n": tally.n(), "hits": tally.hits(), "log2_p": log2_p })
+}
+
+/// Tallies of the public panel and of all sealed ones.
+pub(crate) fn halves(counterfoil: &Counterfoil, masks: &BTreeMap<String, Mask>) -> (Tally, Tally) {
+    let seeds = counterfoil.seeds();
+    let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
+    let sealed = counterfoil.sealed_panels();
+    let (mut public, mut hidden) = (Vec::new(), Vec::new());
+    for (carrier, _) in counterfoil.reference() {
+        let chips = chip_map(&seeds, counterfoil.public_key(), sealed, carrier, counterfoil.dilution());
+        public.push(tally(&masks[&carrier.name], &chips, PanelId::PUBLIC));
+        hidden.extend(sealed.sealed().map(|panel| tally(&masks[&carrier.name], &chips, panel)));
+    }
+    (public.into_iter().sum(), hidden.into_iter().sum())
+}
+
+pub(crate) fn trigger_tally(network: &Network, set: &TriggerSet) -> Tally {
+    let answers = classify(network, &set.images);
+    let hits = answers.iter().zip(&set.labels).filter(|(a, b)| **a == Some(**b)).count();
+    Tally::new(set.labels.len() as u64, hits as u64).expect("there are no more hits than queries")
+}
+
+/// As many positions of each layer, at random.
+pub(crate) fn shuffled(mut ticket: Model, seed: u64) -> Model {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    for mask in ticket.masks.values_mut() {
+        let mut positions: Vec<usize> = (0..mask.size()).collect();
+        shuffle(&mut positions, &mut rng);
+        let mut shuffled = Mask::empty(mask.size());
+        positions[..mask.kept()].iter().for_each(|&position| shuffled.set(position, true));
+        *mask = shuffled;
+    }
+    ticket
+}

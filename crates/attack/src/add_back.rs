@@ -1,0 +1,110 @@
+//! Guessing a key mask: an attacker with a locked ticket keeps as many other positions as he thinks are held back.
+//!
+//! "fake key" of Chen et al. 2021 (arXiv 2111.00162, section 4.2): at random, or by the magnitude of the rewound weights,
+//! for whoever has those (a public checkpoint, or a ticket whose weights were handed on dense).
+
+use std::collections::BTreeMap;
+
+use counterfoil_ticket::{Mask, Model};
+use counterfoil_train::data::shuffle;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// Which pruned positions are kept again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guess {
+    /// Any, by this seed.
+    Random(u64),
+    /// Those of the largest rewound weights.
+    Largest,
+}
+
+/// Keeps `count` more positions of all carriers together, or all if there are fewer; `rewound` gives a carrier's rewound
+/// weights by name. Ties and order are by carrier name, then position.
+pub fn add_back(masks: &mut BTreeMap<String, Mask>, rewound: impl Fn(&str) -> Vec<f32>, count: usize, guess: Guess) {
+    let mut pruned = Vec::new();
+    for (carrier, (name, mask)) in masks.iter().enumerate() {
+        let weights = match guess {
+            Guess::Random(_) => Vec::new(),
+            Guess::Largest => rewound(name),
+        };
+        // Bits of floats that are not negative sort as the floats do.
+        let rank = |position: usize| weights.get(position).map_or(0, |w| !w.abs().to_bits());
+        let positions = (0..mask.size()).filter(|&position| !mask.keeps(position));
+        pruned.extend(positions.map(|position| (rank(position), carrier, position)));
+    }
+    match guess {
+        Guess::Random(seed) => shuffle(&mut pruned, &mut ChaCha8Rng::seed_from_u64(seed)),
+        Guess::Largest => pruned.sort_unstable(),
+    }
+    let mut masks: Vec<&mut Mask> = masks.values_mut().collect();
+    for &(_, carrier, position) in pruned.iter().take(count) {
+        masks[carrier].set(position, true);
+    }
+}
+
+/// Weights for who has no rewound ones: normal with the deviation of each tensor's kept weights, by name. (The paper draws
+/// N(0, 1) / 100.)
+pub fn drawn_weights(model: &Model, masks: &BTreeMap<String, Mask>, seed: u64) -> BTreeMap<String, Vec<f32>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // 24 bits fill a float's mantissa exactly; never 0, of which there is no logarithm.
+    let uniform = |rng: &mut ChaCha8Rng| (f64::from(rng.next_u32() >> 8) + 1.0) / f64::from(1 << 24);
+    // Box & Muller 1958.
+    let mut normal = || {
+        let (radius, angle) = ((-2.0 * uniform(&mut rng).ln()).sqrt(), std::f64::consts::TAU * uniform(&mut rng));
+        radius * angle.cos()
+    };
+    let mut drawn = |(name, mask): (&String, &Mask)| {
+        let values = model.arrays[name].values();
+        let squares: f64 = mask.positions().map(|p| f64::from(values[p]).powi(2)).sum();
+        let deviation = (squares / mask.kept().max(1) as f64).sqrt();
+        (name.clone(), values.iter().map(|_| (deviation * normal()) as f32).collect())
+    };
+    masks.iter().map(&mut drawn).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use counterfoil_ticket::Array;
+
+    use super::*;
+
+    fn masks() -> BTreeMap<String, Mask> {
+        ["a", "b"].map(|name| (name.to_owned(), Mask::from_fn(50, |p| p < 10))).into()
+    }
+
+    #[test]
+    fn the_largest_pruned_weights_come_back() {
+        let mut masks = masks();
+        let weights = |name: &str| (0..50).map(|p| if name == "a" { p as f32 } else { -0.5 - p as f32 }).collect();
+        add_back(&mut masks, weights, 3, Guess::Largest);
+        let new = |name: &str| masks[name].positions().filter(|&p| p >= 10).collect::<Vec<_>>();
+        assert_eq!((new("a"), new("b")), (vec![49], vec![48, 49]));
+    }
+
+    #[test]
+    fn drawn_weights_are_as_large_as_the_kept_ones() {
+        let values = (0..10_000).map(|i| if i % 2 == 0 { 0.3 } else { 9.0 }).collect();
+        let array = Array::new(vec![100, 100], values).unwrap();
+        let model = Model { arrays: BTreeMap::from([("a".to_owned(), array)]), ..Model::default() };
+        let masks = BTreeMap::from([("a".to_owned(), Mask::from_fn(10_000, |p| p % 2 == 0))]);
+        let drawn = &drawn_weights(&model, &masks, 1)["a"];
+        let mean_square = drawn.iter().map(|w| w * w).sum::<f32>() / 10_000.0;
+        // A mean of 10,000 squares of normals has a standard deviation of √2 %; five of them.
+        assert!((mean_square / 0.09 - 1.0).abs() < 0.071, "{mean_square}");
+    }
+
+    #[test]
+    fn random_guesses_follow_their_seed_and_keep_what_is_kept() {
+        let guess = |seed, count| {
+            let mut masks = masks();
+            add_back(&mut masks, |_| unreachable!("nobody asks for weights"), count, Guess::Random(seed));
+            masks
+        };
+        assert_eq!(guess(1, 20), guess(1, 20));
+        assert_ne!(guess(1, 20), guess(2, 20));
+        let kept = |masks: &BTreeMap<String, Mask>| masks.values().map(Mask::kept).sum::<usize>();
+        assert_eq!((kept(&guess(1, 20)), kept(&guess(1, 1000))), (40, 100));
+        assert!(guess(1, 20).values().all(|mask| (0..10).all(|p| mask.keeps(p))));
+    }
+}

@@ -1,0 +1,121 @@
+use std::path::Path;
+
+use snapbox::str;
+
+use crate::kit::Folder;
+
+const LOCK: &str =
+    "lock stamped.safetensors --strategy magnitude --fraction 0.1 -o locked.safetensors --key-mask key.mask";
+
+#[test]
+fn a_locked_ticket_unlocks_to_the_digest_of_its_claim() {
+    let folder = Folder::stamped();
+    folder.run(&format!("{LOCK} --unencrypted")).success().stderr_eq("").stdout_eq(str![[r#"
+locked.safetensors  the locked ticket, to publish
+key.mask  the key mask, for licensees: 594 of 5937 weights (10.0 %), chosen by magnitude
+
+"#]]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(folder.path("key.mask").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let summary = folder.json("unlock locked.safetensors --key-mask key.mask -o whole.safetensors --json");
+    let claim = folder.json("inspect stamped.claim.json --key owner.pub --json");
+    assert_eq!(summary["digest"], claim["subject_digest"], "{summary} {claim}");
+    assert_eq!(summary["given_back"], 594);
+    // The mark is in the locked ticket too.
+    folder.run("verify locked.safetensors --key owner.pub --tests mask").code(0);
+}
+
+#[test]
+fn a_recipient_opens_it_and_nobody_else() {
+    let folder = Folder::stamped();
+    // The identity of age's own test vectors (C2SP, CCTV).
+    folder.write("other", b"AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX");
+    let ssh = Path::new(env!("CARGO_MANIFEST_DIR")).join("../claim/tests/ssh");
+    let public = std::fs::read_to_string(ssh.join("id_ed25519.pub")).unwrap();
+    folder.command(LOCK).args(["--recipient", &public]).assert().success();
+    folder.refuses(
+        "unlock locked.safetensors --key-mask key.mask -o whole.safetensors",
+        str![[r#"
+error: key.mask: key mask: the file is encrypted to recipients, and no identity was given
+hint: name the private key of one of its recipients: --identity FILE
+
+"#]],
+    );
+    folder.refuses(
+        "unlock locked.safetensors --key-mask key.mask -i other -o whole.safetensors",
+        str![[r#"
+error: key.mask: key mask: none of the identities opens the file
+hint: it was encrypted to other recipients: name one of their private keys with --identity
+
+"#]],
+    );
+    let identity = ssh.join("id_ed25519");
+    let unlock =
+        format!("unlock locked.safetensors --key-mask key.mask -i {} -o whole.safetensors", identity.display());
+    folder.run(&unlock).success();
+}
+
+#[test]
+fn what_cannot_be_locked_or_unlocked_is_told() {
+    let folder = Folder::stamped();
+    folder.run(&format!("{LOCK} --unencrypted")).success();
+    folder.refuses(
+        "lock locked.safetensors --strategy random -o l --key-mask k --unencrypted",
+        str![[r#"
+error: locked.safetensors: the ticket is locked already, expected a whole one
+hint: 'counterfoil unlock' makes it whole, with its key mask
+
+"#]],
+    );
+    folder.refuses(
+        "unlock stamped.safetensors --key-mask key.mask -o whole",
+        str![[r#"
+error: stamped.safetensors: the ticket is not locked, expected one that 'lock' wrote
+hint: 'counterfoil lock' writes locked tickets; this one may be whole
+
+"#]],
+    );
+    folder.refuses(
+        "lock stamped.safetensors --strategy taylor -o l --key-mask k --unencrypted",
+        str![[r#"
+error: the strategy asks the network about training images, and no data are given
+hint: name the training data: --data digits, or a folder
+
+"#]],
+    );
+    folder.refuses(
+        "lock stamped.safetensors --strategy random --fraction 1 -o l --key-mask k --unencrypted",
+        str![[r#"
+error: stamped.safetensors: a share of 1 is 5937 of the ticket's 5937 kept weights, expected at least 1 and not all
+
+"#]],
+    );
+    folder.refuses(
+        "unlock locked.safetensors --key-mask stamped.claim.json -o whole",
+        str![[r#"
+error: stamped.claim.json: key mask: the JSON is malformed: missing field `version` at line 1 column [..]
+hint: stamped.claim.json is a claim, and a key mask is needed here
+
+"#]],
+    );
+    folder.refuses(
+        "stamp locked.safetensors --key owner.key -o x --unencrypted",
+        str![[r#"
+error: locked.safetensors: the ticket is locked, expected a whole one
+hint: 'counterfoil unlock' makes it whole, with its key mask
+
+"#]],
+    );
+    folder.run("lock stamped.safetensors --strategy random -o other.safetensors --key-mask other.mask --unencrypted");
+    folder.refuses(
+        "unlock other.safetensors --key-mask key.mask -o whole",
+        str![[r#"
+error: other.safetensors: the key mask opens the locked ticket [..], found [..]
+hint: give the key mask that was written with this locked ticket
+
+"#]],
+    );
+}

@@ -1,0 +1,124 @@
+//! `sap`: sparsity-informed adaptive pruning (Diao et al. 2023, arXiv 2302.05601): iterative magnitude pruning in which the
+//! weights' PQ index says how much each round prunes.
+//!
+//! I(w) = 1 − d^(1/q − 1/p) ‖w‖_p / ‖w‖_q of d kept weights is 0 where all are equal and near 1 where few have it all. With p =
+//! 1/2 and q = 1 at least d (1 − I) of them are to be retained (theorem 3, η = 0), so a round prunes the share I, with γ = 1 and
+//! at most β = 0.9, of all layers together or of each.
+
+use counterfoil_ticket::Model;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::course::Course;
+use super::ranking::{Allotment, best};
+use super::rounds::in_rounds;
+use super::{Aim, Epochs, Finder, Keying, Scope, Search, recorded};
+use crate::TrainError;
+
+/// Most of what is kept that a round prunes: β.
+const MOST: f64 = 0.9;
+/// Least of it, so that a search ends even where all weights are equal.
+const LEAST: f64 = 0.01;
+/// Share that a round prunes of weights as they are usually distributed, for an estimate of how many rounds are left.
+const USUAL: f64 = 0.2;
+
+/// How to prune.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sap {
+    /// What has a PQ index, and competes.
+    pub scope: Scope,
+}
+
+impl Finder for Sap {
+    fn name(&self) -> &'static str {
+        "sap"
+    }
+
+    fn settings(&self) -> Value {
+        recorded(self)
+    }
+
+    fn keying(&self) -> Keying {
+        Keying::Decay
+    }
+
+    fn epochs(&self, aim: &Aim) -> Option<Epochs> {
+        let rounds = rounds_left(1.0 - aim.sparsity);
+        Some(Epochs { rounds, first: aim.schedule.epochs, rewind: aim.rewind })
+    }
+
+    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
+        self.check(&search.aim)?;
+        let (extra_decay, full) = (search.favour().extra_decay(), search.full_masks());
+        let wanted = self.scope.allot(&full, |total| search.aim.kept(total));
+        let left = |course: &Course| {
+            let kept = |name: &String| course.masks[name].kept();
+            match &wanted {
+                Allotment::Together(wanted) => estimate(*wanted, course.counts().0),
+                Allotment::Each(wanted) => wanted.iter().map(|(name, &n)| estimate(n, kept(name))).max().unwrap_or(0),
+            }
+        };
+        in_rounds(search, left, extra_decay, |course, _| {
+            let magnitudes = course.magnitudes();
+            let kept =
+                |name: &String| -> Vec<f32> { course.masks[name].positions().map(|p| magnitudes[name][p]).collect() };
+            let allotment = match &wanted {
+                Allotment::Together(wanted) => {
+                    Allotment::Together(after_pruning(course.masks.keys().flat_map(kept).collect()).max(*wanted))
+                }
+                Allotment::Each(wanted) => {
+                    let of = |(name, &wanted): (&String, &usize)| (name.clone(), after_pruning(kept(name)).max(wanted));
+                    Allotment::Each(wanted.iter().map(of).collect())
+                }
+            };
+            Ok((best(&course.masks, &magnitudes, &allotment), magnitudes))
+        })
+    }
+}
+
+/// Rounds that are left from so many weights to so many.
+fn estimate(wanted: usize, kept: usize) -> u32 {
+    if kept <= wanted { 0 } else { rounds_left(wanted as f64 / kept as f64) }
+}
+
+fn rounds_left(density: f64) -> u32 {
+    ((density.ln() / (1.0 - USUAL).ln()).ceil()).max(1.0) as u32
+}
+
+/// How many of these magnitudes a round leaves.
+fn after_pruning(magnitudes: Vec<f32>) -> usize {
+    let count = magnitudes.len();
+    let pruned = (pq_index(&magnitudes).clamp(LEAST, MOST) * count as f64).floor() as usize;
+    count - pruned.max(1).min(count)
+}
+
+/// 1 − (Σ √|w|)² / (d Σ |w|): the PQ index for p = 1/2, q = 1.
+fn pq_index(magnitudes: &[f32]) -> f64 {
+    let sum: f64 = magnitudes.iter().map(|&w| f64::from(w)).sum();
+    let roots: f64 = magnitudes.iter().map(|&w| f64::from(w).sqrt()).sum();
+    if sum == 0.0 { 0.0 } else { 1.0 - roots * roots / (magnitudes.len() as f64 * sum) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_is_that_of_its_definition() {
+        assert!(pq_index(&[0.5; 8]).abs() < 1e-12);
+        assert!((pq_index(&[1.0, 0.0, 0.0, 0.0]) - 0.75).abs() < 1e-12);
+        // (1 + 2)² / (2 · 5).
+        assert!((pq_index(&[1.0, 4.0]) - 0.1).abs() < 1e-12);
+        let scaled = [3.0, 12.0].map(|w| w * 7.0);
+        assert!((pq_index(&scaled) - 0.1).abs() < 1e-7);
+    }
+
+    #[test]
+    fn a_round_prunes_by_the_index_within_its_bounds() {
+        assert_eq!(after_pruning(vec![1.0; 1000]), 990);
+        assert_eq!(after_pruning((0..10).map(|i| if i == 0 { 1.0 } else { 0.0 }).collect()), 1);
+        // A tenth of 66, rounded down.
+        assert_eq!(after_pruning([1.0, 4.0].repeat(33)), 60);
+    }
+}

@@ -1,0 +1,52 @@
+//! `snip`: connection sensitivity at initialisation, |w · ∂L/∂w| on some examples (Lee, Ajanthan & Torr 2019, arXiv 1810.02340).
+
+use counterfoil_ticket::Model;
+use serde_json::{Value, json};
+
+use super::probe::{PROBED, asked};
+use super::ranking::{best, check_finite, on_one_scale};
+use super::{Aim, Epochs, Finder, Keying, Scope, Scores, Search};
+use crate::TrainError;
+
+/// Nothing to set: all layers compete on one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snip;
+
+impl Finder for Snip {
+    fn name(&self) -> &'static str {
+        "snip"
+    }
+
+    fn settings(&self) -> Value {
+        json!({ "examples": PROBED })
+    }
+
+    fn keying(&self) -> Keying {
+        Keying::Factor
+    }
+
+    fn epochs(&self, _: &Aim) -> Option<Epochs> {
+        None
+    }
+
+    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
+        self.check(&search.aim)?;
+        let asked = asked(search);
+        let mut scores = asked.gradient(&asked.weights);
+        for (name, scores) in &mut scores {
+            scores.iter_mut().zip(&asked.weights[name]).for_each(|(g, w)| *g = (*g * w).abs());
+        }
+        by_scores(search, scores)
+    }
+}
+
+/// The ticket of the best scored weights of all layers.
+pub(super) fn by_scores(search: &mut Search, mut scores: Scores) -> Result<Model, TrainError> {
+    search.check_leaves_some()?;
+    check_finite(&scores)?;
+    search.favour().weigh(&mut scores);
+    let full = search.full_masks();
+    let masks = best(&full, &scores, &Scope::Global.allot(&full, |total| search.aim.kept(total)));
+    let scores = on_one_scale(&masks, &scores);
+    search.at_once(masks, scores)
+}

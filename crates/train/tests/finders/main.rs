@@ -1,0 +1,138 @@
+//! Finders on the digits: each makes a sound ticket, repeats itself, goes on where it was stopped, and beats random masks of
+//! the same layer densities where its paper says so.
+
+#![allow(clippy::unwrap_used)] // In a test a panic is the report.
+
+mod kit;
+
+use counterfoil_ticket::{Mask, Model};
+use counterfoil_train::Checkpoint;
+use counterfoil_train::finder::{
+    Bip, Channel, ClassAware, Densities, EdgePopup, Finder, Granet, Grasp, Imp, Jackpot, Magnitude, Random, Rigl, Sap,
+    Scope, Snip, Synflow,
+};
+
+use kit::{Kit, accuracy_of, mean, shuffled};
+
+const SEEDS: [u64; 3] = [1, 2, 3];
+
+fn imp(scope: Scope) -> Imp {
+    Imp { prune_share: 0.6, scope }
+}
+
+/// All finders, as they are without options.
+fn all() -> Vec<Box<dyn Finder>> {
+    vec![
+        Box::new(imp(Scope::Global)),
+        Box::new(Magnitude { scope: Scope::Global, pretrained: false }),
+        Box::new(Random { densities: Densities::Erk }),
+        Box::new(Snip),
+        Box::new(Grasp),
+        Box::new(Synflow),
+        Box::new(Rigl { densities: Densities::Erk, move_share: 0.3 }),
+        Box::new(Granet { move_share: 0.5 }),
+        Box::new(Sap { scope: Scope::Global }),
+        Box::new(EdgePopup { scope: Scope::Layer }),
+        Box::new(Jackpot { scope: Scope::Global }),
+        Box::new(Bip { scope: Scope::Global, pretrained: false }),
+        Box::new(ClassAware),
+        Box::new(Channel { scope: Scope::Layer }),
+    ]
+}
+
+fn are_whole_rows(mask: &Mask, row: usize) -> bool {
+    (0..mask.size()).all(|position| mask.keeps(position) == mask.keeps(position / row * row))
+}
+
+/// Mean accuracy over the seeds of the finder's tickets once trained, and of the same number of random positions in each
+/// layer.
+fn against_random(kit: &Kit, finder: &dyn Finder) -> (f64, f64) {
+    let tickets: Vec<Model> = SEEDS.iter().map(|&seed| kit.find(finder, seed)).collect();
+    let trained = |ticket: &Model| accuracy_of(&kit.trained(ticket, 7), &kit.data.test);
+    let found = mean(tickets.iter().map(trained));
+    let random = mean(tickets.iter().zip(SEEDS).map(|(ticket, seed)| trained(&shuffled(ticket, seed))));
+    println!("{}: {found:.4}, random masks of its densities {random:.4}", finder.name());
+    (found, random)
+}
+
+#[test]
+fn every_ticket_is_sound_and_repeats_itself() {
+    let kit = Kit::mlp();
+    for finder in all() {
+        let name = finder.name();
+        let ticket = kit.find(&*finder, 5);
+        let kept: usize = ticket.masks.values().map(|mask| mask.kept()).sum();
+        let size: usize = ticket.masks.values().map(|mask| mask.size()).sum();
+        let density = kept as f64 / size as f64;
+        assert!((density - (1.0 - kit.sparsity)).abs() < 0.01, "{name}: {density}");
+        assert_eq!(ticket.masks.keys().collect::<Vec<_>>(), ["fc1.weight", "fc2.weight"], "{name}");
+        for (tensor, mask) in &ticket.masks {
+            let scores = &ticket.scores[tensor];
+            let values = |keep: bool| (0..mask.size()).filter(move |&p| mask.keeps(p) == keep).map(|p| scores[p]);
+            let (least, most) = (values(true).fold(f32::MAX, f32::min), values(false).fold(f32::MIN, f32::max));
+            assert!(most < least, "{name}: a pruned position of {tensor} has {most}, a kept one {least}");
+            let zeros = ticket.arrays[tensor].values().iter().filter(|w| **w == 0.0).count();
+            assert!(zeros < mask.size() / 100, "{name}: {zeros} weights of {tensor} are 0, and a ticket is dense");
+        }
+        assert_eq!(kit.find(&*finder, 5), ticket, "{name}");
+        assert_ne!(kit.find(&*finder, 6).masks, ticket.masks, "{name}");
+        if name == "channel" {
+            assert!(ticket.masks.iter().all(|(tensor, mask)| are_whole_rows(mask, ticket.arrays[tensor].shape()[1])));
+        }
+    }
+}
+
+#[test]
+fn a_search_that_is_stopped_at_every_epoch_ends_as_one_that_is_not() {
+    let kit = Kit::mlp().of_epochs(3);
+    for finder in all().into_iter().filter(|finder| finder.epochs(&kit.aim(5)).is_some()) {
+        let whole = kit.find(&*finder, 5);
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::beside(&folder.path().join("ticket"), serde_json::json!(1));
+        let mut stops = 0;
+        let ticket = loop {
+            match kit.find_for_an_epoch(&*finder, 5, &checkpoint) {
+                Some(ticket) => break ticket,
+                None => stops += 1,
+            }
+        };
+        assert!(stops >= 3, "{} was stopped {stops} times", finder.name());
+        assert_eq!(ticket, whole, "{}", finder.name());
+    }
+}
+
+/// Finders whose papers say that their tickets, trained, beat random masks of the same densities.
+#[test]
+fn trained_tickets_beat_random_masks() {
+    let kit = Kit::mlp();
+    let mut beaten = Vec::new();
+    for finder in all().into_iter().filter(|f| !["random", "edge-popup", "jackpot", "channel"].contains(&f.name())) {
+        let (found, random) = against_random(&kit, &*finder);
+        if found <= random {
+            beaten.push(format!("{}: {found:.4}, random {random:.4}", finder.name()));
+        }
+    }
+    assert!(beaten.is_empty(), "{beaten:?}");
+}
+
+/// Mean accuracies without any training, of the finder's tickets and of random masks of their densities.
+fn untrained(kit: &Kit, finder: &dyn Finder) -> (f64, f64) {
+    let tickets: Vec<Model> = SEEDS.iter().map(|&seed| kit.find(finder, seed)).collect();
+    let answers = |ticket: &Model| accuracy_of(&kit.untrained(ticket), &kit.data.test);
+    let found = mean(tickets.iter().map(answers));
+    let random = mean(tickets.iter().zip(SEEDS).map(|(ticket, seed)| answers(&shuffled(ticket, seed))));
+    println!("{} without training: {found:.4}, random masks of its densities {random:.4}", finder.name());
+    (found, random)
+}
+
+#[test]
+fn masks_on_fixed_weights_answer_without_training() {
+    let (popup, random) = untrained(&Kit::mlp().of_sparsity(0.7), &EdgePopup { scope: Scope::Layer });
+    assert!(popup > random + 0.2, "{popup} {random}");
+    let kit = Kit::mlp().pretrained(4);
+    let (jackpot, random) = untrained(&kit, &Jackpot { scope: Scope::Global });
+    assert!(jackpot > random + 0.2, "{jackpot} {random}");
+    // And better than the mask that it began with.
+    let (magnitude, _) = untrained(&kit, &Magnitude { scope: Scope::Global, pretrained: true });
+    assert!(jackpot > magnitude, "{jackpot} {magnitude}");
+}
