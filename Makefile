@@ -79,6 +79,8 @@ paper-scaled:
 	target/release/examples/lock $(SCALED) --sparsity 0.98 --fractions 0.05,0.2,0.5 -o docs/results/lock-cifar.jsonl
 	target/release/examples/triggers --seeds $$(seq -s, 0 19) -o docs/results/triggers-digits.jsonl
 	target/release/examples/finders -o docs/results/finders-digits.jsonl
+	target/release/examples/qr --find-epochs 3 --train-epochs 6 --attack-epochs 2 --seeds $$(seq -s, 0 19) \
+	  -o docs/results/qr-digits.jsonl
 
 fmt:
 	cargo fmt --all --check

@@ -1,4 +1,4 @@
-"""Checks counterfoil against numpy, safetensors, torch and openssl. Called by run.sh: interop.py BINARY FOLDER
+"""Checks counterfoil against numpy, safetensors, torch, zxing-cpp and openssl. Called by run.sh: interop.py BINARY FOLDER
 
 Every check prints one line; the first that fails ends the run with exit code 1.
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import zxingcpp
+from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file
 from torch import nn
@@ -313,6 +315,24 @@ def openssl_checks_keys_and_claims():
     report("openssl reads our keys, verifies our claim over its PAE, and makes keys that stamp")
 
 
+def zxing_reads_our_codes():
+    """Codes of the ticket, stamped and pruned: where we read one, another decoder reads our picture of it."""
+    texts = {"": json.loads(counterfoil("inspect owner.pub --json"))["key_id"][:24], "--text ACME-2026 --version 2 --level q": "ACME-2026"}
+    for options, text in texts.items():
+        whose = options or "--key owner.pub"
+        reading = options.removeprefix("--text ACME-2026")
+        counterfoil(f"qr embed ticket.safetensors {whose} -o coded.safetensors --force")
+        counterfoil("stamp coded.safetensors --key owner.key -o coded_stamped.safetensors --unencrypted --force")
+        counterfoil("attack prune-rand coded_stamped.safetensors --share 0.05 -o coded_pruned.safetensors --force")
+        for name in ["coded", "coded_stamped", "coded_pruned"]:
+            read = json.loads(counterfoil(f"qr read {name}.safetensors {reading} --png {name}.png --json --force"))
+            expect([code["text"] for code in read["codes"]] == [text], f"{name}: {read}")
+            theirs = zxingcpp.read_barcodes(Image.open(FOLDER / f"{name}.png"))
+            expect([code.text for code in theirs] == [text], f"{name}: {theirs}")
+    expect(read["codes"][0]["damaged"] > 0, f"pruning damages a code: {read}")
+    report("zxing reads our pictures of the codes that we read: as embedded, stamped and pruned")
+
+
 make()
 safetensors_opens_our_files()
 torch_loads_our_model()
@@ -320,3 +340,4 @@ larger_networks_are_torch_s()
 torch_files_are_verified()
 torch_tickets_are_stamped()
 openssl_checks_keys_and_claims()
+zxing_reads_our_codes()

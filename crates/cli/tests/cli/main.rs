@@ -16,6 +16,7 @@ mod not_finite;
 mod openssl;
 mod outputs;
 mod places;
+mod qr;
 mod stamp;
 mod trigger_folder;
 mod usage;

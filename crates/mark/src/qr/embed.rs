@@ -162,6 +162,9 @@ const WEAK_SHARE: f64 = 0.2;
 /// modules would be opened with a position that was not worth keeping, and a little pruning takes it again.
 const WEAK_COST: usize = 3;
 
+/// What a weak dark module keeps at least: if one of them goes, the module stays.
+const WEAK_KEPT: usize = 3;
+
 /// Lays a code over the ticket where it costs least: few dark modules that pruning would take soon, then few kernels to close.
 ///
 /// # Errors
@@ -196,14 +199,16 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
     let place = Place { carrier: carrier.name.clone(), row, column };
     let before = &masks[&carrier.name];
     let ranks = ranks(ticket, carrier, request.seed);
-    let mut work = Work::new(carrier, before, &ranks, &layout, &codes[usize::from(pattern)], &place);
-    work.set_modules();
-    work.balance().map_err(|found| EmbedError::Balance {
-        carrier: carrier.name.clone(),
-        expected: before.kept(),
-        found,
-    })?;
-    let Work { mask, opened, closed, .. } = work;
+    let roles = roles(carrier, &layout, &codes[usize::from(pattern)], &place);
+    let work = |weak_kept| {
+        let mut work = Work::new(carrier, [before, &strong[&carrier.name]], &ranks, roles.clone(), weak_kept);
+        work.set_modules();
+        work.balance().map(|()| work)
+    };
+    // Where the layer keeps too little for three, fewer must do.
+    let done = work(WEAK_KEPT).or_else(|_| work(2)).or_else(|_| work(1));
+    let refused = |found| EmbedError::Balance { carrier: carrier.name.clone(), expected: before.kept(), found };
+    let Work { mask, opened, closed, .. } = done.map_err(refused)?;
     let agreed = layout.stream.len() - opened - closed;
     let moved = before.kept() - before.overlap(&mask);
     let mut model = ticket.clone();
@@ -326,7 +331,7 @@ fn ranks(ticket: &Model, carrier: &Carrier, seed: u64) -> Vec<(u32, u32)> {
 /// What a kernel is to the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// A dark data module: keeps at least one position.
+    /// A dark data module: keeps at least one position, [`WEAK_KEPT`] if none of them is strong.
     Dark,
     /// A light one: keeps none.
     Light,
@@ -338,29 +343,38 @@ enum Role {
 struct Work<'a> {
     mask: Mask,
     before: &'a Mask,
+    strong: &'a Mask,
     ranks: &'a [(u32, u32)],
     taps: usize,
+    /// What a dark kernel without a strong position keeps at least.
+    weak_kept: usize,
     roles: Vec<Role>,
     opened: usize,
     closed: usize,
 }
 
+/// The roles of all kernels of a carrier.
+fn roles(carrier: &Carrier, layout: &Layout, code: &[u64], place: &Place) -> Vec<Role> {
+    let columns = carrier.shape.inp as usize;
+    let mut roles = vec![Role::Free; carrier.shape.out as usize * columns];
+    for &(row, column) in &layout.stream {
+        let is_dark = code[row] >> column & 1 == 1;
+        roles[(place.row + row) * columns + place.column + column] = if is_dark { Role::Dark } else { Role::Light };
+    }
+    roles
+}
+
 impl<'a> Work<'a> {
     fn new(
         carrier: &Carrier,
-        before: &'a Mask,
+        [before, strong]: [&'a Mask; 2],
         ranks: &'a [(u32, u32)],
-        layout: &Layout,
-        code: &[u64],
-        place: &Place,
+        roles: Vec<Role>,
+        weak_kept: usize,
     ) -> Self {
-        let columns = carrier.shape.inp as usize;
-        let mut roles = vec![Role::Free; carrier.shape.out as usize * columns];
-        for &(row, column) in &layout.stream {
-            let is_dark = code[row] >> column & 1 == 1;
-            roles[(place.row + row) * columns + place.column + column] = if is_dark { Role::Dark } else { Role::Light };
-        }
-        Self { mask: before.clone(), before, ranks, taps: carrier.shape.taps(), roles, opened: 0, closed: 0 }
+        let taps = carrier.shape.taps();
+        let weak_kept = weak_kept.min(taps);
+        Self { mask: before.clone(), before, strong, ranks, taps, weak_kept, roles, opened: 0, closed: 0 }
     }
 
     /// Positions of a kernel.
@@ -372,20 +386,29 @@ impl<'a> Work<'a> {
         self.kernel(kernel).filter(|&position| self.mask.keeps(position)).count()
     }
 
-    /// Opens the kernels of dark modules that keep nothing, at their best position, and closes those of light ones.
+    /// What a dark module keeps at least.
+    fn least_of(&self, kernel: usize) -> usize {
+        let is_strong = self.kernel(kernel).any(|position| self.strong.keeps(position));
+        if is_strong { 1 } else { self.weak_kept }
+    }
+
+    /// Closes the kernels of light modules, and has those of dark ones keep what they must at least, at their best positions.
     fn set_modules(&mut self) {
         for kernel in 0..self.roles.len() {
-            match (self.roles[kernel], self.kept_of(kernel)) {
-                (Role::Dark, 0) => {
-                    let best = self.kernel(kernel).max_by_key(|&p| (self.ranks[p], Reverse(p)));
-                    self.mask.set(best.expect("kernels have positions"), true);
-                    self.opened += 1;
+            let kept = self.kept_of(kernel);
+            match self.roles[kernel] {
+                Role::Dark => {
+                    let mut pruned: Vec<usize> = self.kernel(kernel).filter(|&p| !self.mask.keeps(p)).collect();
+                    pruned.sort_unstable_by_key(|&position| Reverse(self.ranks[position]));
+                    let wanted = self.least_of(kernel).saturating_sub(kept);
+                    pruned[..wanted].iter().for_each(|&position| self.mask.set(position, true));
+                    self.opened += usize::from(kept == 0);
                 }
-                (Role::Light, 1..) => {
+                Role::Light if kept > 0 => {
                     self.kernel(kernel).for_each(|position| self.mask.set(position, false));
                     self.closed += 1;
                 }
-                _ => {}
+                Role::Light | Role::Free => {}
             }
         }
     }
@@ -412,7 +435,7 @@ impl<'a> Work<'a> {
                 break;
             }
             let kernel = position / self.taps;
-            if is_more && self.roles[kernel] == Role::Dark && self.kept_of(kernel) == 1 {
+            if is_more && self.roles[kernel] == Role::Dark && self.kept_of(kernel) <= self.least_of(kernel) {
                 continue;
             }
             self.mask.set(position, !is_more);

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Turns the JSON lines of the example `qr` into the tables of docs/results/paper.md. Standard library only.
+
+    python3 docs/results/qr_table.py docs/results/qr-digits.jsonl
+
+First what laying a code over costs: kernels opened and closed, share of the kept positions that move, accuracy less that of the
+same ticket without a code. Then one row for each attack: on how many of the seeds the owner's and the thief's code is read, the
+share of data modules that is damaged and test accuracy (means), and log2 p of the panels of the worst seed.
+"""
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+
+def read(path):
+    """density -> (subject, attack) -> seed -> line"""
+    rows = defaultdict(lambda: defaultdict(dict))
+    for number, text in enumerate(Path(path).read_text().splitlines(), 1):
+        line = json.loads(text)
+        seeds = rows[line["density"]][line["subject"], line["attack"]]
+        if line["seed"] in seeds:
+            raise SystemExit(f"{path}:{number}: seed {line['seed']} of {line['subject']}, {line['attack']} repeated")
+        seeds[line["seed"]] = line
+    return rows
+
+
+def minus(text):
+    return text.replace("-", "−")
+
+
+def accuracy(line):
+    return 100 * line["correct"] / line["of"]
+
+
+def spread(values, digits=2):
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return minus(f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean)
+
+
+def costs(rows):
+    print("| ticket keeps | seeds | opened | closed | moved | accuracy with code − without, points | with code and stamp − without |")
+    print("| --- |" + " --- |" * 6)
+    for density, of in sorted(rows.items()):
+        plain, code, both = (of[subject, "none"] for subject in ("plain", "code", "code and stamp"))
+        took = [line["embedding"] for line in code.values()]
+        mean = lambda field: f"{statistics.mean(e[field] for e in took):.0f}"
+        moved = statistics.mean(e["moved"] / e["ticket_kept"] for e in took)
+        less = lambda subject: spread([accuracy(subject[seed]) - accuracy(plain[seed]) for seed in subject])
+        print(f"| {100 * density:g} % | {len(code)} | {mean('opened')} | {mean('closed')} | {100 * moved:.1f} % "
+              f"| {less(code)} | {less(both)} |")
+    print()
+
+
+def attacks(density, of):
+    print(f"Tickets of {100 * density:g} %:\n")
+    print("| carries | attack | seeds | owner's code read | thief's code read | modules damaged | accuracy, % "
+          "| log2 p, worst: public | sealed |")
+    print("| --- | --- |" + " --- |" * 7)
+    for (subject, attack), seeds in of.items():
+        if subject == "plain":
+            continue
+        lines = list(seeds.values())
+        reads = lambda who: sum(line["read"][who] for line in lines)
+        data = next(iter(of["code", "none"].values()))["embedding"]["data_modules"]
+        damaged = statistics.mean(line["damaged"] / data for line in lines)
+        worst = lambda which: minus(f"{max(l['log2_p'][which] for l in lines):.0f}") if "log2_p" in lines[0] else "–"
+        print(f"| {subject} | {attack} | {len(lines)} | {reads('owner')} | {reads('thief')} | {100 * damaged:.1f} % "
+              f"| {statistics.mean(map(accuracy, lines)):.1f} | {worst('public')} | {worst('sealed')} |")
+    print()
+
+
+def main():
+    rows = read(sys.argv[1])
+    codes = [line["read"]["codes"] for of in rows.values() for line in of["plain", "none"].values()]
+    print(f"Tickets without a code: {sum(codes)} codes read in {len(codes)}.\n")
+    costs(rows)
+    for density, of in sorted(rows.items()):
+        attacks(density, of)
+
+
+if __name__ == "__main__":
+    main()
