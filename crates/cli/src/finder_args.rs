@@ -16,7 +16,7 @@ const SPARSITY: f64 = 0.95;
 const PRUNE_SHARE: f64 = 0.2;
 /// Share that `rigl` moves by default, the paper's.
 const RIGL_SHARE: f64 = 0.3;
-/// Share that `granet` regenerates by default, the paper's code's.
+/// Share that `granet` regenerates by default.
 const GRANET_SHARE: f64 = 0.5;
 
 /// Which finder, and its settings.

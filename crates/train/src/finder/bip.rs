@@ -2,7 +2,7 @@
 //!
 //! Batches alternate. On the lower level weights θ follow the gradient of L(m θ) under the mask, at a tenth of the learning rate;
 //! on the upper level scores follow the implicit gradient (θ − g / γ) g, g = ∂L/∂(m θ), which says how the loss of what is trained
-//! changes with the mask (equation 9). That begins with trained weights and the scores |θ|: those of `--pretrained`, which the
+//! changes with the mask. That begins with trained weights and the scores |θ|: those of `--pretrained`, which the
 //! ticket keeps, or what a first, dense training leads to, in which case the ticket has the weights of its rewinding epoch.
 
 use counterfoil_ticket::Model;
@@ -16,7 +16,7 @@ use crate::TrainError;
 use crate::sgd::{Hold, Schedule};
 use crate::training::Learner;
 
-/// Coefficient γ of the lower level's regulariser in the implicit gradient, as in the paper.
+/// Coefficient γ of the lower level's regulariser in the implicit gradient.
 const GAMMA: f32 = 1.0;
 
 /// Learning rate of weights, as a share of that of scores.

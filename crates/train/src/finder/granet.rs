@@ -18,7 +18,7 @@ use crate::TrainError;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Granet {
-    /// Share of the kept positions that are regenerated after the first pruning, 0 to 1; 0.5 in the paper's code.
+    /// Share of the kept positions that are regenerated after the first pruning, 0 to 1.
     pub move_share: f64,
 }
 
