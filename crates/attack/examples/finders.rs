@@ -16,9 +16,9 @@ use clap::Parser;
 use counterfoil_attack::{FineTuning, Sparse, Victims, fine_tune, prune};
 use counterfoil_claim::{Counterfoil, Dilution, OwnerKey, PanelCount};
 use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, prepare};
-use counterfoil_ticket::{Mask, Model};
+use counterfoil_ticket::{Mask, Model, Pattern};
 use counterfoil_train::finder::{
-    Bip, Channel, ClassAware, Densities, EdgePopup, Granet, Grasp, Imp, Jackpot, Keyed, Keying, Magnitude, Random,
+    Bip, Channel, ClassAware, Densities, EdgePopup, Granet, Grasp, Imp, Jackpot, Keyed, Keying, Magnitude, Nm, Random,
     Rigl, Sap, Scope, Snip, Synflow,
 };
 use counterfoil_train::{Finder, OwnMark, count_correct};
@@ -55,6 +55,8 @@ struct Row {
     name: &'static str,
     finder: Box<dyn Finder>,
     pretrained: bool,
+    /// Its own, where the finder knows one only.
+    sparsity: Option<f64>,
 }
 
 struct Bench {
@@ -81,30 +83,34 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn rows() -> Vec<Row> {
-    let row = |name, finder: Box<dyn Finder>| Row { name, finder, pretrained: false };
+    let row = |name, finder: Box<dyn Finder>| Row { name, finder, pretrained: false, sparsity: None };
     let imp = |scope| Box::new(Imp { prune_share: 1.0 - 0.05_f64.powf(0.2), scope });
     let (global, layer) = (Scope::Global, Scope::Layer);
     vec![
         row("imp", imp(global)),
-        row("imp, by layer", imp(layer)),
+        row("imp by layer", imp(layer)),
         row("magnitude", Box::new(Magnitude { scope: global, pretrained: false })),
         Row {
             pretrained: true,
-            ..row("magnitude, pretrained", Box::new(Magnitude { scope: global, pretrained: true }))
+            ..row("magnitude pretrained", Box::new(Magnitude { scope: global, pretrained: true }))
         },
-        row("random, erk", Box::new(Random { densities: Densities::Erk })),
-        row("random, uniform", Box::new(Random { densities: Densities::Uniform })),
+        row("random erk", Box::new(Random { densities: Densities::Erk })),
+        row("random uniform", Box::new(Random { densities: Densities::Uniform })),
         row("snip", Box::new(Snip)),
         row("grasp", Box::new(Grasp)),
         row("synflow", Box::new(Synflow)),
         row("rigl", Box::new(Rigl { densities: Densities::Erk, move_share: 0.3 })),
         row("granet", Box::new(Granet { move_share: 0.5 })),
-        row("sap", Box::new(Sap { scope: global })),
         row("edge-popup", Box::new(EdgePopup { scope: layer })),
         Row { pretrained: true, ..row("jackpot", Box::new(Jackpot { scope: global })) },
         row("bip", Box::new(Bip { scope: global, pretrained: false })),
         row("class-aware", Box::new(ClassAware)),
         row("channel", Box::new(Channel { scope: layer })),
+        Row {
+            sparsity: Some(0.5),
+            ..row("nm 2:4", Box::new(Nm { pattern: Pattern::new(2, 4).expect("2 of 4 is a pattern") }))
+        },
+        row("sap", Box::new(Sap { scope: global })),
     ]
 }
 
@@ -118,7 +124,7 @@ impl Bench {
         if row.pretrained {
             network = self.harness.train(&Model { arrays: network.arrays(), ..Model::default() }, seed)?;
         }
-        let sparsity = self.args.sparsity;
+        let sparsity = row.sparsity.unwrap_or(self.args.sparsity);
         let ticket = self.harness.find_with(&*row.finder, network.clone(), sparsity, seed, None)?;
         self.measure(row, seed, "plain", &ticket, None, 0)?;
         self.measure(row, seed, "shuffled", &shuffled(ticket.clone(), seed + 5000), None, 0)?;
@@ -133,7 +139,7 @@ impl Bench {
         let keyed = Keyed { mark: &mark, decay: KEYED_DECAY, factor: KEYED_FACTOR };
         let ticket = self.harness.find_with(&*row.finder, network, sparsity, seed, Some(keyed))?;
         let decay = match row.finder.keying() {
-            Keying::Decay => KEYED_DECAY,
+            Keying::Decay | Keying::Both => KEYED_DECAY,
             Keying::Factor => 0.0,
         };
         let swaps = SwapSettings::top_up(sealed, Dilution::ALL[0]);

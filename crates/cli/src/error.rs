@@ -120,6 +120,9 @@ pub(crate) enum Error {
         "the network's widths are out of range: expected 1 to 65536 each, even for a resnet20, 2^29 weights in all"
     )]
     Width,
+    /// A preset that is not what it should be.
+    #[error("{}: line {line}: {what}", file.display())]
+    Preset { file: PathBuf, line: usize, what: String },
     /// An option of another finder.
     #[error("the finder '{finder}' takes no {option}, expected it with {} only", takers.join(", "))]
     OtherFindersOption { option: &'static str, finder: String, takers: Vec<String> },
@@ -132,6 +135,9 @@ pub(crate) enum Error {
     /// A mask is to be sought on pretrained weights, and there are none.
     #[error("the finder 'jackpot' seeks a mask on pretrained weights, and none are given")]
     NotPretrained,
+    /// No ticket: it has no mask that could be shuffled.
+    #[error("{}: has no mask, expected a ticket", file.display())]
+    NoTicket { file: PathBuf },
     /// Protection was asked for where no counterfoil is made.
     #[error("without --key no counterfoil is made that could be protected")]
     NothingToProtect,

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use counterfoil_ticket::Pattern;
 use counterfoil_train::finder::{
-    Aim, Bip, Channel, ClassAware, Densities, EdgePopup, Finder, Granet, Grasp, Imp, Jackpot, Magnitude, Random, Rigl,
-    Sap, Scope, Snip, Synflow,
+    Aim, Bip, Channel, ClassAware, Densities, EdgePopup, Finder, Granet, Grasp, Imp, Jackpot, Magnitude, Nm, Random,
+    Rigl, Sap, Scope, Snip, Synflow,
 };
 
 use crate::{Error, value};
@@ -15,7 +16,7 @@ const SPARSITY: f64 = 0.95;
 const PRUNE_SHARE: f64 = 0.2;
 /// Share that `rigl` moves by default, the paper's.
 const RIGL_SHARE: f64 = 0.3;
-/// Share that `granet` regenerates by default, the paper's code's.
+/// Share that `granet` regenerates by default.
 const GRANET_SHARE: f64 = 0.5;
 
 /// Which finder, and its settings.
@@ -47,6 +48,9 @@ pub(crate) struct FinderArgs {
     /// granet]
     #[arg(long, value_name = "SHARE", value_parser = value::share)]
     move_share: Option<f64>,
+    /// nm: how many weights of how many consecutive input channels are kept [default: 2:4]
+    #[arg(long, value_name = "N:M", value_parser = value::pattern)]
+    n_of_m: Option<Pattern>,
     /// magnitude, jackpot (needs it), bip: a trained model, whose network and weights are the ticket's
     #[arg(long, value_name = "FILE")]
     pub(crate) pretrained: Option<PathBuf>,
@@ -79,6 +83,8 @@ enum FinderName {
     Jackpot,
     /// Bi-level pruning: weights and mask in turn
     Bip,
+    /// N of every M consecutive input channels
+    Nm,
     /// What the class needs that needs it most
     ClassAware,
     /// Whole output channels
@@ -115,6 +121,7 @@ impl FinderName {
             Self::EdgePopup => &["--sparsity", "--scope"],
             Self::Jackpot => &["--sparsity", "--scope", "--pretrained"],
             Self::Bip => &["--sparsity", "--rewind", "--no-rewind", "--scope", "--pretrained"],
+            Self::Nm => &["--n-of-m", "--rewind", "--no-rewind"],
             Self::ClassAware => &["--sparsity", "--rewind", "--no-rewind"],
         }
     }
@@ -149,6 +156,7 @@ impl FinderArgs {
             FinderName::Jackpot if !pretrained => return Err(Error::NotPretrained),
             FinderName::Jackpot => Box::new(Jackpot { scope }),
             FinderName::Bip => Box::new(Bip { scope, pretrained }),
+            FinderName::Nm => Box::new(Nm { pattern: self.pattern() }),
             FinderName::ClassAware => Box::new(ClassAware),
             FinderName::Channel => Box::new(Channel { scope }),
         })
@@ -156,7 +164,14 @@ impl FinderArgs {
 
     /// Share to prune.
     pub(crate) fn sparsity(&self) -> f64 {
-        self.sparsity.unwrap_or(SPARSITY)
+        match self.finder {
+            FinderName::Nm => self.pattern().sparsity(),
+            _ => self.sparsity.unwrap_or(SPARSITY),
+        }
+    }
+
+    fn pattern(&self) -> Pattern {
+        self.n_of_m.unwrap_or(Pattern::new(2, 4).expect("2 of 4 is a pattern"))
     }
 
     /// Epoch to rewind to.
@@ -173,6 +188,7 @@ impl FinderArgs {
             ("--scope", self.scope.is_some()),
             ("--densities", self.densities.is_some()),
             ("--move-share", self.move_share.is_some()),
+            ("--n-of-m", self.n_of_m.is_some()),
             ("--pretrained", self.pretrained.is_some()),
         ];
         let taken = self.finder.takes();

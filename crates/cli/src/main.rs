@@ -21,6 +21,7 @@ mod output;
 mod papers;
 mod picture;
 mod plot;
+mod preset;
 mod progress;
 mod resume;
 mod secret;
@@ -29,6 +30,7 @@ mod stamp_table;
 mod threads;
 mod value;
 mod verdict_text;
+mod winning;
 mod writing;
 
 use std::process::ExitCode;
@@ -61,8 +63,8 @@ enum Exit {
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
-    let code = match threads::check().and_then(|()| commands::run(command)) {
+    let command = preset::arguments(std::env::args_os()).map(|arguments| Cli::parse_from(arguments).command);
+    let code = match command.and_then(|command| threads::check().and_then(|()| commands::run(command))) {
         Ok(Exit::Success) => 0,
         Ok(Exit::NoMatch) => 1,
         Ok(Exit::Inconclusive) => 3,

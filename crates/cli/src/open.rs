@@ -152,7 +152,7 @@ fn identity(path: &Path, passphrase_file: Option<&Path>) -> Result<Vec<Identity>
 }
 
 /// A small file as text.
-fn text(path: &Path, expected: &'static str) -> Result<Zeroizing<String>, Error> {
+pub(crate) fn text(path: &Path, expected: &'static str) -> Result<Zeroizing<String>, Error> {
     let bytes = match bytes(path, MAX_KEY, expected) {
         // A file of another kind, most likely: what it is says more than how long it is.
         Err(Error::TooLarge { file, .. }) => return Err(Error::NotText { file, expected }),

@@ -153,12 +153,10 @@ pub(crate) struct RecipeArgs {
 
 impl RecipeArgs {
     pub(crate) fn schedule(&self, data: &Dataset) -> Schedule {
-        let small = data.train.len() < LARGE;
-        let epochs = self.epochs.unwrap_or(if small { SMALL_EPOCHS } else { PAPER_EPOCHS });
-        let usual = Schedule::paper(epochs);
+        let usual = usual_schedule(self.epochs, data);
         Schedule {
-            epochs,
-            batch: self.batch.unwrap_or(if small { SMALL_BATCH } else { usual.batch }),
+            epochs: usual.epochs,
+            batch: self.batch.unwrap_or(usual.batch),
             rate: self.rate,
             milestones: self.milestones.clone().unwrap_or(usual.milestones),
             drop: self.drop,
@@ -170,6 +168,13 @@ impl RecipeArgs {
     pub(crate) fn augmentation(&self, data: &Dataset) -> Augmentation {
         if self.no_augmentation { Augmentation::NONE } else { data.augmentation }
     }
+}
+
+/// The paper's recipe, scaled to the data, or of so many epochs.
+pub(crate) fn usual_schedule(epochs: Option<u32>, data: &Dataset) -> Schedule {
+    let small = data.train.len() < LARGE;
+    let usual = Schedule::paper(epochs.unwrap_or(if small { SMALL_EPOCHS } else { PAPER_EPOCHS }));
+    Schedule { batch: if small { SMALL_BATCH } else { usual.batch }, ..usual }
 }
 
 /// A network to be found a ticket in.

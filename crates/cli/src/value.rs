@@ -3,7 +3,7 @@
 use counterfoil_claim::{Dilution, PanelCount, PanelId};
 use counterfoil_mark::Log2P;
 use counterfoil_mark::qr::{MAX_VERSION, Version};
-use counterfoil_ticket::Normalisation;
+use counterfoil_ticket::{Normalisation, Pattern};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -57,6 +57,13 @@ pub(crate) fn sealed_panel(text: &str) -> Result<PanelId, String> {
     panel.ok_or_else(|| "expected a sealed panel, 1 to 4 (panel 0 is public as it is)".to_owned())
 }
 
+/// A pattern `N:M`.
+pub(crate) fn pattern(text: &str) -> Result<Pattern, String> {
+    let numbers = text.split_once(':').and_then(|(n, m)| Some((n.parse().ok()?, m.parse().ok()?)));
+    let pattern = numbers.and_then(|(n, m)| Pattern::new(n, m));
+    pattern.ok_or_else(|| "expected N:M with 1 <= N < M <= 64, such as 2:4".to_owned())
+}
+
 /// A time as RFC 3339 writes it.
 pub(crate) fn time(text: &str) -> Result<String, String> {
     let time = OffsetDateTime::parse(text, &Rfc3339).map(|_| text.to_owned());
@@ -96,6 +103,8 @@ mod tests {
         assert_eq!(share("1"), Ok(1.0));
         assert!(["0", "1.01", "-0.1", "NaN", "5%"].into_iter().all(|text| share(text).is_err()));
         assert!(["0", "3", "16", "256"].into_iter().all(|text| dilution(text).is_err()));
+        assert_eq!(pattern("2:4"), Ok(Pattern::new(2, 4).expect("is one")));
+        assert!(["2", "0:4", "4:4", "1:65", "2:4:8", "-1:4"].into_iter().all(|text| pattern(text).is_err()));
         assert!(["0", "5"].into_iter().all(|text| panel_count(text).is_err() && sealed_panel(text).is_err()));
     }
 

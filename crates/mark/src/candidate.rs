@@ -1,6 +1,6 @@
 //! What swaps choose from: a carrier of a ticket, its mask, and how much each position matters.
 
-use counterfoil_ticket::{Carrier, Mask};
+use counterfoil_ticket::{Block, Carrier, Mask, Pattern};
 
 /// One carrier of a ticket, and how to tell which of its positions matter.
 #[derive(Debug, Clone, Copy)]
@@ -13,12 +13,26 @@ pub struct Candidate<'a> {
     pub ranking: Ranking<'a>,
     /// Positions that swaps leave as they are; none if there is no mask of them.
     pub held: Option<&'a Mask>,
+    /// A pattern that the mask has, and has to keep.
+    pub pattern: Option<Pattern>,
 }
 
 impl Candidate<'_> {
     /// Whether swaps may drop the position, or add it.
     pub(crate) fn may_move(&self, position: usize) -> bool {
         self.held.is_none_or(|held| !held.keeps(position))
+    }
+
+    /// What swaps stay within: the blocks of the pattern or, without one, the output channels.
+    pub(crate) fn cells(&self) -> Vec<Block> {
+        let shape = self.carrier.shape;
+        match self.pattern {
+            Some(pattern) => pattern.blocks(shape).collect(),
+            None => {
+                let channel = |out| Block { start: out * shape.row(), count: shape.row(), step: 1 };
+                (0..shape.out as usize).map(channel).collect()
+            }
+        }
     }
 }
 

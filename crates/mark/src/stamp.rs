@@ -135,6 +135,7 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
                 None => Ranking::Weights(ticket.arrays[&carrier.name].values()),
             },
             held: held.get(&carrier.name),
+            pattern: ticket.description.pattern,
         })
         .collect();
     let pk = key.public();

@@ -176,7 +176,7 @@ mod tests {
 
     fn refusal(carrier: &Carrier, positions: usize, values: &[f32]) -> String {
         let mask = Mask::full(positions);
-        let candidate = Candidate { carrier, mask: &mask, ranking: Ranking::Scores(values), held: None };
+        let candidate = Candidate { carrier, mask: &mask, ranking: Ranking::Scores(values), held: None, pattern: None };
         SwapSettings::default().check(&[candidate]).unwrap_err().to_string()
     }
 
@@ -198,7 +198,8 @@ mod tests {
         let carriers = carriers();
         let (mask, values) = (Mask::full(6), [1.0; 6]);
         let again = Carrier { name: "c".into(), ..carriers[1].clone() };
-        let candidate = |carrier| Candidate { carrier, mask: &mask, ranking: Ranking::Weights(&values), held: None };
+        let candidate =
+            |carrier| Candidate { carrier, mask: &mask, ranking: Ranking::Weights(&values), held: None, pattern: None };
         let check = |ticket: &[Candidate<'_>]| SwapSettings::default().check(ticket);
         assert_eq!(check(&[candidate(&carriers[0]), candidate(&carriers[1])]), Ok(()));
         let repeated = check(&[candidate(&carriers[0]), candidate(&carriers[1]), candidate(&again)]);

@@ -1,7 +1,8 @@
 //! Swaps: dropping kept positions of chip −1 and keeping pruned ones of chip +1, without any other trace.
 //!
 //! A swap stays within one carrier, one panel and one output channel (a *cell*). So each carrier's sparsity, each
-//! output channel's degree and each panel's n stay exactly as they were, and the panel's hits rise by one.
+//! output channel's degree and each panel's n stay exactly as they were, and the panel's hits rise by one. Where the mask has
+//! an N:M pattern, a cell is one of its blocks within the panel, so that N of every M are kept still; there is less room then.
 //!
 //! What is dropped is spread over the strata of scores: of k to be dropped from N candidates, one comes from each of k
 //! consecutive strata of the candidates in order of score. Dropping only the cheapest does less harm to accuracy, but
@@ -9,7 +10,7 @@
 //! −130 becomes −2. Within a stratum the cell is preferred that has given least for its number of candidates, so that
 //! channels share the burden. What is kept instead are the best-scored pruned positions of chip +1 in the cell.
 
-use counterfoil_ticket::Mask;
+use counterfoil_ticket::{Block, Mask};
 
 use crate::candidate::ordered;
 use crate::stream::KeyStream;
@@ -32,10 +33,10 @@ pub(crate) struct Holding {
 /// Counts what each panel holds in one carrier.
 pub(crate) fn holdings(candidate: Candidate<'_>, chips: &ChipMap) -> [Holding; PANELS] {
     let mut held = [Holding::default(); PANELS];
-    for channel in channels(candidate) {
+    for cell in candidate.cells() {
         let mut against = [0u64; PANELS];
         let mut wanted = [0u64; PANELS];
-        for (position, panel, chip) in active(channel, chips) {
+        for (position, panel, chip) in active(cell, chips) {
             match (candidate.mask.keeps(position), chip > 0) {
                 (true, true) => held[panel].hits += 1,
                 (true, false) if candidate.may_move(position) => against[panel] += 1,
@@ -79,8 +80,9 @@ pub(crate) fn choose(candidate: Candidate<'_>, chips: &ChipMap, swaps: &[u64; PA
     if swaps.iter().all(|&swaps| swaps == 0) {
         return moves;
     }
-    let given = candidates(candidate, chips).into_iter().zip(swaps).map(|(candidates, &swaps)| {
-        let (dropped, given) = spread(candidates, swaps, candidate.carrier.shape.out);
+    let all = candidate.cells();
+    let given = candidates(candidate, &all, chips).into_iter().zip(swaps).map(|(candidates, &swaps)| {
+        let (dropped, given) = spread(candidates, swaps, all.len());
         moves.dropped.extend(dropped);
         given
     });
@@ -88,17 +90,17 @@ pub(crate) fn choose(candidate: Candidate<'_>, chips: &ChipMap, swaps: &[u64; PA
 
     let mut cells: [Vec<(u32, usize)>; PANELS] = Default::default();
     let mut random: Vec<u32> = Vec::new();
-    for (number, channel) in channels(candidate).enumerate() {
+    for (number, block) in all.iter().enumerate() {
         if let Ranking::Weights(_) = candidate.ranking {
             random.clear();
-            random.extend(channel.clone().map(|_| order.word()));
+            random.extend((0..block.count).map(|_| order.word()));
         }
-        for (position, panel, chip) in active(channel.clone(), chips) {
+        for (position, panel, chip) in active(*block, chips) {
             let is_wanted = chip > 0 && !candidate.mask.keeps(position) && candidate.may_move(position);
             if given[panel][number] > 0 && is_wanted {
                 let rank = match candidate.ranking {
                     Ranking::Scores(scores) => ordered(scores[position]),
-                    Ranking::Weights(_) => random[position - channel.start],
+                    Ranking::Weights(_) => random[(position - block.start) / block.step],
                 };
                 cells[panel].push((rank, position));
             }
@@ -118,24 +120,25 @@ pub(crate) fn choose(candidate: Candidate<'_>, chips: &ChipMap, swaps: &[u64; PA
 struct Droppable {
     rank: u32,
     position: usize,
-    channel: u32,
+    /// Number of its cell, whatever the panel.
+    cell: u32,
 }
 
 /// What could be dropped from each panel, all at once, in order of rank.
 ///
 /// Where a cell has fewer positions to take in than to drop, those that may be dropped are spread over its ranks.
-fn candidates(candidate: Candidate<'_>, chips: &ChipMap) -> [Vec<Droppable>; PANELS] {
+fn candidates(candidate: Candidate<'_>, cells: &[Block], chips: &ChipMap) -> [Vec<Droppable>; PANELS] {
     let mut droppable: [Vec<Droppable>; PANELS] = Default::default();
-    for (number, channel) in channels(candidate).enumerate() {
+    for (number, cell) in cells.iter().enumerate() {
         let starts = droppable.each_ref().map(Vec::len);
         let mut wanted = [0; PANELS];
-        let movable = active(channel, chips).filter(|&(position, ..)| candidate.may_move(position));
+        let movable = active(*cell, chips).filter(|&(position, ..)| candidate.may_move(position));
         for (position, panel, chip) in movable {
             match (candidate.mask.keeps(position), chip > 0) {
                 (true, false) => droppable[panel].push(Droppable {
                     rank: candidate.ranking.of_kept(position),
                     position,
-                    channel: number as u32,
+                    cell: number as u32,
                 }),
                 (false, true) => wanted[panel] += 1,
                 _ => {}
@@ -156,26 +159,26 @@ fn candidates(candidate: Candidate<'_>, chips: &ChipMap) -> [Vec<Droppable>; PAN
     droppable
 }
 
-/// Takes one candidate from each of `swaps` strata; also says how many each of the channels gave.
-fn spread(candidates: Vec<Droppable>, swaps: u64, channels: u32) -> (Vec<usize>, Vec<u32>) {
+/// Takes one candidate from each of `swaps` strata; also says how many each of the cells gave.
+fn spread(candidates: Vec<Droppable>, swaps: u64, cells: usize) -> (Vec<usize>, Vec<u32>) {
     let (count, swaps) = (candidates.len(), swaps as usize);
     assert!(swaps <= count, "{swaps} swaps for {count} candidates");
-    let mut given = vec![0u32; channels as usize];
-    let mut offered = vec![0u32; channels as usize];
-    candidates.iter().for_each(|candidate| offered[candidate.channel as usize] += 1);
+    let mut given = vec![0u32; cells];
+    let mut offered = vec![0u32; cells];
+    candidates.iter().for_each(|candidate| offered[candidate.cell as usize] += 1);
     let edge = |stratum: usize| (stratum as u128 * count as u128 / swaps as u128) as usize;
     let dropped = (0..swaps)
         .map(|stratum| {
-            // What the channel owes: its share of all swaps, less what it has given, times the number of candidates.
+            // What the cell owes: its share of all swaps, less what it has given, times the number of candidates.
             let owed = |candidate: &&Droppable| {
-                let channel = candidate.channel as usize;
-                i128::from(offered[channel]) * swaps as i128 - i128::from(given[channel]) * count as i128
+                let cell = candidate.cell as usize;
+                i128::from(offered[cell]) * swaps as i128 - i128::from(given[cell]) * count as i128
             };
             let chosen = candidates[edge(stratum)..edge(stratum + 1)]
                 .iter()
                 .max_by_key(|candidate| (owed(candidate), std::cmp::Reverse(candidate.position)))
                 .expect("no stratum is empty, since there are at least as many candidates as strata");
-            given[chosen.channel as usize] += 1;
+            given[chosen.cell as usize] += 1;
             chosen.position
         })
         .collect();
@@ -191,27 +194,22 @@ fn best(cell: &mut [(u32, usize)], count: usize) -> impl Iterator<Item = usize> 
     cell[..count].iter().map(|&(_, position)| position)
 }
 
-/// The output channels of a carrier as ranges of flat indices.
-fn channels(candidate: Candidate<'_>) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let row = candidate.carrier.shape.row();
-    (0..candidate.carrier.shape.out as usize).map(move |channel| channel * row..(channel + 1) * row)
-}
-
-/// The active positions of a range with their panels and chips.
-fn active(range: std::ops::Range<usize>, chips: &ChipMap) -> impl Iterator<Item = (usize, usize, i8)> + '_ {
-    let start = range.start;
-    chips.chip[range.clone()]
-        .iter()
-        .zip(&chips.panel[range])
+/// The active positions of a cell, of all panels, with their panels and chips.
+fn active(cell: Block, chips: &ChipMap) -> impl Iterator<Item = (usize, usize, i8)> + '_ {
+    let Block { start, count, step } = cell;
+    let end = start + count.saturating_sub(1) * step + count.min(1);
+    let (chip, panel) = (chips.chip[start..end].iter(), chips.panel[start..end].iter());
+    chip.step_by(step)
+        .zip(panel.step_by(step))
         .enumerate()
         .filter(|(_, (chip, _))| **chip != 0)
-        .map(move |(offset, (&chip, &panel))| (start + offset, usize::from(panel), chip))
+        .map(move |(i, (&chip, &panel))| (start + i * step, usize::from(panel), chip))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // In a test a panic is the report.
 mod tests {
-    use counterfoil_ticket::Carrier;
+    use counterfoil_ticket::{Carrier, Pattern};
     use proptest::prelude::*;
 
     use super::*;
@@ -233,13 +231,20 @@ mod tests {
         values: Vec<f32>,
         scored: bool,
         held: Mask,
+        pattern: Option<Pattern>,
         parts: [f64; PANELS],
     }
 
     impl Case {
         fn candidate(&self) -> Candidate<'_> {
             let ranking = if self.scored { Ranking::Scores(&self.values) } else { Ranking::Weights(&self.values) };
-            Candidate { carrier: &self.carrier, mask: &self.mask, ranking, held: Some(&self.held) }
+            Candidate {
+                carrier: &self.carrier,
+                mask: &self.mask,
+                ranking,
+                held: Some(&self.held),
+                pattern: self.pattern,
+            }
         }
     }
 
@@ -247,19 +252,20 @@ mod tests {
         let position = (any::<bool>(), 0u8..5, -1i8..=1, -4i8..4, prop::bool::weighted(0.2));
         (1usize..6, 1usize..40).prop_flat_map(move |(out, row)| {
             let positions = prop::collection::vec(position.clone(), out * row);
-            (positions, any::<bool>(), prop::array::uniform5(0.0..=1.0)).prop_map(move |(positions, scored, parts)| {
-                Case {
-                    carrier: carrier(out, row),
-                    mask: Mask::from_fn(positions.len(), |p| positions[p].0),
-                    chips: ChipMap {
-                        panel: positions.iter().map(|p| p.1).collect(),
-                        chip: positions.iter().map(|p| p.2).collect(),
-                    },
-                    values: positions.iter().map(|p| f32::from(p.3)).collect(),
-                    scored,
-                    held: Mask::from_fn(positions.len(), |p| positions[p].4),
-                    parts,
-                }
+            let pattern = prop::option::of((1u32..4).prop_map(|kept| Pattern::new(kept, 4).unwrap()));
+            let parts = prop::array::uniform5(0.0..=1.0);
+            (positions, any::<bool>(), pattern, parts).prop_map(move |(positions, scored, pattern, parts)| Case {
+                carrier: carrier(out, row),
+                mask: Mask::from_fn(positions.len(), |p| positions[p].0),
+                chips: ChipMap {
+                    panel: positions.iter().map(|p| p.1).collect(),
+                    chip: positions.iter().map(|p| p.2).collect(),
+                },
+                values: positions.iter().map(|p| f32::from(p.3)).collect(),
+                scored,
+                held: Mask::from_fn(positions.len(), |p| positions[p].4),
+                pattern,
+                parts,
             })
         })
     }
@@ -280,10 +286,10 @@ mod tests {
             prop_assert!(moves.dropped.iter().chain(&moves.added).all(|&p| !case.held.keeps(p)));
 
             prop_assert_eq!(mask.kept(), case.mask.kept());
-            for channel in channels(case.candidate()) {
+            for cell in case.candidate().cells() {
                 for panel in 0..PANELS as u8 {
                     let degree = |mask: &Mask| {
-                        channel.clone().filter(|&p| mask.keeps(p) && case.chips.panel[p] == panel).count()
+                        cell.positions().filter(|&p| mask.keeps(p) && case.chips.panel[p] == panel).count()
                     };
                     prop_assert_eq!(degree(&mask), degree(&case.mask));
                 }
@@ -298,7 +304,7 @@ mod tests {
         #[test]
         fn one_is_dropped_from_each_stratum(ranks in prop::collection::vec((0u32..50, 0u32..7), 1..200), part in 0.0..=1.0) {
             let mut all: Vec<Droppable> = (ranks.iter().enumerate())
-                .map(|(position, &(rank, channel))| Droppable { rank, position, channel })
+                .map(|(position, &(rank, cell))| Droppable { rank, position, cell })
                 .collect();
             all.sort_unstable();
             let (count, swaps) = (all.len(), (part * all.len() as f64) as usize);
@@ -325,7 +331,8 @@ mod tests {
         let mask = Mask::from_fn(6, |p| p < 2);
         let chips = ChipMap { panel: vec![0; 6], chip: vec![-1, -1, 1, 1, 1, -1] };
         let scores = [5.0, 6.0, -3.0, -1.0, -2.0, 4.0];
-        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores), held: None };
+        let candidate =
+            Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores), held: None, pattern: None };
         assert_eq!(holdings(candidate, &chips)[0], Holding { n: 2, hits: 0, room: 2 });
         assert_eq!(choose(candidate, &chips, &[1, 0, 0, 0, 0], order()).added, [3]);
         assert_eq!(choose(candidate, &chips, &[2, 0, 0, 0, 0], order()).added, [3, 4]);
@@ -337,7 +344,13 @@ mod tests {
         let mask = Mask::from_fn(20, |p| p < 10);
         let chips = ChipMap { panel: vec![0; 20], chip: (0..20).map(|p| if p < 10 { -1 } else { 1 }).collect() };
         let weights: Vec<f32> = (0..20).map(|p| p as f32 - 10.0).collect();
-        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Weights(&weights), held: None };
+        let candidate = Candidate {
+            carrier: &carrier,
+            mask: &mask,
+            ranking: Ranking::Weights(&weights),
+            held: None,
+            pattern: None,
+        };
         let added = |key: u8| choose(candidate, &chips, &[3, 0, 0, 0, 0], KeyStream::new(&[key; 32])).added;
         let mut stream = KeyStream::new(&[7; 32]);
         let mut words: Vec<(u32, usize)> = (0..20).map(|p| (stream.word(), p)).skip(10).collect();
@@ -355,7 +368,8 @@ mod tests {
         let mask = Mask::from_fn(12, |p| p < 9);
         let chips = ChipMap { panel: vec![0; 12], chip: (0..12).map(|p| if p < 9 { -1 } else { 1 }).collect() };
         let scores: Vec<f32> = (0..12).map(|p| p as f32).collect();
-        let candidate = Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores), held: None };
+        let candidate =
+            Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores), held: None, pattern: None };
         assert_eq!(choose(candidate, &chips, &[3, 0, 0, 0, 0], order()).dropped, [1, 4, 7]);
     }
 
@@ -363,7 +377,7 @@ mod tests {
     fn channels_share_the_burden_in_proportion() {
         // Channel 0 offers 12 candidates, channels 1 and 2 offer 6 each, at evenly mixed ranks; 8 swaps are 4, 2 and 2.
         let mut all: Vec<Droppable> =
-            (0..24usize).map(|i| Droppable { rank: i as u32, position: i, channel: [0, 1, 0, 2][i % 4] }).collect();
+            (0..24usize).map(|i| Droppable { rank: i as u32, position: i, cell: [0, 1, 0, 2][i % 4] }).collect();
         all.sort_unstable();
         assert_eq!(spread(all, 8, 3).1, [4, 2, 2]);
     }

@@ -54,7 +54,13 @@ impl Ticket {
 
     fn candidates<'a>(&'a self, ranking: impl Fn(&'a [f32]) -> Ranking<'a>) -> Vec<Candidate<'a>> {
         (self.carriers.iter().zip(&self.masks).zip(&self.scores))
-            .map(|((carrier, mask), scores)| Candidate { carrier, mask, ranking: ranking(scores), held: None })
+            .map(|((carrier, mask), scores)| Candidate {
+                carrier,
+                mask,
+                ranking: ranking(scores),
+                held: None,
+                pattern: None,
+            })
             .collect()
     }
 

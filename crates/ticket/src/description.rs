@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize as DeriveDeserialize, Serialize};
 
-use crate::Architecture;
+use crate::{Architecture, Pattern};
 
 /// The safetensors metadata key that holds the description.
 pub const METADATA_KEY: &str = "counterfoil";
@@ -70,6 +70,9 @@ pub struct Description {
     /// How its inputs are normalised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub normalisation: Option<Normalisation>,
+    /// Semi-structured sparsity that its masks have, and stamping keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Pattern>,
     /// Where the initial weights came from.
     pub provenance: Provenance,
     /// One object for each command that made the file, in order: what was run with which settings.
@@ -113,6 +116,7 @@ impl Default for Description {
             kind: Kind::Model,
             architecture: None,
             normalisation: None,
+            pattern: None,
             provenance: Provenance::Unknown,
             history: Vec::new(),
         }
@@ -239,6 +243,7 @@ mod tests {
                 classes: 10,
             }),
             normalisation: Some(Normalisation { mean: vec![0.25], std: vec![0.5] }),
+            pattern: Pattern::new(2, 4),
             provenance: Provenance::PublicCheckpoint("akamaster resnet20".to_owned()),
             history: vec![serde_json::json!({"command": "find", "rounds": 5, "decay": 0.0005})],
             ..Description::default()
@@ -247,7 +252,7 @@ mod tests {
 
     const FULL: &str = concat!(
         r#"{"version":1,"kind":"stamped","architecture":{"name":"resnet20","input":[1,8,8],"width":4,"classes":10},"#,
-        r#""normalisation":{"mean":[0.25],"std":[0.5]},"provenance":{"public_checkpoint":"akamaster resnet20"},"#,
+        r#""normalisation":{"mean":[0.25],"std":[0.5]},"pattern":[2,4],"provenance":{"public_checkpoint":"akamaster resnet20"},"#,
         r#""history":[{"command":"find","decay":0.0005,"rounds":5}]}"#
     );
 
@@ -277,6 +282,7 @@ mod tests {
             (r#""kind":"stamped","#, ""),
             (r#""rounds":5"#, r#""rounds":5,"rounds":6"#),
             (r#""std":[0.5]"#, r#""std":[0.5],"var":[0.25]"#),
+            (r#""pattern":[2,4]"#, r#""pattern":[4,4]"#),
         ] {
             let text = FULL.replacen(from, to, 1);
             assert_ne!(text, FULL);

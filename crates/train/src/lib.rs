@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Reading order: [`data`], [`Network`], [`Schedule`] and [`Hold`], [`Learner`] and [`fit`], [`Finder`] and the finders of
-//! [`finder`], [`kept_weights`], [`OwnMark`], [`Probe`] and the strategies that ask a network. Progress comes out as
+//! [`finder`], [`is_it_winning`], [`kept_weights`], [`OwnMark`], [`Probe`] and the strategies that ask a network. Progress comes out as
 //! [`Event`]s; nothing prints. Absent on purpose: Burn's own learner, which brings a database and a terminal interface, and
 //! knows neither masks nor decay per position.
 
@@ -22,6 +22,7 @@ pub mod data;
 pub mod finder;
 
 mod checkpoint;
+mod controls;
 mod device;
 mod error;
 mod forward;
@@ -36,6 +37,7 @@ mod strategy;
 mod training;
 
 pub use checkpoint::Checkpoint;
+pub use controls::{Accuracies, Barrier, Trial, Winning, is_it_winning};
 pub use device::DeviceChoice;
 pub use error::TrainError;
 pub use finder::{Aim, Finder, Search};

@@ -224,6 +224,18 @@ impl Network {
     /// Mean cross-entropy of a batch, differentiable in the returned leaves; follows the running statistics. Weights
     /// that `connected` does not keep may get no gradient.
     pub(crate) fn loss(&mut self, batch: &Batch, connected: &Connected) -> (Tensor<1>, Leaves) {
+        self.loss_following(batch, connected, STATISTICS_MOMENTUM)
+    }
+
+    /// Replaces the running statistics by their means over these batches.
+    pub(crate) fn estimate_statistics(&mut self, batches: &[Batch]) {
+        for (before, batch) in batches.iter().enumerate() {
+            self.loss_following(batch, &Connected::default(), 1.0 / (before + 1) as f64);
+        }
+    }
+
+    /// The loss, with this weight of the batch in the running statistics.
+    fn loss_following(&mut self, batch: &Batch, connected: &Connected, newest: f64) -> (Tensor<1>, Leaves) {
         let device = self.device.clone().autodiff();
         let Batch { images, labels, stakes } = batch;
         let leaves: Leaves =
@@ -239,7 +251,7 @@ impl Network {
         } else {
             forward(&self.architecture, &self.layers, &mut Reference::train(self, &leaves, &mut batch), images)
         };
-        self.follow(batch);
+        self.follow(batch, newest);
         let shape = [labels.len(), 1];
         let targets: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
         let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, shape), &device);
@@ -275,7 +287,7 @@ impl Network {
     }
 
     /// Moves the running statistics toward the batch's.
-    fn follow(&mut self, batch: BatchStatistics) {
+    fn follow(&mut self, batch: BatchStatistics, newest: f64) {
         let biases: BTreeMap<&str, String> =
             self.layers.iter().filter_map(|layer| Some((layer.norm.as_deref()?, layer.bias()?))).collect();
         for (norm, mean, variance) in batch {
@@ -286,7 +298,7 @@ impl Network {
             for (kind, new) in [("running_mean", mean), ("running_var", variance)] {
                 let name = format!("{norm}.{kind}");
                 let old = self.statistics[&name].clone();
-                let new = old.mul_scalar(1.0 - STATISTICS_MOMENTUM) + new.mul_scalar(STATISTICS_MOMENTUM);
+                let new = old.mul_scalar(1.0 - newest) + new.mul_scalar(newest);
                 self.statistics.insert(name, new);
             }
         }
@@ -308,193 +320,4 @@ pub(crate) fn to_vec(tensor: &Tensor<1>) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use counterfoil_ticket::ImageShape;
-
-    use super::*;
-    use crate::{DeviceChoice, Predictor};
-
-    fn network(architecture: Architecture) -> Network {
-        let normalisation = Normalisation { mean: vec![0.5; 3], std: vec![0.25; 3] };
-        Network::initialise(architecture, normalisation, 7, &DeviceChoice::Cpu.open().unwrap())
-    }
-
-    fn resnet20() -> Network {
-        let input = ImageShape { channels: 3, height: 8, width: 8 };
-        network(Architecture::Resnet20 { input, width: 2, classes: 4 })
-    }
-
-    fn resnet50() -> Network {
-        let input = ImageShape { channels: 3, height: 8, width: 8 };
-        network(Architecture::Resnet50 { input, width: 2, classes: 4 })
-    }
-
-    fn vgg16() -> Network {
-        let input = ImageShape { channels: 3, height: 32, width: 32 };
-        network(Architecture::Vgg16 { input, width: 2, classes: 4 })
-    }
-
-    fn images(network: &Network, n: usize) -> Vec<u8> {
-        (0..n * network.architecture().input().size()).map(|i| (i * 7919 % 251) as u8).collect()
-    }
-
-    #[test]
-    fn an_mlp_computes_what_is_written_on_paper() {
-        let input = ImageShape { channels: 1, height: 1, width: 2 };
-        let mut net = network(Architecture::Mlp { input, hidden: vec![2], classes: 2 });
-        net.set_parameter("fc1.weight".into(), vec![1.0, 2.0, -1.0, 0.5]);
-        net.set_parameter("fc1.bias".into(), vec![0.5, 0.0]);
-        net.set_parameter("fc2.weight".into(), vec![1.0, 1.0, 2.0, -3.0]);
-        net.set_parameter("fc2.bias".into(), vec![0.0, 1.0]);
-        // Bytes 255 and 51 are 1 and 0.2, normalised 2 and -1.2; hidden 2 - 2.4 + 0.5 = 0.1 and relu(-2 - 0.6) = 0.
-        let logits = Predictor::new(&net).logits(&[255, 51]);
-        assert!((logits[0] - 0.1).abs() < 1e-5 && (logits[1] - 1.2).abs() < 1e-5, "{logits:?}");
-    }
-
-    #[test]
-    fn gradients_agree_with_finite_differences() {
-        let weights = ["conv1.weight", "layer2.0.conv1.weight", "layer3.2.bn2.weight", "linear.weight", "linear.bias"];
-        compare_to_finite_differences(&resnet20(), &weights);
-        let weights = ["layer1.0.downsample.0.weight", "layer3.0.conv2.weight", "layer4.2.conv3.weight", "fc.bias"];
-        compare_to_finite_differences(&resnet50(), &weights);
-        compare_to_finite_differences(&vgg16(), &["features.0.weight", "features.31.bias", "features.40.weight"]);
-    }
-
-    fn compare_to_finite_differences(net: &Network, names: &[&str]) {
-        // One image is learned well enough at any loss, and so has no part in it.
-        let stakes = [1.0, 0.5, 1.0, 1.0, 1.0, 1.0].map(|weight| Stake { weight, ..Stake::FULL }).to_vec();
-        let mut batch = Batch { images: images(net, 6), labels: vec![0, 1, 2, 3, 0, 1], stakes };
-        batch.stakes[3].enough = f32::INFINITY;
-        let loss_of = |net: &Network| f64::from(to_vec(&net.clone().loss(&batch, &Connected::default()).0.inner())[0]);
-        let (loss, leaves) = net.clone().loss(&batch, &Connected::default());
-        let gradients = loss.backward();
-        for &name in names {
-            let gradient = to_vec(&leaves[name].grad(&gradients).unwrap().inner());
-            let values = net.parameter(name).unwrap();
-            let position = (0..values.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
-            let moved = |by: f32| {
-                let (mut net, mut values) = (net.clone(), values.clone());
-                values[position] += by;
-                net.set_parameter(name.to_owned(), values);
-                loss_of(&net)
-            };
-            let step = 2e-4; // Small against ReLU kinks, large against f32 rounding (1e-7 / 4e-4).
-            let difference = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
-            let analytic = f64::from(gradient[position]);
-            assert!((difference - analytic).abs() < 0.05 * analytic.abs() + 1e-3, "{name}: {difference} {analytic}");
-        }
-    }
-
-    #[test]
-    fn a_resnet18_has_the_state_of_torchvision_s() {
-        let input = ImageShape { channels: 3, height: 8, width: 8 };
-        let arrays = network(Architecture::Resnet18 { input, width: 2, classes: 4 }).arrays();
-        assert_eq!(arrays["conv1.weight"].shape(), [2, 3, 3, 3]);
-        assert_eq!(arrays["layer2.0.conv1.weight"].shape(), [4, 2, 3, 3]);
-        assert_eq!(arrays["layer2.0.downsample.0.weight"].shape(), [4, 2, 1, 1]);
-        assert_eq!(arrays["layer2.0.downsample.1.running_mean"].shape(), [4]);
-        assert_eq!(arrays["layer4.1.bn2.bias"].shape(), [16]);
-        assert_eq!(arrays["fc.weight"].shape(), [4, 16]);
-        assert_eq!(arrays["fc.bias"].shape(), [4]);
-        // Weight and five tensors of the norm for each convolution; torchvision's has 122 too.
-        assert_eq!(arrays.len(), 20 * 6 + 2);
-    }
-
-    #[test]
-    fn a_resnet50_has_the_state_of_torchvision_s() {
-        let arrays = resnet50().arrays();
-        assert_eq!(arrays["layer1.0.conv1.weight"].shape(), [2, 2, 1, 1]);
-        assert_eq!(arrays["layer1.0.downsample.0.weight"].shape(), [8, 2, 1, 1]);
-        assert_eq!(arrays["layer2.0.conv2.weight"].shape(), [4, 4, 3, 3]);
-        assert_eq!(arrays["layer2.0.conv3.weight"].shape(), [16, 4, 1, 1]);
-        assert_eq!(arrays["layer4.2.bn3.running_var"].shape(), [64]);
-        assert_eq!(arrays["fc.weight"].shape(), [4, 64]);
-        // torchvision's has 320 too.
-        assert_eq!(arrays.len(), 53 * 6 + 2);
-    }
-
-    #[test]
-    fn a_vgg16_has_the_state_of_torchvision_s_features() {
-        let arrays = vgg16().arrays();
-        assert_eq!(arrays["features.0.weight"].shape(), [2, 3, 3, 3]);
-        assert_eq!(arrays["features.0.bias"].shape(), [2]);
-        assert_eq!(arrays["features.1.running_mean"].shape(), [2]);
-        assert_eq!(arrays["features.40.weight"].shape(), [16, 16, 3, 3]);
-        assert_eq!(arrays["features.41.weight"].shape(), [16]);
-        assert_eq!(arrays["classifier.weight"].shape(), [4, 16]);
-        // Of each convolution also a bias.
-        assert_eq!(arrays.len(), 13 * 7 + 2);
-    }
-
-    #[test]
-    fn a_bias_in_front_of_a_batch_norm_is_in_the_running_mean_and_nowhere_else() {
-        let (mut net, images) = (vgg16(), images(&vgg16(), 3));
-        let stakes = vec![Stake::FULL; 3];
-        let batch = Batch { images: images.clone(), labels: vec![0, 1, 2], stakes };
-        let mut plain = net.clone();
-        let shift = |channels: usize, by: f32| (0..channels).map(|c| by * (1 + c) as f32).collect::<Vec<f32>>();
-        for layer in net.layers().to_vec() {
-            let (Some(norm), Some(bias)) = (&layer.norm, layer.bias()) else { continue };
-            net.set_statistic(bias, shift(layer.shape.out as usize, 0.25));
-            net.set_statistic(format!("{norm}.running_mean"), shift(layer.shape.out as usize, 0.25));
-        }
-        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs()));
-        let logits = |net: &Network| Predictor::new(net).logits(&images);
-        assert!(close(&logits(&net), &logits(&plain)));
-        let losses = [&mut net, &mut plain].map(|net| to_vec(&net.loss(&batch, &Connected::default()).0.inner())[0]);
-        assert_eq!(losses[0], losses[1]);
-        for layer in net.layers() {
-            let (Some(norm), Some(bias)) = (&layer.norm, layer.bias()) else { continue };
-            let [with, without] = [&net, &plain].map(|net| to_vec(&net.statistics[&format!("{norm}.running_mean")]));
-            let expected = shift(layer.shape.out as usize, 0.25);
-            assert_eq!(to_vec(&net.statistics[&bias]), expected);
-            assert!(without.iter().any(|mean| *mean != 0.0), "{norm} follows");
-            let found: Vec<f32> = with.iter().zip(without).map(|(with, without)| with - without).collect();
-            assert!(close(&found, &expected), "{norm}: {found:?}");
-            assert!(net.parameters.keys().all(|name| *name != bias));
-        }
-        assert!(close(&logits(&net), &logits(&plain)));
-    }
-
-    #[test]
-    fn examples_count_by_their_stakes() {
-        let net = resnet20();
-        let batch =
-            |stakes: [Stake; 3]| Batch { images: images(&net, 3), labels: vec![0, 1, 2], stakes: stakes.to_vec() };
-        let loss_of = |stakes| to_vec(&net.clone().loss(&batch(stakes), &Connected::default()).0.inner())[0];
-        let alone = |i: usize| {
-            let none = Stake { weight: 0.0, ..Stake::FULL };
-            loss_of(std::array::from_fn(|j| if i == j { Stake::FULL } else { none }))
-        };
-        let losses = [0, 1, 2].map(alone);
-        let enough = Stake { enough: 3.0 * losses[2] + 1e-3, ..Stake::FULL };
-        let found = loss_of([Stake { weight: 0.25, ..Stake::FULL }, Stake::FULL, enough]);
-        let expected = 0.25 * losses[0] + losses[1];
-        assert!((found - expected).abs() < 1e-5 * expected && losses[2] > 0.0, "{found} {losses:?}");
-    }
-
-    #[test]
-    fn arrays_have_pytorch_s_shapes_and_load_again() {
-        let net = resnet20();
-        let arrays = net.arrays();
-        assert_eq!(arrays["conv1.weight"].shape(), [2, 3, 3, 3]);
-        assert_eq!(arrays["linear.weight"].shape(), [4, 8]);
-        assert_eq!(arrays["layer1.0.bn1.running_var"].shape(), [2]);
-        assert_eq!(arrays.len(), 19 * 6 + 2);
-        let model = Model { arrays, ..Model::default() };
-        let load = |model: &Model| {
-            Network::from_model(model, net.architecture().clone(), net.normalisation().clone(), net.device())
-        };
-        let images = images(&net, 2);
-        let logits = |net: &Network| Predictor::new(net).logits(&images);
-        assert_eq!(logits(&load(&model).unwrap()), logits(&net));
-
-        let mut incomplete = model.clone();
-        incomplete.arrays.remove("linear.bias");
-        let message = load(&incomplete).unwrap_err().to_string();
-        assert_eq!(message, "tensor 'linear.bias' is missing, expected by the architecture");
-        let mut wrong = model;
-        wrong.arrays.insert("linear.bias".into(), Array::new(vec![3], vec![0.0; 3]).unwrap());
-        assert_eq!(load(&wrong).unwrap_err().to_string(), "tensor 'linear.bias' has 3 values, expected 4");
-    }
-}
+mod tests;

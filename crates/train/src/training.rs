@@ -355,6 +355,27 @@ mod tests {
     }
 
     #[test]
+    fn bottlenecks_and_pooled_convolutions_learn() {
+        let image = |side: u32| ImageShape { channels: 1, height: side, width: side };
+        for architecture in [
+            Architecture::Resnet50 { input: image(8), width: 4, classes: 2 },
+            Architecture::Vgg16 { input: image(32), width: 2, classes: 2 },
+        ] {
+            let (name, shape) = (architecture.name(), architecture.input());
+            // Uneven images, or batch norms would have nothing to divide by.
+            let pixel = |i: usize, p: usize| (if i.is_multiple_of(2) { 20 } else { 160 }) + ((i + p) * 7919 % 61) as u8;
+            let images = (0..64).flat_map(|i| (0..shape.size()).map(move |p| pixel(i, p))).collect();
+            let split = Split::new(images, (0..64).map(|i| i % 2).collect(), shape).unwrap();
+            let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &[] };
+            let normalisation = Normalisation { mean: vec![0.5], std: vec![0.5] };
+            let network = Network::initialise(architecture, normalisation, 3, &DeviceChoice::Cpu.open().unwrap());
+            let schedule = Schedule { batch: 16, rate: 0.02, ..Schedule::paper(16) };
+            let trained = fit(network, examples, &schedule, &Hold::default(), 5, None, &mut |_| ()).unwrap();
+            assert_eq!(count_correct(&trained, &split).unwrap(), 64, "{name}");
+        }
+    }
+
+    #[test]
     fn an_epoch_shows_each_trigger_twice() {
         let split = split();
         let triggers: Vec<TriggerSet> = [vec![1, 0], vec![1]]

@@ -44,6 +44,9 @@ pub(crate) struct Args {
     data: DataArgs,
     #[command(flatten)]
     arch: ArchArgs,
+    /// File of options (TOML, `epochs = 182`) that those on the command line win over; presets/ has some
+    #[arg(long, value_name = "FILE")]
+    preset: Option<PathBuf>,
     #[command(flatten)]
     finder: FinderArgs,
     #[command(flatten)]
@@ -69,7 +72,7 @@ struct KeyedArgs {
     /// Finders that rank trained weights: extra weight decay where the chip is -1 [default: 0.003, more in short runs]
     #[arg(long, value_name = "DECAY", requires = "key", value_parser = value::decay)]
     mark_decay: Option<f64>,
-    /// Finders that rank by scores: their factor where the chip is -1 [default: 0.5]
+    /// Finders that rank or grow by scores: their factor where the chip is -1 [default: 0.5]
     #[arg(long, value_name = "FACTOR", requires = "key", value_parser = value::share)]
     mark_factor: Option<f64>,
     /// Most sealed panels, 1 to 4; fewer if that is what reaches the target [default: 4]
@@ -127,10 +130,8 @@ impl Args {
         let schedule = self.recipe.schedule(&data);
         let rewind = self.finder.rewind(schedule.epochs);
         let usual = schedule.mark_decay(data.train.len(), rewind, Shrinkage::ByRootOfE);
-        let (decay, factor) = match keying {
-            Keying::Decay => (keyed.mark_decay.unwrap_or(usual), 1.0),
-            Keying::Factor => (0.0, keyed.mark_factor.unwrap_or(MARK_FACTOR)),
-        };
+        let decay = if keying == Keying::Factor { 0.0 } else { keyed.mark_decay.unwrap_or(usual) };
+        let factor = if keying == Keying::Decay { 1.0 } else { keyed.mark_factor.unwrap_or(MARK_FACTOR) };
         let aim = Aim { schedule, sparsity: self.finder.sparsity(), rewind, seed: self.recipe.seed };
         finder.check(&aim)?;
         let Start { network, provenance, pretrained } = self.start(&data)?;
@@ -139,8 +140,8 @@ impl Args {
             "architecture": network.architecture(), "pretrained": pretrained,
             "data": data.name, "images": data.train.len(), "augmentation": self.recipe.augmentation(&data),
             "images_sha256": digest_of(&data.train), "aim": aim, "settings": finder.settings(),
-            "mark_decay": (key.is_some() && keying == Keying::Decay).then_some(decay),
-            "mark_factor": (key.is_some() && keying == Keying::Factor).then_some(factor),
+            "mark_decay": (key.is_some() && keying != Keying::Factor).then_some(decay),
+            "mark_factor": (key.is_some() && keying != Keying::Decay).then_some(factor),
             "sealed_panels": key.is_some().then_some(sealed.get()),
         });
         // The master seed of a keyed search is fixed by its settings and data, before there is any ticket.
@@ -257,7 +258,7 @@ impl KeyedArgs {
             Keying::Factor if self.mark_decay.is_some() => {
                 Err(Error::OtherKeying { option: "--mark-decay", finder, expected: "--mark-factor" })
             }
-            Keying::Decay | Keying::Factor => Ok(()),
+            Keying::Decay | Keying::Factor | Keying::Both => Ok(()),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::network_kind::{KnownInput, architecture_of};
 use crate::output::{print, print_json};
 use crate::papers::{ClaimSummary, KeySummary};
 use crate::plot::plot;
+use crate::winning::{WinningArgs, WinningReport};
 use crate::writing::{Force, check};
 use crate::{Error, Exit, open};
 
@@ -18,12 +19,14 @@ use crate::{Error, Exit, open};
 ///
 /// Works on tickets, trained models, PyTorch files, and on claims and public keys. A mask is a '_mask' tensor or, where
 /// there is none, what is not zero. Where the architecture is known, the channels are followed from input to classes:
-/// dead ones, degrees, number of paths, effective sparsity.
+/// dead ones, degrees, number of paths, effective sparsity. With --is-it-winning a ticket is trained against controls: the
+/// same mask on fresh weights, other masks of the same layer sparsities on its weights, three times each.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   counterfoil inspect model.bin
   counterfoil inspect ticket.safetensors --plot ticket.svg
+  counterfoil inspect ticket.safetensors --is-it-winning --data digits
   counterfoil inspect stamped.claim.json --key owner.pub")]
 pub(crate) struct Args {
     /// A model, a claim or a public key
@@ -38,6 +41,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=65536))]
     image_size: Option<u32>,
     #[command(flatten)]
+    winning: WinningArgs,
+    #[command(flatten)]
     force: Force,
     /// Print the result as JSON
     #[arg(long)]
@@ -46,6 +51,11 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
+        if self.winning.is_asked() {
+            let (winning, file) = (self.winning.run(&self.file)?, self.file.display().to_string());
+            self.show(&WinningReport { file, winning })?;
+            return Ok(Exit::Success);
+        }
         match (FileKind::of(&self.file), &self.plot) {
             (Some(found @ (FileKind::Claim | FileKind::PublicKey)), Some(_)) => {
                 return Err(Error::NothingToPlot { file: self.file, found });

@@ -34,7 +34,8 @@ Exit codes: 0 done, proven or marked; 1 no match; 3 inconclusive; 2 bad input or
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Keygen(keygen::Args),
-    Find(find::Args),
+    // Of the most arguments by far.
+    Find(Box<find::Args>),
     Stamp(stamp::Args),
     Train(train::Args),
     Evaluate(evaluate::Args),

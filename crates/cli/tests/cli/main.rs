@@ -1,12 +1,13 @@
 //! The binary as people meet it: what it prints, writes and returns, above all when something is wrong.
 //!
 //! Snapshots are in the tests; `SNAPSHOTS=overwrite cargo test -p counterfoil-cli` renews them, for a person to read.
-//! Nothing is trained here but for an epoch that fails: a network of two hidden layers with random weights is stamped by the library.
+//! Hardly anything is trained here: a network of two hidden layers with random weights is stamped by the library.
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
 mod attack;
 mod disclose;
+mod find;
 mod inspect;
 mod keygen;
 mod kit;

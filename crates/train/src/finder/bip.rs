@@ -1,21 +1,26 @@
 //! `bip`: bi-level pruning (Zhang et al. 2022, arXiv 2210.04092): the mask is chosen for the weights that it trains to.
 //!
-//! Batches alternate. On the lower level weights θ follow the gradient of L(m θ) under the mask; on the upper level scores follow
-//! the implicit gradient (θ − g / γ) g, g = ∂L/∂(m θ), which says how the trained loss changes with the mask (equation 9). The
-//! paper begins with pretrained weights, and so does `--pretrained`, which the ticket keeps; else the weights are trained on the
-//! way, from their initialisation, and the ticket's are those of the rewinding epoch, as for every finder that trains.
+//! Batches alternate. On the lower level weights θ follow the gradient of L(m θ) under the mask, at a tenth of the learning rate;
+//! on the upper level scores follow the implicit gradient (θ − g / γ) g, g = ∂L/∂(m θ), which says how the loss of what is trained
+//! changes with the mask. That begins with trained weights and the scores |θ|: those of `--pretrained`, which the
+//! ticket keeps, or what a first, dense training leads to, in which case the ticket has the weights of its rewinding epoch.
 
 use counterfoil_ticket::Model;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::supermask::{Supermask, learn, weights_of};
+use super::course::Course;
+use super::supermask::{Others, Rule, Supermask, begin, learn, weights_of};
 use super::{Aim, Epochs, Finder, Keying, Masks, Scope, Scores, Search, recorded};
 use crate::TrainError;
-use crate::sgd::Schedule;
+use crate::sgd::{Hold, Schedule};
+use crate::training::Learner;
 
-/// Coefficient γ of the lower level's regulariser in the implicit gradient, as in the paper.
+/// Coefficient γ of the lower level's regulariser in the implicit gradient.
 const GAMMA: f32 = 1.0;
+
+/// Learning rate of weights, as a share of that of scores.
+const LOWER_RATE: f64 = 0.1;
 
 /// How to prune.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,29 +46,59 @@ impl Finder for Bip {
     }
 
     fn epochs(&self, aim: &Aim) -> Option<Epochs> {
-        aim.one_training()
+        let rounds = if self.pretrained { 1 } else { 2 };
+        Some(Epochs { rounds, first: aim.schedule.epochs, rewind: 0 })
     }
 
     fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
         self.check(&search.aim)?;
-        let (weights, schedule) = (weights_of(search), search.aim.schedule.clone());
-        let mut scores = weights.clone();
-        scores.values_mut().flatten().for_each(|w| *w = w.abs());
-        let start = Supermask::new(weights, scores);
-        let (mut course, scores) = learn(search, start, self.scope, |supermask, masks, gradients, rate, batch| {
+        search.check_leaves_some()?;
+        let (rule, schedule) = (Rule::of(search, self.scope), search.aim.schedule.clone());
+        let mut course = match self.pretrained {
+            true => begin(search, &start(weights_of(search)), &rule)?,
+            false => trained(search, &rule)?,
+        };
+        learn(search, &mut course, &rule, |supermask, masks, gradients, rate, batch| {
             if batch.is_multiple_of(2) {
-                lower(supermask, masks, gradients, rate, &schedule);
-            } else {
-                upper(supermask, gradients, rate);
+                lower(supermask, masks, gradients, LOWER_RATE * rate, &schedule);
+                return Others::Train;
             }
+            upper(supermask, gradients, rate);
+            Others::Leave
         })?;
         if self.pretrained {
             let network = search.network.clone();
-            return Ok(search.ticket(&network, course.masks, scores));
+            return Ok(search.ticket(&network, course.masks, course.scores));
         }
-        course.scores = scores;
         Ok(course.ticket(search))
     }
+}
+
+/// Begins with a dense training of its own, or goes on.
+fn trained(search: &mut Search, rule: &Rule) -> Result<Course, TrainError> {
+    let (full, memory) = (search.full_masks(), start(weights_of(search)).memory());
+    let mut course = Course::begin(search, full, memory)?;
+    if course.round == 0 {
+        course.finish_round(search, 2, |course, search, seed| {
+            let all = Hold::default();
+            course.learner.train_epoch(search.examples, &search.aim.schedule, &all, seed, search.on_event)
+        })?;
+        let start = start(course.weights());
+        course.round = 1;
+        course.masks = rule.masks(&start.scores);
+        course.learner = Learner::new(course.learner.network.clone());
+        course.hold();
+        course.memory = start.memory();
+        course.save(search)?;
+    }
+    Ok(course)
+}
+
+/// Weights that are scored by magnitude.
+fn start(weights: Scores) -> Supermask {
+    let mut scores = weights.clone();
+    scores.values_mut().flatten().for_each(|w| *w = w.abs());
+    Supermask::new(weights, scores)
 }
 
 /// Moves weights under the mask.

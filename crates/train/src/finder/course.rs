@@ -86,13 +86,13 @@ impl Course {
         Ok(())
     }
 
-    /// The network's values, and the initial weights where nothing was kept: a ticket is dense.
+    /// The network's values, and the initial weights where nothing was kept or has only just been grown: a ticket is dense.
     fn dense(&self, initial: &Network) -> State {
         let mut values: State = network_values(&self.learner.network).collect();
-        for (name, mask) in self.masks.iter().filter(|(_, mask)| mask.kept() < mask.size()) {
+        for (name, _) in self.masks.iter().filter(|(_, mask)| mask.kept() < mask.size()) {
             let initial = initial.parameter(name).expect("masks are of its parameters");
             let values = values.get_mut(name).expect("masks are of its parameters");
-            (0..mask.size()).filter(|&p| !mask.keeps(p)).for_each(|p| values[p] = initial[p]);
+            values.iter_mut().zip(initial).filter(|(value, _)| **value == 0.0).for_each(|(value, w)| *value = w);
         }
         values
     }

@@ -26,6 +26,8 @@ pub enum Keying {
     Decay,
     /// It ranks by scores of another kind: those at chip −1 count for less.
     Factor,
+    /// It ranks trained weights by magnitude, and chooses by scores what it begins with or grows: both.
+    Both,
 }
 
 /// Which positions a search would rather not keep, and how much so.

@@ -18,7 +18,7 @@ use crate::TrainError;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Granet {
-    /// Share of the kept positions that are regenerated after the first pruning, 0 to 1; 0.5 in the paper's code.
+    /// Share of the kept positions that are regenerated after the first pruning, 0 to 1.
     pub move_share: f64,
 }
 
@@ -32,7 +32,7 @@ impl Finder for Granet {
     }
 
     fn keying(&self) -> Keying {
-        Keying::Decay
+        Keying::Both
     }
 
     fn epochs(&self, aim: &Aim) -> Option<Epochs> {
@@ -47,7 +47,7 @@ impl Finder for Granet {
     fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
         self.check(&search.aim)?;
         search.check_leaves_some()?;
-        let (end, full) = (moving_epochs(&search.aim), search.full_masks());
+        let (end, full, favour) = (moving_epochs(&search.aim), search.full_masks(), search.favour());
         moving(search, full, |course, search| {
             let done = course.learner.epoch;
             if done <= end {
@@ -55,7 +55,7 @@ impl Finder for Granet {
                 let allotment = Scope::Global.allot(&course.masks, kept);
                 course.masks = best(&course.masks, &course.magnitudes(), &allotment);
                 course.hold();
-                course.regrow(search, cosine(self.move_share, f64::from(done - 1) / f64::from(end)));
+                course.regrow(search, &favour, cosine(self.move_share, f64::from(done - 1) / f64::from(end)));
             }
         })
     }

@@ -4,7 +4,7 @@
 //! layer, and scores of all its positions on one scale, kept above pruned, so that a stamp knows what it takes and gives.
 //!
 //! Finding under a key is no matter of each finder: [`Favour`] says which positions the mark would rather not have, and a
-//! finder either trains with more decay there ([`Keying::Decay`]) or multiplies its scores there ([`Keying::Factor`]).
+//! finder trains with more decay there ([`Keying::Decay`]), multiplies its scores there ([`Keying::Factor`]), or both.
 
 mod bip;
 mod channel;
@@ -18,6 +18,7 @@ mod grasp;
 mod imp;
 mod jackpot;
 mod magnitude;
+mod nm;
 mod probe;
 mod random;
 mod ranking;
@@ -36,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::TrainError;
-use crate::checkpoint::{Checkpoint, Snapshot, State};
+use crate::checkpoint::{Checkpoint, Snapshot, State, insert_group, mask_values};
 use crate::network::Network;
 use crate::sgd::Schedule;
 use crate::training::{Event, Examples};
@@ -52,6 +53,7 @@ pub use grasp::Grasp;
 pub use imp::Imp;
 pub use jackpot::Jackpot;
 pub use magnitude::Magnitude;
+pub use nm::Nm;
 pub use random::Random;
 pub use ranking::Scope;
 pub use regrow::{GRADIENT_EXAMPLES, cosine, move_positions};
@@ -193,13 +195,15 @@ impl Search<'_> {
         Err(TrainError::Setting { name: "sparsity", found: self.aim.sparsity, expected })
     }
 
-    /// The ticket of these masks and scores on the search's own weights, for who does not train; so quick a search has no
-    /// state but that it is done.
+    /// The ticket of these masks and scores on the search's own weights, for who does not train. So quick a search is not gone on
+    /// with; its checkpoint is there for what the end of a run records in it.
     pub(crate) fn at_once(&mut self, masks: Masks, scores: Scores) -> Result<Model, TrainError> {
         let kept = masks.values().map(Mask::kept).sum();
         let of = masks.values().map(Mask::size).sum();
         (self.on_event)(Event::Pruned { round: 1, rounds: 1, kept, of });
-        self.checkpoint.save(Snapshot { round: 1, epoch: 0, state: State::new() })?;
+        let mut state = State::new();
+        insert_group(&mut state, "mask", mask_values(&masks));
+        self.checkpoint.save(Snapshot { round: 1, epoch: 0, state })?;
         let network = self.network.clone();
         Ok(self.ticket(&network, masks, scores))
     }

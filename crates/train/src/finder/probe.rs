@@ -1,6 +1,7 @@
 //! What the loss says of a network's weights, on examples that are drawn once.
 
 use super::Search;
+use crate::network::Network;
 use crate::strategy::Asked;
 use crate::training::EpochSeed;
 
@@ -15,7 +16,7 @@ pub(super) fn probe_seed(search: &Search) -> EpochSeed {
     EpochSeed { seed: search.aim.seed, round: ROUND }
 }
 
-/// The search's network with all its weights, and the examples.
-pub(super) fn asked(search: &Search) -> Asked {
-    Asked::of(search.network.clone(), &search.full_masks(), search.examples, PROBED, probe_seed(search))
+/// A network of the search with all its weights, and the examples.
+pub(super) fn asked(network: &Network, search: &Search) -> Asked {
+    Asked::of(network.clone(), &search.full_masks(), search.examples, PROBED, probe_seed(search))
 }

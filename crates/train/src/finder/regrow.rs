@@ -3,6 +3,7 @@
 use counterfoil_ticket::Mask;
 
 use super::course::Course;
+use super::favour::Favour;
 use super::probe::probe_seed;
 use super::{Scores, Search};
 
@@ -28,8 +29,9 @@ pub fn cosine(share: f64, progress: f64) -> f64 {
 
 impl Course {
     /// Moves `share` of each layer's kept positions.
-    pub(super) fn regrow(&mut self, search: &Search, share: f64) {
-        let (weights, gradients) = (self.weights(), self.gradients(search));
+    pub(super) fn regrow(&mut self, search: &Search, favour: &Favour, share: f64) {
+        let (weights, mut gradients) = (self.weights(), self.gradients(search));
+        favour.weigh(&mut gradients);
         for (name, mask) in &mut self.masks {
             move_positions(mask, &weights[name], &gradients[name], share);
         }
@@ -41,16 +43,17 @@ impl Course {
         let (magnitudes, mut scores) = (self.magnitudes(), self.gradients(search));
         for (name, mask) in &self.masks {
             let scores = scores.get_mut(name).expect("gradients are of all parameters");
-            scores.iter_mut().for_each(|g| *g = g.abs());
             mask.positions().for_each(|position| scores[position] = magnitudes[name][position]);
         }
         self.scores = super::ranking::on_one_scale(&self.masks, &scores);
     }
 
+    /// |∂L/∂w| on some examples.
     fn gradients(&self, search: &Search) -> Scores {
         let count = GRADIENT_EXAMPLES.min(search.examples.len());
         let mut gradients = self.learner.gradients(search.examples, count, probe_seed(search));
         gradients.retain(|name, _| self.masks.contains_key(name));
+        gradients.values_mut().flatten().for_each(|g| *g = g.abs());
         gradients
     }
 }

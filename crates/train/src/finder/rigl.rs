@@ -36,7 +36,7 @@ impl Finder for Rigl {
     }
 
     fn keying(&self) -> Keying {
-        Keying::Decay
+        Keying::Both
     }
 
     fn epochs(&self, aim: &Aim) -> Option<Epochs> {
@@ -53,12 +53,14 @@ impl Finder for Rigl {
         search.check_leaves_some()?;
         let full = search.full_masks();
         let counts = self.densities.kept(search.network.layers(), search.aim.sparsity);
-        let masks = best(&full, &drawn(&full, search.aim.seed), &Allotment::Each(counts));
+        let (mut scores, favour) = (drawn(&full, search.aim.seed), search.favour());
+        favour.weigh(&mut scores);
+        let masks = best(&full, &scores, &Allotment::Each(counts));
         let end = moving_epochs(&search.aim);
         moving(search, masks, |course, search| {
             let done = course.learner.epoch;
             if done <= end {
-                course.regrow(search, cosine(self.move_share, f64::from(done - 1) / f64::from(end)));
+                course.regrow(search, &favour, cosine(self.move_share, f64::from(done - 1) / f64::from(end)));
             }
         })
     }

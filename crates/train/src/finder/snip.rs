@@ -31,7 +31,7 @@ impl Finder for Snip {
 
     fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
         self.check(&search.aim)?;
-        let asked = asked(search);
+        let asked = asked(&search.network, search);
         let mut scores = asked.gradient(&asked.weights);
         for (name, scores) in &mut scores {
             scores.iter_mut().zip(&asked.weights[name]).for_each(|(g, w)| *g = (*g * w).abs());

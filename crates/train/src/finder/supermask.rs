@@ -10,9 +10,8 @@ use super::ranking::{Allotment, best, on_one_scale};
 use super::{Masks, Scope, Scores, Search};
 use crate::TrainError;
 use crate::checkpoint::{State, group, insert_group};
-use crate::forward::Connected;
 use crate::network::{Leaves, Network, to_vec};
-use crate::sgd::Schedule;
+use crate::sgd::{Hold, Schedule};
 use crate::training::Event;
 
 /// Weights, and the scores of the mask on them.
@@ -30,6 +29,15 @@ pub(super) struct Rule {
     full: Masks,
     favour: Favour,
     allotment: Allotment,
+}
+
+/// What becomes of parameters that no mask is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// They are trained.
+    Train,
+    /// They stay as they are.
+    Leave,
 }
 
 impl Rule {
@@ -57,7 +65,7 @@ impl Supermask {
         Self { weights, scores, velocity }
     }
 
-    fn memory(&self) -> State {
+    pub(super) fn memory(&self) -> State {
         let mut memory = State::new();
         insert_group(&mut memory, "weights", self.weights.clone());
         insert_group(&mut memory, "scores", self.scores.clone());
@@ -71,7 +79,7 @@ impl Supermask {
     }
 
     /// Shows a network what the masks keep of the weights.
-    fn show(&self, network: &mut Network, masks: &Masks) {
+    pub(super) fn show(&self, network: &mut Network, masks: &Masks) {
         for (name, weights) in &self.weights {
             let mut shown = weights.clone();
             masks[name].apply(&mut shown);
@@ -93,53 +101,67 @@ impl Supermask {
     }
 }
 
-/// Learns a mask through one training, in which `step` moves scores, or weights too, by the gradients of each batch, the
-/// learning rate, and the number of batches before.
+/// A course that begins with these scores, or goes on.
+pub(super) fn begin(search: &mut Search, start: &Supermask, rule: &Rule) -> Result<Course, TrainError> {
+    Course::begin(search, rule.masks(&start.scores), start.memory())
+}
+
+/// Learns the mask of a course to the end of its round. `step` moves scores, or weights too, by the gradients of each batch, the
+/// learning rate, and the number of batches before; where it says so, what no mask is on is trained by the same batch.
 pub(super) fn learn(
     search: &mut Search,
-    start: Supermask,
-    scope: Scope,
-    mut step: impl FnMut(&mut Supermask, &Masks, &Scores, f64, u32),
-) -> Result<(Course, Scores), TrainError> {
-    search.check_leaves_some()?;
-    let rule = Rule::of(search, scope);
-    let masks = rule.masks(&start.scores);
-    let mut course = Course::begin(search, masks, start.memory())?;
-    course.finish_round(search, 1, |course, search, seed| {
+    course: &mut Course,
+    rule: &Rule,
+    mut step: impl FnMut(&mut Supermask, &Masks, &Scores, f64, u32) -> Others,
+) -> Result<(), TrainError> {
+    let rounds = course.round + 1;
+    course.finish_round(search, rounds, |course, search, seed| {
         let mut supermask = Supermask::of_memory(&course.memory);
         let (schedule, mut masks) = (&search.aim.schedule, course.masks.clone());
         let (rate, mut batches) = (schedule.rate_at(course.learner.epoch), 0);
         let (examples, batch) = (search.examples, schedule.batch);
+        let mut optimizer = std::mem::take(&mut course.learner.optimizer);
         // Gradients are wanted where nothing is kept, too.
-        let all = Connected::default();
-        let loss =
-            course.learner.epoch_by(examples, batch, &all, seed, search.on_event, |network, leaves, gradients| {
-                let gradients = gradients_of(&leaves, gradients, &masks);
-                step(&mut supermask, &masks, &gradients, rate, batches);
+        let all = Hold::default();
+        let loss = course.learner.epoch_by(
+            examples,
+            batch,
+            &all.connected,
+            seed,
+            search.on_event,
+            |network, leaves, mut gradients| {
+                let of_masked = taken(&leaves, &mut gradients, &masks);
+                if step(&mut supermask, &masks, &of_masked, rate, batches) == Others::Train {
+                    optimizer.step(network, &leaves, gradients, schedule, rate, &all);
+                }
                 batches += 1;
                 masks = rule.masks(&supermask.scores);
                 supermask.show(network, &masks);
-            })?;
+            },
+        )?;
+        course.learner.optimizer = optimizer;
         (course.masks, course.memory) = (masks, supermask.memory());
         Ok(loss)
     })?;
     let (kept, of) = course.counts();
-    (search.on_event)(Event::Pruned { round: 1, rounds: 1, kept, of });
+    (search.on_event)(Event::Pruned { round: rounds, rounds, kept, of });
     let scores = rule.weighed(&Supermask::of_memory(&course.memory).scores);
-    let scores = on_one_scale(&course.masks, &scores);
-    Ok((course, scores))
+    course.scores = on_one_scale(&course.masks, &scores);
+    Ok(())
 }
 
 /// The ticket of a mask that is learned on the search's own weights.
 pub(super) fn on_fixed_weights(search: &mut Search, scores: Scores, scope: Scope) -> Result<Model, TrainError> {
-    let weights = weights_of(search);
+    search.check_leaves_some()?;
+    let (start, rule) = (Supermask::new(weights_of(search), scores), Rule::of(search, scope));
     let schedule = search.aim.schedule.clone();
-    let start = Supermask::new(weights, scores);
-    let (course, scores) = learn(search, start, scope, |supermask, _, gradients, rate, _| {
+    let mut course = begin(search, &start, &rule)?;
+    learn(search, &mut course, &rule, |supermask, _, gradients, rate, _| {
         supermask.move_scores(gradients, rate, &schedule);
+        Others::Leave
     })?;
     let network = search.network.clone();
-    Ok(search.ticket(&network, course.masks, scores))
+    Ok(search.ticket(&network, course.masks, course.scores))
 }
 
 /// The weights of the prunable layers.
@@ -148,8 +170,9 @@ pub(super) fn weights_of(search: &Search) -> Scores {
     search.full_masks().keys().map(|name| (name.clone(), value(name))).collect()
 }
 
-fn gradients_of(leaves: &Leaves, mut gradients: Gradients, masks: &Masks) -> Scores {
-    let mut of = |name: &String| match leaves[name].grad_remove(&mut gradients) {
+/// Takes the gradients of masked layers out.
+fn taken(leaves: &Leaves, gradients: &mut Gradients, masks: &Masks) -> Scores {
+    let mut of = |name: &String| match leaves[name].grad_remove(gradients) {
         Some(gradient) => to_vec(&gradient.inner()),
         None => vec![0.0; masks[name].size()],
     };

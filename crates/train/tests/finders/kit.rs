@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use counterfoil_ticket::{Architecture, Mask, Model, Provenance};
 use counterfoil_train::data::{Augmentation, DataSource, Dataset, LoadOptions, Split, load, shuffle};
-use counterfoil_train::finder::{Aim, Finder, Search};
+use counterfoil_train::finder::{Aim, Finder, Keyed, Search};
 use counterfoil_train::{
     Checkpoint, DeviceChoice, Event, Examples, Hold, Network, Schedule, TrainError, count_correct, fit,
 };
@@ -86,8 +86,26 @@ impl Kit {
         }
     }
 
+    /// The same for a mark.
+    pub(crate) fn find_keyed(&self, finder: &dyn Finder, seed: u64, keyed: Keyed) -> Model {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::beside(&folder.path().join("ticket"), serde_json::json!(0));
+        self.search_for(Some(keyed), finder, seed, &checkpoint, &mut |_| ()).unwrap()
+    }
+
     fn search(
         &self,
+        finder: &dyn Finder,
+        seed: u64,
+        checkpoint: &Checkpoint,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Model, TrainError> {
+        self.search_for(None, finder, seed, checkpoint, on_event)
+    }
+
+    fn search_for(
+        &self,
+        keyed: Option<Keyed>,
         finder: &dyn Finder,
         seed: u64,
         checkpoint: &Checkpoint,
@@ -98,7 +116,7 @@ impl Kit {
             provenance: Provenance::Random,
             examples: self.examples(),
             aim: self.aim(seed),
-            keyed: None,
+            keyed,
             checkpoint,
             on_event,
         })

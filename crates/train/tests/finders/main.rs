@@ -5,12 +5,13 @@
 
 mod kit;
 
-use counterfoil_ticket::{Mask, Model};
-use counterfoil_train::Checkpoint;
+use counterfoil_claim::{OwnerKey, PanelCount};
+use counterfoil_ticket::{Block, Mask, Model, Pattern};
 use counterfoil_train::finder::{
-    Bip, Channel, ClassAware, Densities, EdgePopup, Finder, Granet, Grasp, Imp, Jackpot, Magnitude, Random, Rigl, Sap,
-    Scope, Snip, Synflow,
+    Bip, Channel, ClassAware, Densities, EdgePopup, Finder, Granet, Grasp, Imp, Jackpot, Keyed, Magnitude, Nm, Random,
+    Rigl, Sap, Scope, Snip, Synflow,
 };
+use counterfoil_train::{Checkpoint, OwnMark};
 
 use kit::{Kit, accuracy_of, mean, shuffled};
 
@@ -20,7 +21,11 @@ fn imp(scope: Scope) -> Imp {
     Imp { prune_share: 0.6, scope }
 }
 
-/// All finders, as they are without options.
+fn nm() -> Nm {
+    Nm { pattern: Pattern::new(1, 8).unwrap() }
+}
+
+/// All finders that take a sparsity, as they are without options.
 fn all() -> Vec<Box<dyn Finder>> {
     vec![
         Box::new(imp(Scope::Global)),
@@ -82,22 +87,63 @@ fn every_ticket_is_sound_and_repeats_itself() {
     }
 }
 
+fn assert_goes_on(kit: &Kit, finder: &dyn Finder) {
+    let whole = kit.find(finder, 5);
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = Checkpoint::beside(&folder.path().join("ticket"), serde_json::json!(1));
+    let mut stops = 0;
+    let ticket = loop {
+        match kit.find_for_an_epoch(finder, 5, &checkpoint) {
+            Some(ticket) => break ticket,
+            None => stops += 1,
+        }
+    };
+    assert!(stops >= 3, "{} was stopped {stops} times", finder.name());
+    assert_eq!(ticket, whole, "{}", finder.name());
+}
+
 #[test]
 fn a_search_that_is_stopped_at_every_epoch_ends_as_one_that_is_not() {
     let kit = Kit::mlp().of_epochs(3);
     for finder in all().into_iter().filter(|finder| finder.epochs(&kit.aim(5)).is_some()) {
-        let whole = kit.find(&*finder, 5);
-        let folder = tempfile::tempdir().unwrap();
-        let checkpoint = Checkpoint::beside(&folder.path().join("ticket"), serde_json::json!(1));
-        let mut stops = 0;
-        let ticket = loop {
-            match kit.find_for_an_epoch(&*finder, 5, &checkpoint) {
-                Some(ticket) => break ticket,
-                None => stops += 1,
-            }
+        assert_goes_on(&kit, &*finder);
+    }
+    assert_goes_on(&kit.of_sparsity(0.875), &nm());
+}
+
+#[test]
+fn of_every_block_so_many_are_kept() {
+    let kit = Kit::mlp().of_sparsity(0.875);
+    let (finder, pattern) = (nm(), Pattern::new(1, 8).unwrap());
+    let ticket = kit.find(&finder, 5);
+    assert_eq!(ticket.description.pattern, Some(pattern));
+    for carrier in ticket.marked_carriers() {
+        let mask = &ticket.masks[&carrier.name];
+        let kept = |block: Block| block.positions().filter(|&position| mask.keeps(position)).count();
+        assert!(pattern.blocks(carrier.shape).all(|block| kept(block) == 1), "{}", carrier.name);
+    }
+    let (found, random) = against_random(&kit, &finder);
+    assert!(found > random, "{found} {random}");
+}
+
+#[test]
+fn under_a_key_fewer_are_kept_at_chip_minus_one() {
+    let kit = Kit::mlp();
+    let key = OwnerKey::from_seed(&[7; 32]);
+    let mark = OwnMark::under(key.public(), &key.master_seed(&[1; 32]), PanelCount::new(1).unwrap());
+    // Whole channels have chips of both signs; of what decay does to those there is nothing to expect.
+    for finder in all().into_iter().filter(|finder| finder.name() != "channel") {
+        let share = |ticket: &Model| {
+            let against = mark.extra_decay(&ticket.marked_carriers(), 1.0);
+            let at = |name: &String| ticket.masks[name].positions().filter(|&p| against[name][p] > 0.0).count();
+            let kept: usize = ticket.masks.values().map(Mask::kept).sum();
+            ticket.masks.keys().map(at).sum::<usize>() as f64 / kept as f64
         };
-        assert!(stops >= 3, "{} was stopped {stops} times", finder.name());
-        assert_eq!(ticket, whole, "{}", finder.name());
+        let keyed = Keyed { mark: &mark, decay: 0.03, factor: 0.5 };
+        let (with, without) = (share(&kit.find_keyed(&*finder, 5, keyed)), share(&kit.find(&*finder, 5)));
+        println!("{}: {with:.3} at chip -1 with the key, {without:.3} without", finder.name());
+        // Of 570 kept positions half have chip -1, give or take 0.021: five such deviations.
+        assert!(with < 0.5 - 0.105 && (without - 0.5).abs() < 0.105, "{}: {with} {without}", finder.name());
     }
 }
 

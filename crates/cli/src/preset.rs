@@ -1,0 +1,193 @@
+//! Presets: options of `find` in a TOML file, put among the arguments before these are parsed.
+//!
+//! So a preset means what its options mean on the command line, and one that is given there wins over it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::{Error, open};
+
+/// Options that a preset may have. Not where things are, nor what is secret: those belong to a run.
+const OPTIONS: [&str; 23] = [
+    "arch",
+    "batch",
+    "decay",
+    "densities",
+    "drop",
+    "epochs",
+    "finder",
+    "hidden",
+    "limit",
+    "limit-test",
+    "milestones",
+    "momentum",
+    "move-share",
+    "n-of-m",
+    "no-augmentation",
+    "no-rewind",
+    "prune-share",
+    "rate",
+    "rewind",
+    "scope",
+    "seed",
+    "sparsity",
+    "width",
+];
+
+/// The arguments, with those of a preset before them if `find` is given one.
+pub(crate) fn arguments(arguments: impl Iterator<Item = OsString>) -> Result<Vec<OsString>, Error> {
+    let arguments: Vec<OsString> = arguments.collect();
+    let (true, Some(preset)) = (arguments.get(1).is_some_and(|command| command == "find"), preset_of(&arguments))
+    else {
+        return Ok(arguments);
+    };
+    let text = open::text(&preset, "a preset")?;
+    let (command, given) = arguments.split_at(2);
+    let added = options(&preset, &text, |option| is_given(option, given))?;
+    Ok([command, &added, given].concat())
+}
+
+/// The file that `--preset` names.
+fn preset_of(arguments: &[OsString]) -> Option<PathBuf> {
+    let place = arguments.iter().position(|argument| is(argument, "preset"))?;
+    match arguments[place].to_str()?.split_once('=') {
+        Some((_, file)) => Some(file.into()),
+        None => arguments.get(place + 1).map(PathBuf::from),
+    }
+}
+
+/// Whether an option is among the arguments. Where the weights are rewound to can be said in two ways.
+fn is_given(option: &str, arguments: &[OsString]) -> bool {
+    let also = match option {
+        "rewind" => "no-rewind",
+        "no-rewind" => "rewind",
+        other => other,
+    };
+    arguments.iter().any(|argument| is(argument, option) || is(argument, also))
+}
+
+/// Whether an argument is this option, with its value or without.
+fn is(argument: &OsStr, option: &str) -> bool {
+    let rest = argument.to_str().and_then(|text| text.strip_prefix("--")?.strip_prefix(option));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+}
+
+/// The options of a preset as arguments, without those that are `given`.
+fn options(file: &Path, text: &str, given: impl Fn(&str) -> bool) -> Result<Vec<OsString>, Error> {
+    let refused = |at: usize, what: String| {
+        let line = text[..at.min(text.len())].matches('\n').count() + 1;
+        Error::Preset { file: file.to_owned(), line, what }
+    };
+    let table = DeTable::parse(text).map_err(|error| {
+        let what = error.message().lines().next().unwrap_or_default().to_owned();
+        refused(error.span().map_or(0, |span| span.start), what)
+    })?;
+    let mut arguments = Vec::new();
+    for (key, value) in table.get_ref() {
+        let option = key.get_ref().as_ref();
+        if !OPTIONS.contains(&option) {
+            let what = format!("'{option}' is no option of a preset, expected one of {}", OPTIONS.join(", "));
+            return Err(refused(key.span().start, what));
+        }
+        if given(option) {
+            continue;
+        }
+        let wrong = || {
+            let what =
+                format!("'{option}' is no value of an option, expected a number, a text, a list of them, or true");
+            refused(value.span().start, what)
+        };
+        arguments.push(OsString::from(format!("--{option}")));
+        if !matches!(value.get_ref(), DeValue::Boolean(true)) {
+            arguments.push(in_words(value).ok_or_else(wrong)?.into());
+        }
+    }
+    Ok(arguments)
+}
+
+/// A value as it stands on a command line.
+fn in_words(value: &Spanned<DeValue>) -> Option<String> {
+    match value.get_ref() {
+        DeValue::String(text) => Some(text.as_ref().to_owned()),
+        DeValue::Integer(number) => Some(i64::from_str_radix(number.as_str(), number.radix()).ok()?.to_string()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        DeValue::Array(values) => {
+            let words: Option<Vec<String>> = values.iter().map(in_words).collect();
+            words.map(|words| words.join(","))
+        }
+        DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Table(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(text: &str, given: &[&str]) -> Result<Vec<String>, String> {
+        let given: Vec<OsString> = given.iter().map(OsString::from).collect();
+        let options = options(Path::new("p.toml"), text, |option| is_given(option, &given));
+        let options = options.map_err(|error| error.to_string())?;
+        Ok(options.into_iter().map(|option| option.into_string().unwrap()).collect())
+    }
+
+    #[test]
+    fn options_become_arguments_and_given_ones_win() {
+        let text =
+            "epochs = 182\nrate = 0.1\nmilestones = [91, 136]\nfinder = \"imp\"\nno-augmentation = true\nrewind = 3\n";
+        let all = "--epochs 182 --rate 0.1 --milestones 91,136 --finder imp --no-augmentation --rewind 3";
+        let sorted = |text: &str| {
+            let mut words: Vec<String> =
+                text.split(" --").map(|word| word.trim_start_matches("--").to_owned()).collect();
+            words.sort();
+            words
+        };
+        assert_eq!(sorted(&expanded(text, &[]).unwrap().join(" ")), sorted(all));
+        let fewer = "--milestones 91,136 --finder imp --no-augmentation";
+        let given = ["--epochs=4", "--no-rewind", "--rate", "0.2"];
+        assert_eq!(sorted(&expanded(text, &given).unwrap().join(" ")), sorted(fewer));
+    }
+
+    #[test]
+    fn mistakes_are_refused_by_line() {
+        for (text, start) in [
+            ("epochs = 2\n\noutput = \"x\"\n", "p.toml: line 3: 'output' is no option of a preset"),
+            ("epochs = 2\nrate = 2020-01-01\n", "p.toml: line 2: 'rate' is no value of an option"),
+            ("epochs = 2\nno-rewind = false\n", "p.toml: line 2: 'no-rewind' is no value of an option"),
+            ("epochs = 2\nepochs = 3\n", "p.toml: line 2: "),
+            ("epochs 2\n", "p.toml: line 1: "),
+        ] {
+            let error = expanded(text, &[]).unwrap_err();
+            assert!(error.starts_with(start), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_presets_that_come_along_are_presets() {
+        use clap::Parser;
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../presets");
+        let mut found = 0;
+        for kind in std::fs::read_dir(folder).unwrap() {
+            for file in std::fs::read_dir(kind.unwrap().path()).unwrap() {
+                let file = file.unwrap().path();
+                let line = ["counterfoil", "find", "--data", "digits", "-o", "x", "--preset", file.to_str().unwrap()];
+                let arguments = arguments(line.into_iter().map(OsString::from)).unwrap();
+                assert!(arguments.len() > 20, "{arguments:?}");
+                crate::Cli::try_parse_from(arguments).unwrap();
+                found += 1;
+            }
+        }
+        assert!(found >= 4, "{found}");
+    }
+
+    #[test]
+    fn the_file_is_found_in_both_ways_of_writing_it() {
+        let of = |text: &str| preset_of(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(of("counterfoil find --preset a.toml -o x"), Some("a.toml".into()));
+        assert_eq!(of("counterfoil find --preset=a.toml"), Some("a.toml".into()));
+        assert_eq!(of("counterfoil find --presets a.toml"), None);
+        assert_eq!(of("counterfoil find --preset"), None);
+    }
+}

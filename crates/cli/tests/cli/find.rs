@@ -1,0 +1,117 @@
+use counterfoil_mark::masks_of;
+use counterfoil_ticket::{Mask, ModelFile, Pattern};
+use snapbox::str;
+
+use crate::kit::{Folder, Size, ticket};
+
+#[test]
+fn an_option_of_another_finder_is_refused() {
+    let folder = Folder::new();
+    folder.refuses(
+        "find --data digits --finder snip --rewind 1 -o x",
+        str![[r#"
+error: the finder 'snip' takes no --rewind, expected it with imp, magnitude, rigl, granet, sap, bip, nm, class-aware, channel only
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --finder nm --sparsity 0.5 -o x",
+        str![[r#"
+error: the finder 'nm' takes no --sparsity, expected it with imp, magnitude, random, snip, grasp, synflow, rigl, granet, sap, edge-popup, jackpot, bip, class-aware, channel only
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --finder jackpot -o x",
+        str![[r#"
+error: the finder 'jackpot' seeks a mask on pretrained weights, and none are given
+hint: name a trained model: --pretrained FILE
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --finder magnitude --pretrained m --no-rewind -o x",
+        str![[r#"
+error: --rewind and --no-rewind are for weights that are trained, and those of --pretrained stay as they are
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --finder snip --key owner.key --mark-decay 0.01 -o x",
+        str![[r#"
+error: the finder 'snip' takes no --mark-decay, expected --mark-factor
+
+"#]],
+    );
+}
+
+#[test]
+fn a_preset_s_options_are_refused_by_line_and_given_ones_win() {
+    let folder = Folder::new();
+    folder.write("p.toml", b"finder = \"snip\"\nwdith = 4\n");
+    folder.run("find --preset p.toml --data digits -o x").failure().stderr_eq(str![[r#"
+error: p.toml: line 2: 'wdith' is no option of a preset, expected one of [..]
+
+"#]]);
+    folder.write("p.toml", b"finder = \"snip\"\nsparsity = 0.5\narch = \"mlp\"\nhidden = [20, 10]\nlimit = 100\n");
+    folder.run("find --preset p.toml --data digits --sparsity 0.9 -o x").success();
+    let model = ModelFile::open(&folder.path("x")).unwrap().read().unwrap();
+    let kept: usize = model.masks.values().map(Mask::kept).sum();
+    assert_eq!(kept, ((64 * 20 + 20 * 10) as f64 * 0.1).round() as usize);
+    assert_eq!(model.description.history[0]["finder"], "snip");
+}
+
+#[test]
+fn stamping_keeps_an_n_of_m_pattern() {
+    let folder = Folder::new();
+    let pattern = Pattern::new(2, 4).unwrap();
+    let mut model = ticket(Size::Usual);
+    model.description.pattern = Some(pattern);
+    for carrier in model.marked_carriers() {
+        let mut mask = Mask::empty(carrier.shape.size());
+        for (i, block) in pattern.blocks(carrier.shape).enumerate() {
+            let positions: Vec<usize> = block.positions().collect();
+            [i, i + 1 + i % 3].iter().for_each(|place| mask.set(positions[place % positions.len()], true));
+        }
+        model.masks.insert(carrier.name, mask);
+    }
+    folder.write_model("nm.safetensors", &model);
+    folder.run("stamp nm.safetensors --key owner.key -o s.safetensors --unencrypted").success();
+    let stamped = ModelFile::open(&folder.path("s.safetensors")).unwrap().read().unwrap();
+    assert_eq!(stamped.description.pattern, Some(pattern));
+    let masks = masks_of(&stamped);
+    assert_ne!(masks, model.masks);
+    for carrier in model.marked_carriers() {
+        let mask = &masks[&carrier.name];
+        assert!(pattern.blocks(carrier.shape).all(|block| block.positions().filter(|&p| mask.keeps(p)).count() == 2));
+    }
+}
+
+#[test]
+fn a_ticket_is_tried_against_its_controls() {
+    let folder = Folder::new();
+    let find =
+        "find --data digits --limit 300 --arch mlp --hidden 60,30 --epochs 4 --sparsity 0.9 --prune-share 0.7 -o t";
+    folder.run(find).success();
+    let trial = "inspect t --is-it-winning --data digits --limit 300 --limit-test 200 --epochs 4";
+    let report = folder.json(&format!("{trial} --json"));
+    for kind in ["ticket", "reinitialised", "shuffled"] {
+        assert_eq!(report[kind]["each"].as_array().unwrap().len(), 3, "{report}");
+    }
+    assert_eq!(report["barrier"]["losses"].as_array().unwrap().len(), 11, "{report}");
+    let text = folder.command(trial).output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("winning ticket: it") && text.contains("stable"), "{text}");
+    folder.refuses(
+        "inspect t --is-it-winning",
+        str![[r#"
+error: the following required arguments were not provided:
+  --data <DATA>
+
+Usage: counterfoil inspect --is-it-winning --data <DATA> <FILE>
+
+For more information, try '--help'.
+
+"#]],
+    );
+}

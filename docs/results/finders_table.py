@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Turns the JSON lines of the example `finders` into the table of docs/results/paper.md. Standard library only.
+
+    python3 docs/results/finders_table.py docs/results/finders-digits.jsonl
+
+One row for each finder and way of stamping: accuracy of the ticket, of masks with the same layer sparsities at random, and
+of the stamped ticket less the plain one (means over seeds, standard error of the last); share of the kept positions that was
+moved; log2 p of the two halves of the mark as stamped, after fine-tuning all layers, and after pruning half and
+fine-tuning: always of the worse half on the worst seed.
+"""
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+
+def minus(text):
+    return text.replace("-", "−")
+
+
+def main():
+    rows, finders = defaultdict(dict), []
+    for text in Path(sys.argv[1]).read_text().splitlines():
+        line = json.loads(text)
+        key = line["finder"], line["subject"], line["attack"]
+        if line["seed"] in rows[key]:
+            raise SystemExit(f"{sys.argv[1]}: repeats seed {line['seed']} of {key}")
+        rows[key][line["seed"]] = line
+        finders += [line["finder"]] if line["finder"] not in finders else []
+    accuracy = lambda line: 100 * line["correct"] / line["of"]
+    mean = lambda of: f"{statistics.mean(accuracy(line) for line in of.values()):.1f}" if of else "–"
+    print("| finder | ticket, % | same layers at random | stamped by | seeds | moved | less than the ticket, points | as stamped "
+          "| fine-tuned | half pruned + fine-tuned |")
+    print("| --- |" + " --- |" * 9)
+    for finder in finders:
+        plain = rows[finder, "plain", "none"]
+        for subject in ("swaps", "keyed"):
+            stamped, refused = rows[finder, subject, "none"], rows[finder, subject, "refused"]
+            start = f"| {finder} | {mean(plain)} | {mean(rows[finder, 'shuffled', 'none'])} | {subject} "
+            if not stamped:
+                print(start + f"| 0 of {len(refused)} | refused | – | – | – | – |")
+                continue
+            seeds = len(stamped)
+            of = f"{seeds}" if not refused else f"{seeds} of {seeds + len(refused)}"
+            moved = f"{100 * statistics.mean(l['moved'] / l['kept'] for l in stamped.values()):.1f} %"
+            gaps = [accuracy(line) - accuracy(plain[seed]) for seed, line in stamped.items()]
+            error = f" ± {statistics.stdev(gaps) / len(gaps) ** 0.5:.2f}" if len(gaps) > 1 else ""
+            bits = []
+            for attack in ("none", "ft-all", "prune-mag 50 % + ft"):
+                lines = rows[finder, subject, attack].values()
+                bits.append(minus(f"{max(l['mask'][half]['log2_p'] for l in lines for half in l['mask']):.0f}"))
+            print(start + f"| {of} | {moved} | {minus(f'{statistics.mean(gaps):.2f}')}{error} | {' | '.join(bits)} |")
+
+
+if __name__ == "__main__":
+    main()
