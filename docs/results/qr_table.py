@@ -5,7 +5,7 @@
 
 First what laying a code over costs: kernels opened and closed, share of the kept positions that move, accuracy less that of the
 same ticket without a code. Then one row for each attack: on how many of the seeds the owner's and the thief's code is read, the
-share of data modules that is damaged and test accuracy (means), and log2 p of the panels of the worst seed.
+share of data modules that are not as they were laid over and test accuracy (means), and log2 p of the panels of the worst seed.
 """
 
 import statistics
@@ -37,21 +37,20 @@ def costs(rows):
     print()
 
 
-def attacks(density, of):
-    print(f"Tickets of {100 * density:g} %:\n")
-    print("| carries | attack | seeds | owner's code read | thief's code read | modules damaged | accuracy, % "
-          "| log2 p, worst: public | sealed |")
-    print("| --- | --- |" + " --- |" * 7)
-    for (subject, attack), seeds in of.items():
-        if subject == "plain":
-            continue
-        lines = list(seeds.values())
-        reads = lambda who: sum(line["read"][who] for line in lines)
-        data = next(iter(of["code", "none"].values()))["embedding"]["data_modules"]
-        damaged = statistics.mean(line["damaged"] / data for line in lines)
-        worst = lambda which: minus(f"{max(l['log2_p'][which] for l in lines):.0f}") if "log2_p" in lines[0] else "–"
-        print(f"| {subject} | {attack} | {len(lines)} | {reads('owner')} | {reads('thief')} | {100 * damaged:.1f} % "
-              f"| {statistics.mean(map(points, lines)):.1f} | {worst('public')} | {worst('sealed')} |")
+def attacks(of):
+    print("| attack | code alone: read, of | damaged | accuracy, % | with a stamp: read, of | thief's code read | damaged "
+          "| accuracy, % | log2 p, worst: public | sealed |")
+    print("| --- |" + " --- |" * 9)
+    data = next(iter(of["code", "none"].values()))["embedding"]["data_modules"]
+    damaged = lambda lines: f"{100 * statistics.mean(line['damaged'] / data for line in lines):.1f} %"
+    reads = lambda lines, who: sum(line["read"][who] for line in lines)
+    mean = lambda lines: f"{statistics.mean(map(points, lines)):.1f}"
+    for attack in dict.fromkeys(attack for subject, attack in of if subject == "code and stamp"):
+        alone, both = (list(of.get((subject, attack), {}).values()) for subject in ("code", "code and stamp"))
+        worst = [minus(f"{max(line['log2_p'][which] for line in both):.0f}") for which in ("public", "sealed")]
+        first = [f"{reads(alone, 'owner')} of {len(alone)}", damaged(alone), mean(alone)] if alone else ["–"] * 3
+        second = [f"{reads(both, 'owner')} of {len(both)}", str(reads(both, "thief")), damaged(both), mean(both)]
+        print(f"| {' | '.join([attack, *first, *second, *worst])} |")
     print()
 
 
@@ -61,7 +60,8 @@ def main():
     print(f"Tickets without a code: {sum(codes)} codes read in {len(codes)}.\n")
     costs(rows)
     for density, of in sorted(rows.items()):
-        attacks(density, of)
+        print(f"Tickets of {100 * density:g} %:\n")
+        attacks(of)
 
 
 if __name__ == "__main__":
