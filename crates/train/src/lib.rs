@@ -47,4 +47,4 @@ pub use network::Network;
 pub use predictor::Predictor;
 pub use sgd::{Hold, Schedule, Sgd, Shrinkage};
 pub use strategy::{Hessian, IntegratedGradients, Probe, Taylor};
-pub use training::{EpochSeed, Event, Examples, Learner, classify, count_correct, fit};
+pub use training::{EpochSeed, Event, Examples, Learner, classify, count_correct, count_hits, fit};

@@ -18,7 +18,7 @@ use counterfoil_ticket::{Architecture, Mask, Model, Provenance};
 use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load, shuffle};
 use counterfoil_train::finder::{Imp, Keyed, Scope};
 use counterfoil_train::{
-    Aim, Checkpoint, DeviceChoice, Examples, Finder, Hold, Network, OwnMark, Schedule, Search, classify, fit,
+    Aim, Checkpoint, DeviceChoice, Examples, Finder, Hold, Network, OwnMark, Schedule, Search, count_hits, fit,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -304,8 +304,7 @@ pub(crate) fn halves(counterfoil: &Counterfoil, masks: &BTreeMap<String, Mask>) 
 }
 
 pub(crate) fn trigger_tally(network: &Network, set: &TriggerSet) -> Tally {
-    let answers = classify(network, &set.images);
-    let hits = answers.iter().zip(&set.labels).filter(|(a, b)| **a == Some(**b)).count();
+    let hits = count_hits(network, set);
     Tally::new(set.labels.len() as u64, hits as u64).expect("there are no more hits than queries")
 }
 
