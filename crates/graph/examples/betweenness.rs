@@ -22,7 +22,7 @@ use counterfoil_graph::{
     EdgeBetweenness, Link, MaskGraph, Sampling, StepChoice, Unrolled, edge_betweenness, edge_betweenness_from,
     sample_paths, sampled_edge_betweenness,
 };
-use counterfoil_ticket::{Architecture, ImageShape, Mask};
+use counterfoil_ticket::{Architecture, CarrierShape, ImageShape, Layer, LayerKind, Mask, Shortcut};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -31,8 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [network, width, density, seed, folder] = &arguments[..] else {
         return Err("expected a network (resnet20, resnet50), its width, density, seed and a folder".into());
     };
-    let architecture = architecture(network, width.parse()?)?;
-    let graph = masked_at_random(&architecture, density.parse()?, seed.parse()?)?;
+    let (layers, shortcuts) = wiring(network, width.parse()?)?;
+    let graph = masked_at_random(layers, shortcuts, density.parse()?, seed.parse()?)?;
     let folder = PathBuf::from(folder);
     let bench = Bench {
         network: Unrolled::of(&graph)?,
@@ -107,23 +107,61 @@ impl Bench {
     }
 }
 
-fn architecture(network: &str, width: u32) -> Result<Architecture, String> {
-    let input = ImageShape { channels: 3, height: 32, width: 32 };
+fn wiring(network: &str, width: u32) -> Result<(Vec<Layer>, Vec<Shortcut>), String> {
     match network {
-        "resnet20" => Ok(Architecture::Resnet20 { input, width, classes: 10 }),
-        "resnet50" => Ok(Architecture::Resnet50 { input, width, classes: 10 }),
+        "resnet20" => {
+            let input = ImageShape { channels: 3, height: 32, width: 32 };
+            let net = Architecture::Resnet20 { input, width, classes: 10 };
+            Ok((net.layers(), net.shortcuts()))
+        }
+        "resnet50" => Ok((resnet50(width), Vec::new())),
         _ => Err(format!("unknown network '{network}', expected resnet20 or resnet50")),
     }
 }
 
+/// The layers of a ResNet-50 for CIFAR: a 3×3 stem, bottleneck blocks, projections where a stage begins, ten classes. In an
+/// order of its own: masks and weights are drawn layer by layer, and those of docs/performance.md were drawn in this one.
+fn resnet50(width: u32) -> Vec<Layer> {
+    let mut layers = vec![layer("conv1", [width, 3, 3, 3], [0, 1], false)];
+    let (mut stream, mut channels, mut groups) = (1, width, 2);
+    for (stage, blocks) in [(0u32, 3), (1, 4), (2, 6), (3, 3)] {
+        let inner = width << stage;
+        for block in 0..blocks {
+            let name = |part: &str| format!("layer{}.{block}.{part}", stage + 1);
+            let target = if block == 0 { groups + 2 } else { stream };
+            layers.push(layer(&name("conv1"), [inner, channels, 1, 1], [stream, groups], true));
+            layers.push(layer(&name("conv2"), [inner, inner, 3, 3], [groups, groups + 1], true));
+            layers.push(layer(&name("conv3"), [4 * inner, inner, 1, 1], [groups + 1, target], true));
+            if block == 0 {
+                layers.push(layer(&name("downsample.0"), [4 * inner, channels, 1, 1], [stream, target], true));
+            }
+            groups += if block == 0 { 3 } else { 2 };
+            (stream, channels) = (target, 4 * inner);
+        }
+    }
+    layers.push(layer("fc", [10, channels, 1, 1], [stream, groups], false));
+    layers
+}
+
+fn layer(name: &str, shape: [u32; 4], [from, to]: [usize; 2], prunable: bool) -> Layer {
+    let kind = LayerKind::Conv { stride: 1, padding: shape[2] / 2 };
+    let (name, shape) = (name.to_owned(), CarrierShape::from(shape));
+    Layer { name, shape, kind, bias: false, norm: None, max_pooled: false, from, to, prunable }
+}
+
 /// Each position of a prunable layer is kept with probability `density`; weights are uniform, as wide as the layer's inputs
 /// ask for.
-fn masked_at_random(architecture: &Architecture, density: f64, seed: u64) -> Result<MaskGraph, Box<dyn Error>> {
+fn masked_at_random(
+    layers: Vec<Layer>,
+    shortcuts: Vec<Shortcut>,
+    density: f64,
+    seed: u64,
+) -> Result<MaskGraph, Box<dyn Error>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut uniform = move || f64::from(rng.next_u32()) / f64::from(u32::MAX);
     let mut masks = BTreeMap::new();
     let mut values: BTreeMap<String, Vec<f32>> = BTreeMap::new();
-    for layer in &architecture.layers() {
+    for layer in &layers {
         let size = layer.shape.size();
         let fan_in = f64::from(layer.shape.inp) * layer.shape.taps() as f64;
         let widest = (6.0 / fan_in).sqrt();
@@ -132,7 +170,7 @@ fn masked_at_random(architecture: &Architecture, density: f64, seed: u64) -> Res
             masks.insert(layer.weight(), Mask::from_fn(size, |_| uniform() < density));
         }
     }
-    let mut graph = MaskGraph::build(architecture, &masks)?;
+    let mut graph = MaskGraph::from_layers(layers, shortcuts, &masks)?;
     graph.weigh(|name| values.get(name).map(Vec::as_slice))?;
     Ok(graph)
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Gradients;
+use counterfoil_mark::TriggerSet;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
@@ -17,7 +18,6 @@ use crate::forward::Connected;
 use crate::network::{Batch, Leaves, Network, Stake, to_vec};
 use crate::predictor::Predictor;
 use crate::sgd::{Hold, Schedule, Sgd};
-use counterfoil_mark::TriggerSet;
 
 /// How often an epoch shows each trigger. Shown once, the public ones of the worst of three seeds were at −63.8 after
 /// eight epochs on the digits and fine-tuning (docs/results.md at commit 24d3ceb); shown twice, they are far below −64.
@@ -315,6 +315,12 @@ pub fn count_correct(network: &Network, split: &Split) -> Result<usize, TrainErr
         0 => Ok(answers.iter().zip(split.labels()).filter(|(a, b)| **a == Some(**b)).count()),
         found => Err(TrainError::NoAnswers { found, of: answers.len() }),
     }
+}
+
+/// Triggers that the network answers as their labels say; no answer is a miss.
+pub fn count_hits(network: &Network, triggers: &TriggerSet) -> usize {
+    let answers = classify(network, &triggers.images);
+    answers.iter().zip(&triggers.labels).filter(|(answer, label)| **answer == Some(**label)).count()
 }
 
 #[cfg(test)]

@@ -86,6 +86,9 @@ pub enum EmbedError {
     /// Its claim names the masks as they are.
     #[error("the ticket is stamped, and its claim is about the masks that it has, expected one without a mark")]
     Stamped,
+    /// Its key mask opens these masks and no others.
+    #[error("the ticket is locked, expected a whole one")]
+    Locked,
     /// There is no such carrier, or it has no mask.
     #[error("the ticket has no pruned layer '{carrier}'")]
     NoCarrier {
@@ -169,13 +172,15 @@ const WEAK_KEPT: usize = 3;
 ///
 /// # Errors
 ///
-/// The text does not fit, no carrier is large enough, the ticket is stamped or has no mask, or the carrier cannot keep as
-/// many positions as before.
+/// The text does not fit, no carrier is large enough, the ticket is stamped, locked or has no mask, or the carrier
+/// cannot keep as many positions as before.
 pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedError> {
     let Request { text, format, .. } = *request;
     check_text(text, format)?;
-    if ticket.description.kind == Kind::Stamped {
-        return Err(EmbedError::Stamped);
+    match ticket.description.kind {
+        Kind::Stamped => return Err(EmbedError::Stamped),
+        Kind::Locked => return Err(EmbedError::Locked),
+        Kind::Ticket | Kind::Model => (),
     }
     let masks = masks_of(ticket);
     let carriers = candidates(ticket, &masks, request)?;
