@@ -17,9 +17,9 @@ use serde::Serialize;
 use crate::TrainError;
 use crate::data::{Split, shuffle};
 use crate::network::{Batch, Network};
-use crate::predictor::Predictor;
+use crate::predictor::{Predictor, count_correct};
 use crate::sgd::{Hold, Schedule};
-use crate::training::{EpochSeed, Event, Examples, count_correct, fit};
+use crate::training::{EpochSeed, Event, Examples, fit};
 
 /// Trainings of each kind; with two orders there are two ends of a line, with a third a spread.
 const TRAININGS: u64 = 3;

@@ -15,6 +15,7 @@ mod connectivity;
 mod embed;
 mod format;
 mod layout;
+mod modules;
 mod read;
 mod reed_solomon;
 #[cfg(test)]
