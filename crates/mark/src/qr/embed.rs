@@ -1,20 +1,18 @@
 //! Laying a code over a ticket.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use counterfoil_ticket::{Carrier, Kind, Mask, Model};
-use rayon::prelude::*;
 use serde_json::json;
 
 use super::connectivity::Connectivity;
+use super::fit::{Kernels, best_fit, strong_positions};
 use super::format::Format;
+use super::lay::{WEAK_KEPT, Work, ranks, roles};
 use super::layout::{Layout, PATTERNS, Rows};
 use super::{Code, Place};
-use crate::candidate::ordered;
 use crate::masks_of;
-use crate::stream::{KeyStream, derive};
 
 /// What to lay over a ticket.
 #[derive(Debug, Clone)]
@@ -50,7 +48,7 @@ impl Whereabouts<'_> {
     }
 
     /// The rows and columns that there are, or the one of each.
-    fn among(&self, (rows, columns): (usize, usize)) -> Option<(Range<usize>, Range<usize>)> {
+    pub(super) fn among(&self, (rows, columns): (usize, usize)) -> Option<(Range<usize>, Range<usize>)> {
         match self {
             Self::At(place) if place.row >= rows || place.column >= columns => None,
             Self::At(place) => Some((place.row..place.row + 1, place.column..place.column + 1)),
@@ -149,22 +147,6 @@ pub struct Embedded {
     pub kept: usize,
 }
 
-/// Row, column and mask pattern.
-type Spot = (usize, usize, u8);
-
-/// What a code costs there; of several such spots the earliest is best.
-type Fit = (usize, Spot);
-
-/// The share of a ticket's kept positions that pruning takes first: a dark module that has no other is *weak*.
-const WEAK_SHARE: f64 = 0.2;
-
-/// A weak dark module costs as much as so many light ones that have to be closed. Where kernels are few, most of a code's dark
-/// modules would be opened with a position that was not worth keeping, and a little pruning takes it again.
-const WEAK_COST: usize = 3;
-
-/// What a weak dark module keeps at least: if one of them goes, the module stays.
-const WEAK_KEPT: usize = 3;
-
 /// Lays a code over the ticket where it costs least: few dark modules that pruning would take soon, then few kernels to close.
 ///
 /// # Errors
@@ -262,187 +244,6 @@ fn candidates(
         return Err(EmbedError::NoRoom { format: request.format, largest: largest.name, rows, columns });
     }
     Ok(carriers)
-}
-
-/// The kernels of a carrier that keep a position, and those that keep a strong one.
-struct Kernels {
-    kept: Connectivity,
-    strong: Connectivity,
-}
-
-fn best_fit(kernels: &Kernels, layout: &Layout, codes: &[Rows], whereabouts: Whereabouts<'_>) -> Option<Fit> {
-    let (rows, columns) = whereabouts.among(kernels.kept.places(layout.side())?)?;
-    let best_of_row = |row: usize| {
-        let (mut kept, mut strong) = (Rows::new(), Rows::new());
-        let spots = columns.clone().flat_map(|column| {
-            kernels.kept.square(row, column, layout.side(), &mut kept);
-            kernels.strong.square(row, column, layout.side(), &mut strong);
-            let (kept, strong) = (&kept, &strong);
-            let fits = codes
-                .iter()
-                .zip(0..)
-                .map(|(code, pattern)| (cost(code, kept, strong, &layout.is_data), (row, column, pattern)));
-            fits.min()
-        });
-        spots.min()
-    };
-    rows.into_par_iter().filter_map(best_of_row).min()
-}
-
-fn cost(code: &[u64], kept: &[u64], strong: &[u64], is_data: &[u64]) -> usize {
-    let rows = code.iter().zip(kept).zip(strong).zip(is_data);
-    let (weak, closed) = rows.fold((0, 0), |(weak, closed), (((code, kept), strong), data)| {
-        (weak + (code & !strong & data).count_ones(), closed + (!code & kept & data).count_ones())
-    });
-    WEAK_COST * weak as usize + closed as usize
-}
-
-/// The kept positions that are left when [`WEAK_SHARE`] of all are pruned, by score if all carriers have scores, else by the
-/// size of the weight.
-fn strong_positions(ticket: &Model, masks: &BTreeMap<String, Mask>) -> BTreeMap<String, Mask> {
-    let is_scored = masks.keys().all(|name| ticket.scores.contains_key(name));
-    let rank = |name: &str, position: usize| match ticket.scores.get(name).filter(|_| is_scored) {
-        Some(scores) => ordered(scores[position]),
-        None => ordered(ticket.arrays[name].values()[position].abs()),
-    };
-    let mut ranks: Vec<u32> =
-        masks.iter().flat_map(|(name, mask)| mask.positions().map(|position| rank(name, position))).collect();
-    let weak = (ranks.len() as f64 * WEAK_SHARE) as usize;
-    let least = if weak < ranks.len() { *ranks.select_nth_unstable(weak).1 } else { 0 };
-    let strong = |(name, mask): (&String, &Mask)| {
-        let mut strong = mask.clone();
-        mask.positions().filter(|&p| rank(name, p) < least).for_each(|position| strong.set(position, false));
-        (name.clone(), strong)
-    };
-    masks.iter().map(strong).collect()
-}
-
-/// How much each position of a carrier matters: by its score or else the size of its weight, then by the seed.
-fn ranks(ticket: &Model, carrier: &Carrier, seed: u64) -> Vec<(u32, u32)> {
-    let key = derive(&seed.to_be_bytes(), b"counterfoil qr", &[&carrier.id()]);
-    let mut order = KeyStream::new(&key);
-    let values: Vec<u32> = match ticket.scores.get(&carrier.name) {
-        Some(scores) => scores.iter().map(|&score| ordered(score)).collect(),
-        None => ticket.arrays[&carrier.name].values().iter().map(|weight| ordered(weight.abs())).collect(),
-    };
-    values.into_iter().map(|value| (value, order.word())).collect()
-}
-
-/// What a kernel is to the code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// A dark data module: keeps at least one position, [`WEAK_KEPT`] if none of them is strong.
-    Dark,
-    /// A light one: keeps none.
-    Light,
-    /// None of its data modules.
-    Free,
-}
-
-/// A carrier while it is changed.
-struct Work<'a> {
-    mask: Mask,
-    before: &'a Mask,
-    strong: &'a Mask,
-    ranks: &'a [(u32, u32)],
-    taps: usize,
-    /// What a dark kernel without a strong position keeps at least.
-    weak_kept: usize,
-    roles: Vec<Role>,
-    opened: usize,
-    closed: usize,
-}
-
-/// The roles of all kernels of a carrier.
-fn roles(carrier: &Carrier, layout: &Layout, code: &[u64], place: &Place) -> Vec<Role> {
-    let columns = carrier.shape.inp as usize;
-    let mut roles = vec![Role::Free; carrier.shape.out as usize * columns];
-    for &(row, column) in &layout.stream {
-        let is_dark = code[row] >> column & 1 == 1;
-        roles[(place.row + row) * columns + place.column + column] = if is_dark { Role::Dark } else { Role::Light };
-    }
-    roles
-}
-
-impl<'a> Work<'a> {
-    fn new(
-        carrier: &Carrier,
-        [before, strong]: [&'a Mask; 2],
-        ranks: &'a [(u32, u32)],
-        roles: Vec<Role>,
-        weak_kept: usize,
-    ) -> Self {
-        let taps = carrier.shape.taps();
-        let weak_kept = weak_kept.min(taps);
-        Self { mask: before.clone(), before, strong, ranks, taps, weak_kept, roles, opened: 0, closed: 0 }
-    }
-
-    /// Positions of a kernel.
-    fn kernel(&self, kernel: usize) -> Range<usize> {
-        kernel * self.taps..(kernel + 1) * self.taps
-    }
-
-    fn kept_of(&self, kernel: usize) -> usize {
-        self.kernel(kernel).filter(|&position| self.mask.keeps(position)).count()
-    }
-
-    /// What a dark module keeps at least.
-    fn least_of(&self, kernel: usize) -> usize {
-        let is_strong = self.kernel(kernel).any(|position| self.strong.keeps(position));
-        if is_strong { 1 } else { self.weak_kept }
-    }
-
-    /// Closes the kernels of light modules, and has those of dark ones keep what they must at least, at their best positions.
-    fn set_modules(&mut self) {
-        for kernel in 0..self.roles.len() {
-            let kept = self.kept_of(kernel);
-            match self.roles[kernel] {
-                Role::Dark => {
-                    let mut pruned: Vec<usize> = self.kernel(kernel).filter(|&p| !self.mask.keeps(p)).collect();
-                    pruned.sort_unstable_by_key(|&position| Reverse(self.ranks[position]));
-                    let wanted = self.least_of(kernel).saturating_sub(kept);
-                    pruned[..wanted].iter().for_each(|&position| self.mask.set(position, true));
-                    self.opened += usize::from(kept == 0);
-                }
-                Role::Light if kept > 0 => {
-                    self.kernel(kernel).for_each(|position| self.mask.set(position, false));
-                    self.closed += 1;
-                }
-                Role::Light | Role::Free => {}
-            }
-        }
-    }
-
-    /// Makes up for that: drops what matters least, or adds what matters most, but changes no module. Fails with what the
-    /// carrier would keep.
-    fn balance(&mut self) -> Result<(), usize> {
-        let (target, mut kept) = (self.before.kept(), self.mask.kept());
-        let is_more = kept > target;
-        // What has just been pruned or kept is no candidate.
-        let may_change = |position: &usize| {
-            self.before.keeps(*position) == is_more
-                && self.mask.keeps(*position) == is_more
-                && self.roles[position / self.taps] != Role::Light
-        };
-        let mut candidates: Vec<usize> = (0..self.mask.size()).filter(may_change).collect();
-        if is_more {
-            candidates.sort_unstable_by_key(|&position| self.ranks[position]);
-        } else {
-            candidates.sort_unstable_by_key(|&position| Reverse(self.ranks[position]));
-        }
-        for position in candidates {
-            if kept == target {
-                break;
-            }
-            let kernel = position / self.taps;
-            if is_more && self.roles[kernel] == Role::Dark && self.kept_of(kernel) <= self.least_of(kernel) {
-                continue;
-            }
-            self.mask.set(position, !is_more);
-            if is_more { kept -= 1 } else { kept += 1 }
-        }
-        if kept == target { Ok(()) } else { Err(kept) }
-    }
 }
 
 const COMMAND: &str = "qr embed";

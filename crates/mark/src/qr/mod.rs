@@ -13,7 +13,9 @@
 
 mod connectivity;
 mod embed;
+mod fit;
 mod format;
+mod lay;
 mod layout;
 mod read;
 mod reed_solomon;
