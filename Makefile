@@ -59,27 +59,27 @@ bench-verify bench-stamp: bench-%:
 	python3 tests/bench/$*.py target/release/counterfoil
 
 # The figures of docs/results.md, hours on two cores; CIFAR is the folder of train/ and test/ images. It goes on behind the
-# lines that are there: remove docs/results/*.jsonl to measure anew.
+# lines that are there: remove docs/results/{strength,harmless}-*.jsonl to measure anew.
 measure:
 	cargo build --release --locked -p counterfoil-attack --example strength
-	target/release/examples/strength --seeds $$(seq -s, 32 63) --attacks ft-all --reinforce 1e-2 --keyed 3e-3 \
+	$(RELEASE)/examples/strength --seeds $$(seq -s, 32 63) --attacks ft-all --reinforce 1e-2 --keyed 3e-3 \
 	  -o docs/results/harmless-digits.jsonl
-	target/release/examples/strength --seeds 0,1,2,3,4,5,6,7,8,9 --reinforce 0,1e-3,3e-3,6e-3,1e-2 \
+	$(RELEASE)/examples/strength --seeds 0,1,2,3,4,5,6,7,8,9 --reinforce 0,1e-3,3e-3,6e-3,1e-2 \
 	  --keyed 1e-3,3e-3,6e-3,1e-2 -o docs/results/strength-digits.jsonl
-	target/release/examples/strength --data $(CIFAR) --limit 5000 --limit-test 10000 --seeds 0,1,2 --find-epochs 3 \
+	$(RELEASE)/examples/strength --data $(CIFAR) --limit 5000 --limit-test 10000 --seeds 0,1,2 --find-epochs 3 \
 	  --train-epochs 12 --reinforce 1e-2,0,3e-3 --keyed 3e-3,1e-2 -o docs/results/strength-cifar.jsonl
 
 # The paper's tables at a size that two cores finish (docs/results/paper.md). Goes on behind the lines that are there.
 SCALED = --data $(CIFAR) --limit 5000 --limit-test 10000 --side 16 --find-epochs 3 --train-epochs 12
 paper-scaled:
 	cargo build --release --locked -p counterfoil-cli -p counterfoil-attack --examples
-	target/release/examples/tickets -o docs/results/tickets-digits.jsonl
-	target/release/examples/tickets $(SCALED) -o docs/results/tickets-cifar.jsonl
-	target/release/examples/lock --sparsity 0.99 -o docs/results/lock-digits.jsonl
-	target/release/examples/lock $(SCALED) --sparsity 0.98 --fractions 0.05,0.2,0.5 -o docs/results/lock-cifar.jsonl
-	target/release/examples/triggers --seeds $$(seq -s, 0 19) -o docs/results/triggers-digits.jsonl
-	target/release/examples/finders -o docs/results/finders-digits.jsonl
-	target/release/examples/qr --find-epochs 3 --train-epochs 6 --attack-epochs 2 --seeds $$(seq -s, 0 19) \
+	$(RELEASE)/examples/tickets -o docs/results/tickets-digits.jsonl
+	$(RELEASE)/examples/tickets $(SCALED) -o docs/results/tickets-cifar.jsonl
+	$(RELEASE)/examples/lock --sparsity 0.99 -o docs/results/lock-digits.jsonl
+	$(RELEASE)/examples/lock $(SCALED) --sparsity 0.98 --fractions 0.05,0.2,0.5 -o docs/results/lock-cifar.jsonl
+	$(RELEASE)/examples/triggers --seeds $$(seq -s, 0 19) -o docs/results/triggers-digits.jsonl
+	$(RELEASE)/examples/finders -o docs/results/finders-digits.jsonl
+	$(RELEASE)/examples/qr --find-epochs 3 --train-epochs 6 --attack-epochs 2 --seeds $$(seq -s, 0 19) \
 	  -o docs/results/qr-digits.jsonl
 
 fmt:

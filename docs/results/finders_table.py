@@ -9,32 +9,19 @@ moved; log2 p of the two halves of the mark as stamped, after fine-tuning all la
 fine-tuning: always of the worse half on the worst seed.
 """
 
-import json
 import statistics
 import sys
-from collections import defaultdict
-from pathlib import Path
 
-
-def minus(text):
-    return text.replace("-", "−")
+from lines import minus, points, read, standard_error
 
 
 def main():
-    rows, finders = defaultdict(dict), []
-    for text in Path(sys.argv[1]).read_text().splitlines():
-        line = json.loads(text)
-        key = line["finder"], line["subject"], line["attack"]
-        if line["seed"] in rows[key]:
-            raise SystemExit(f"{sys.argv[1]}: repeats seed {line['seed']} of {key}")
-        rows[key][line["seed"]] = line
-        finders += [line["finder"]] if line["finder"] not in finders else []
-    accuracy = lambda line: 100 * line["correct"] / line["of"]
-    mean = lambda of: f"{statistics.mean(accuracy(line) for line in of.values()):.1f}" if of else "–"
+    rows = read(sys.argv[1], "finder", "subject", "attack")
+    mean = lambda of: f"{statistics.mean(points(line) for line in of.values()):.1f}" if of else "–"
     print("| finder | ticket, % | same layers at random | stamped by | seeds | moved | less than the ticket, points | as stamped "
           "| fine-tuned | half pruned + fine-tuned |")
     print("| --- |" + " --- |" * 9)
-    for finder in finders:
+    for finder in dict.fromkeys(finder for finder, _, _ in rows):
         plain = rows[finder, "plain", "none"]
         for subject in ("swaps", "keyed"):
             stamped, refused = rows[finder, subject, "none"], rows[finder, subject, "refused"]
@@ -45,8 +32,8 @@ def main():
             seeds = len(stamped)
             of = f"{seeds}" if not refused else f"{seeds} of {seeds + len(refused)}"
             moved = f"{100 * statistics.mean(l['moved'] / l['kept'] for l in stamped.values()):.1f} %"
-            gaps = [accuracy(line) - accuracy(plain[seed]) for seed, line in stamped.items()]
-            error = f" ± {statistics.stdev(gaps) / len(gaps) ** 0.5:.2f}" if len(gaps) > 1 else ""
+            gaps = [points(line) - points(plain[seed]) for seed, line in stamped.items()]
+            error = f" ± {standard_error(gaps)}" if len(gaps) > 1 else ""
             bits = []
             for attack in ("none", "ft-all", "prune-mag 50 % + ft"):
                 lines = rows[finder, subject, attack].values()

@@ -9,39 +9,15 @@ ticket of the same seed the better of an attacker's three ways is (mean and stan
 half in the locked ticket, of the worst seed.
 """
 
-import json
 import statistics
 import sys
-from collections import defaultdict
 from pathlib import Path
+
+from lines import mean_and_spread, minus, points, read, standard_error
 
 STRATEGIES = ["magnitude", "ewp", "random-path", "betweenness", "taylor", "hessian", "integrated-gradients", "random"]
 VARIANTS = ["locked", "add-back-rand", "add-back-mag"]
 COLOURS = ["#1b6ca8", "#c0392b", "#27ae60", "#8e44ad", "#d68910", "#16a085", "#7f8c8d", "#2c3e50"]
-
-
-def read(path):
-    """(strategy, fraction, variant) -> seed -> line."""
-    rows = defaultdict(dict)
-    for number, text in enumerate(Path(path).read_text().splitlines(), 1):
-        line = json.loads(text)
-        seeds = rows[line["strategy"], line["fraction"], line["variant"]]
-        if line["seed"] in seeds:
-            raise SystemExit(f"{path}:{number}: repeats an earlier line")
-        seeds[line["seed"]] = line
-    return rows
-
-
-def points(line):
-    return 100 * line["correct"] / line["of"]
-
-
-def minus(text):
-    return text.replace("-", "−")
-
-
-def spread(values):
-    return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def gap(rows, strategy, fraction, variants):
@@ -52,11 +28,11 @@ def gap(rows, strategy, fraction, variants):
     return [max(points(of[seed]) for of in present) - points(whole[seed]) for seed in seeds]
 
 
-def table(rows, path):
+def table(rows):
     whole = rows["none", 0.0, "whole"]
     line = next(iter(whole.values()))
     print(f"### {line['data']}: {line['images']} training images, {line['of']} test images, {len(whole)} seeds, "
-          f"{line['kept']} kept weights\n\nWhole: {spread([points(l) for l in whole.values()])} %\n")
+          f"{line['kept']} kept weights\n\nWhole: {mean_and_spread([points(l) for l in whole.values()])} %\n")
     print("| strategy | held back | locked, % | guessed at random | guessed by magnitude | best of these − whole, points | "
           "standard error | log2 p, locked |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -66,15 +42,14 @@ def table(rows, path):
             cells = []
             for variant in VARIANTS:
                 of = rows.get((strategy, fraction, variant))
-                cells.append(spread([points(l) for l in of.values()]) if of else "–")
+                cells.append(mean_and_spread([points(l) for l in of.values()]) if of else "–")
             if cells == ["–"] * 3:
                 continue
             gaps = gap(rows, strategy, fraction, VARIANTS)
-            error = f"{statistics.stdev(gaps) / len(gaps) ** 0.5:.2f}" if len(gaps) > 1 else "–"
             masks = [l["mask"]["public"]["log2_p"] for l in rows[strategy, fraction, "locked"].values() if "mask" in l]
             bits = minus(f"{max(masks):.0f}") if masks else "–"
             mean = minus(f"{statistics.mean(gaps):.2f}")
-            print(f"| {strategy} | {100 * fraction:.0f} % | {' | '.join(cells)} | {mean} | {error} | {bits} |")
+            print(f"| {strategy} | {100 * fraction:.0f} % | {' | '.join(cells)} | {mean} | {standard_error(gaps)} | {bits} |")
     print()
 
 
@@ -113,8 +88,8 @@ def plot(rows, path):
 
 
 def main():
-    rows = read(sys.argv[1])
-    table(rows, sys.argv[1])
+    rows = read(sys.argv[1], "strategy", "fraction", "variant")
+    table(rows)
     if len(sys.argv) > 2:
         plot(rows, sys.argv[2])
 

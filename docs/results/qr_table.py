@@ -8,36 +8,19 @@ same ticket without a code. Then one row for each attack: on how many of the see
 share of data modules that are not as they were laid over and test accuracy (means), and log2 p of the panels of the worst seed.
 """
 
-import json
 import statistics
 import sys
 from collections import defaultdict
-from pathlib import Path
+
+from lines import mean_and_spread, minus, points, read
 
 
-def read(path):
+def by_density(path):
     """density -> (subject, attack) -> seed -> line"""
-    rows = defaultdict(lambda: defaultdict(dict))
-    for number, text in enumerate(Path(path).read_text().splitlines(), 1):
-        line = json.loads(text)
-        seeds = rows[line["density"]][line["subject"], line["attack"]]
-        if line["seed"] in seeds:
-            raise SystemExit(f"{path}:{number}: seed {line['seed']} of {line['subject']}, {line['attack']} repeated")
-        seeds[line["seed"]] = line
+    rows = defaultdict(dict)
+    for (density, subject, attack), seeds in read(path, "density", "subject", "attack").items():
+        rows[density][subject, attack] = seeds
     return rows
-
-
-def minus(text):
-    return text.replace("-", "−")
-
-
-def accuracy(line):
-    return 100 * line["correct"] / line["of"]
-
-
-def spread(values, digits=2):
-    mean = f"{statistics.mean(values):.{digits}f}"
-    return minus(f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean)
 
 
 def costs(rows):
@@ -48,7 +31,7 @@ def costs(rows):
         took = [line["embedding"] for line in code.values()]
         mean = lambda field: f"{statistics.mean(e[field] for e in took):.0f}"
         moved = statistics.mean(e["moved"] / e["ticket_kept"] for e in took)
-        less = lambda subject: spread([accuracy(subject[seed]) - accuracy(plain[seed]) for seed in subject])
+        less = lambda subject: mean_and_spread([points(subject[seed]) - points(plain[seed]) for seed in subject], 2)
         print(f"| {100 * density:g} % | {len(code)} | {mean('opened')} | {mean('closed')} | {100 * moved:.1f} % "
               f"| {less(code)} | {less(both)} |")
     print()
@@ -61,7 +44,7 @@ def attacks(of):
     data = next(iter(of["code", "none"].values()))["embedding"]["data_modules"]
     damaged = lambda lines: f"{100 * statistics.mean(line['damaged'] / data for line in lines):.1f} %"
     reads = lambda lines, who: sum(line["read"][who] for line in lines)
-    mean = lambda lines: f"{statistics.mean(map(accuracy, lines)):.1f}"
+    mean = lambda lines: f"{statistics.mean(map(points, lines)):.1f}"
     for attack in dict.fromkeys(attack for subject, attack in of if subject == "code and stamp"):
         alone, both = (list(of.get((subject, attack), {}).values()) for subject in ("code", "code and stamp"))
         worst = [minus(f"{max(line['log2_p'][which] for line in both):.0f}") for which in ("public", "sealed")]
@@ -72,7 +55,7 @@ def attacks(of):
 
 
 def main():
-    rows = read(sys.argv[1])
+    rows = by_density(sys.argv[1])
     codes = [line["read"]["codes"] for of in rows.values() for line in of["plain", "none"].values()]
     print(f"Tickets without a code: {sum(codes)} codes read in {len(codes)}.\n")
     costs(rows)

@@ -12,49 +12,22 @@ that of `unmarked` with the same seed, in points: mean, standard deviation of th
 A line that repeats seed, subject and attack of an earlier one is an error: which of them counts would be a choice.
 """
 
-import json
 import statistics
 import sys
-from collections import defaultdict
 from pathlib import Path
+
+from lines import mean_and_spread, minus, points, read, standard_error
 
 UNMARKED = "unmarked"
 # In the place of the attack: the mark of this subject would have missed its target.
 REFUSED = "refused"
 
 
-def read(path):
-    """(subject, attack) -> seed -> line, in the file's order."""
-    rows = defaultdict(dict)
-    for number, text in enumerate(Path(path).read_text().splitlines(), 1):
-        line = json.loads(text)
-        seeds = rows[line["subject"], line["attack"]]
-        if line["seed"] in seeds:
-            raise SystemExit(f"{path}:{number}: seed {line['seed']} of '{line['subject']}', '{line['attack']}' repeated")
-        seeds[line["seed"]] = line
-    return rows
-
-
-def points(line):
-    """Accuracy in per cent."""
-    return 100 * line["correct"] / line["of"]
-
-
-def mean_and_spread(values, digits):
-    """`mean ± standard deviation`; the mean alone for a single value."""
-    mean = f"{statistics.mean(values):.{digits}f}".replace("-", "−")
-    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
-
-
-def bits(value):
-    return f"{value:.1f}".replace("-", "−")
-
-
 def worst(lines, kind, level):
     """log2 p that every seed reaches."""
     if not all(kind in line for line in lines):
         return "–"
-    return bits(max(line[kind][level]["log2_p"] for line in lines))
+    return minus(f"{max(line[kind][level]['log2_p'] for line in lines):.1f}")
 
 
 def print_table(head, rows):
@@ -96,12 +69,12 @@ def harmless(rows):
             f"{100 * statistics.mean(seeds[seed]['moved'] for seed in paired):.1f} %",
             str(len(paired)),
             mean_and_spread(differences, 2),
-            f"{statistics.stdev(differences) / len(differences) ** 0.5:.2f}" if len(differences) > 1 else "–",
+            standard_error(differences),
         ]
 
 
 def print_file(path):
-    rows = read(path)
+    rows = read(path, "subject", "attack")
     lines = [line for seeds in rows.values() for line in seeds.values()]
     first = lines[0]
     seeds = {line["seed"] for line in lines}
@@ -114,9 +87,10 @@ def print_file(path):
 
 
 def main():
-    paths = sys.argv[1:] or sorted(map(str, Path(__file__).parent.glob("*-*.jsonl")))
+    beside = [path for kind in ("harmless", "strength") for path in Path(__file__).parent.glob(f"{kind}-*.jsonl")]
+    paths = sys.argv[1:] or sorted(map(str, beside))
     if not paths:
-        raise SystemExit("no *-*.jsonl beside this file, and none named")
+        raise SystemExit("no harmless-*.jsonl or strength-*.jsonl beside this file, and none named")
     for path in paths:
         print_file(path)
 

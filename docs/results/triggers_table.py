@@ -8,27 +8,16 @@ triggers, for the one that learned triggers of the owner's choice, and for the u
 where they were learned, of the worst seed, and where they were not, of the best.
 """
 
-import json
 import statistics
 import sys
-from collections import defaultdict
-from pathlib import Path
 
-
-def minus(text):
-    return text.replace("-", "−")
+from lines import minus, points, read
 
 
 def main():
-    rows = defaultdict(dict)
-    for text in Path(sys.argv[1]).read_text().splitlines():
-        line = json.loads(text)
-        if line["seed"] in rows[line["attack"], line["subject"]]:
-            raise SystemExit(f"{sys.argv[1]}: repeats seed {line['seed']} of {line['attack']}, {line['subject']}")
-        rows[line["attack"], line["subject"]][line["seed"]] = line
+    rows = read(sys.argv[1], "attack", "subject")
     seeds = max(len(of) for of in rows.values())
     mean = lambda of, value: f"{statistics.mean(value(l) for l in of.values()):.1f}"
-    accuracy = lambda l: 100 * l["correct"] / l["of"]
     hits = lambda kind: lambda l: 100 * l[kind]["hits"] / l[kind]["n"]
     print(f"{seeds} seeds\n")
     print("| attack | derived: accuracy, % | hits, % | log2 p, worst | own choice: accuracy, % | hits, % | unmarked: accuracy, % "
@@ -37,8 +26,8 @@ def main():
     for attack in dict.fromkeys(attack for attack, _ in rows):
         derived, own, unmarked = (rows[attack, subject] for subject in ("derived", "own", "unmarked"))
         bits = lambda of, pick: minus(f"{pick(l['derived']['log2_p'] for l in of.values()):.1f}")
-        print(f"| {attack} | {mean(derived, accuracy)} | {mean(derived, hits('derived'))} | {bits(derived, max)} "
-              f"| {mean(own, accuracy)} | {mean(own, hits('own'))} | {mean(unmarked, accuracy)} "
+        print(f"| {attack} | {mean(derived, points)} | {mean(derived, hits('derived'))} | {bits(derived, max)} "
+              f"| {mean(own, points)} | {mean(own, hits('own'))} | {mean(unmarked, points)} "
               f"| {mean(unmarked, hits('derived'))} | {mean(unmarked, hits('own'))} | {bits(unmarked, min)} |")
 
 

@@ -5,9 +5,9 @@
 
 The graph is that of a ResNet-50 for CIFAR of which a tenth of the weights is kept, at random (`crates/graph/examples/
 betweenness.rs`), unrolled; lengths are 1 / Σ|w|. networkx gets a few sources, the same as we, since all would take it hours;
-rustworkx knows neither lengths nor samples and computes all at unit lengths, at a quarter and at half of the width. Both sides take turns and may
-use all threads (networkx uses one). Processor time is given too, since it depends less on what else the machine does. Values
-are compared: whole on a ResNet-20, of the same sources on the ResNet-50. Writes bench-out/graph.json.
+rustworkx knows neither lengths nor samples and computes all at unit lengths, at a quarter and at half of the width. Both sides
+take turns and may use all threads (networkx uses one). Processor time is given too, since it depends less on what else the
+machine does. Values are compared: whole on a ResNet-20, of the same sources on the ResNet-50. Writes bench-out/graph.json.
 """
 
 import json

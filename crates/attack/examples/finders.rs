@@ -13,16 +13,16 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Parser;
-use counterfoil_attack::{FineTuning, Sparse, Victims, fine_tune, prune};
-use counterfoil_claim::{Counterfoil, Dilution, OwnerKey, PanelCount};
-use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, prepare};
+use counterfoil_attack::{Sparse, Victims, prune};
+use counterfoil_claim::{Counterfoil, OwnerKey};
+use counterfoil_mark::{StampRequest, prepare};
 use counterfoil_ticket::{Mask, Model, Pattern};
 use counterfoil_train::finder::{
     Bip, Channel, ClassAware, Densities, EdgePopup, Granet, Grasp, Imp, Jackpot, Keyed, Keying, Magnitude, Nm, Random,
     Rigl, Sap, Scope, Snip, Synflow,
 };
 use counterfoil_train::{Finder, OwnMark, count_correct};
-use harness::{Harness, Lines, Recipe, evidence, halves, key_seed, shuffled};
+use harness::{FoundMark, Harness, Holder, Lines, Recipe, evidence, finish, halved_swaps, halves, key_of, shuffled};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -129,22 +129,18 @@ impl Bench {
         self.measure(row, seed, "plain", &ticket, None, 0)?;
         self.measure(row, seed, "shuffled", &shuffled(ticket.clone(), seed + 5000), None, 0)?;
 
-        let key = OwnerKey::from_seed(&key_seed(seed));
-        let swaps = SwapSettings { sealed: PanelCount::new(1), ..SwapSettings::default() };
-        self.stamp(row, seed, "swaps", &ticket, &key, StampRequest { swaps, keyed: None, provenance: None })?;
+        let key = key_of(Holder::Owner, seed);
+        let request = StampRequest { swaps: halved_swaps(), keyed: None, provenance: None };
+        self.stamp(row, seed, "swaps", &ticket, &key, request)?;
 
-        let master = key.master_seed(&[9; 32]);
-        let sealed = PanelCount::new(4).ok_or("four panels")?;
-        let mark = OwnMark::under(key.public(), &master, sealed);
-        let keyed = Keyed { mark: &mark, decay: KEYED_DECAY, factor: KEYED_FACTOR };
+        let found = FoundMark::of(&key);
+        let keyed = Keyed { mark: &found.mark, decay: KEYED_DECAY, factor: KEYED_FACTOR };
         let ticket = self.harness.find_with(&*row.finder, network, sparsity, seed, Some(keyed))?;
         let decay = match row.finder.keying() {
             Keying::Decay | Keying::Both => KEYED_DECAY,
             Keying::Factor => 0.0,
         };
-        let swaps = SwapSettings::top_up(sealed, Dilution::ALL[0]);
-        let request = StampRequest { swaps, keyed: Some(KeyedFinding { master, decay }), provenance: None };
-        self.stamp(row, seed, "keyed", &ticket, &key, request)
+        self.stamp(row, seed, "keyed", &ticket, &key, found.request(decay))
     }
 
     fn is_done(&self, row: &Row, seed: u64, subject: &str, attack: &str) -> bool {
@@ -164,7 +160,7 @@ impl Bench {
         match prepare(ticket, key, request) {
             Ok(prepared) => {
                 let moved = prepared.plan().moved;
-                let stamped = prepared.finish("2026-01-01T00:00:00Z", "measured")?;
+                let stamped = finish(prepared)?;
                 self.measure(row, seed, subject, &stamped.model, Some(&stamped.counterfoil), moved)
             }
             Err(_) if self.is_done(row, seed, subject, "refused") => Ok(()),
@@ -213,13 +209,9 @@ impl Bench {
     }
 
     fn attacked(&self, attack: &str, victim: Sparse, seed: u64) -> Result<Sparse, Box<dyn Error>> {
-        let tuned = |victim, rate| {
-            let tuning = FineTuning { epochs: self.harness.recipe.attack_epochs, rate, seed: seed + 1000 };
-            fine_tune(victim, self.harness.examples(&[]), &tuning, &mut |_| ())
-        };
         Ok(match attack {
-            "ft-all" => tuned(victim, 0.001)?,
-            "prune-mag 50 % + ft" => tuned(prune(victim, 0.5, Victims::Smallest), 0.01)?,
+            "ft-all" => self.harness.tune(victim, 0.001, seed)?,
+            "prune-mag 50 % + ft" => self.harness.tune(prune(victim, 0.5, Victims::Smallest), 0.01, seed)?,
             _ => victim,
         })
     }

@@ -1,6 +1,6 @@
 //! Measures key masks: what a locked ticket trains to, by strategy and share held back, without its key mask, with it, and
-//! with as many positions guessed; tickets are stamped where they are large enough. One JSON line a training, appended as soon as it is made; a run that was stopped goes on
-//! behind the lines that are there.
+//! with as many positions guessed; tickets are stamped where they are large enough. One JSON line a training, appended as
+//! soon as it is made; a run that was stopped goes on behind the lines that are there.
 //!
 //! ```text
 //! cargo run -p counterfoil-attack --example lock -- --data digits --seeds 0,1,2 -o lock.jsonl
@@ -14,15 +14,14 @@ use std::time::Instant;
 
 use clap::Parser;
 use counterfoil_attack::{Guess, add_back};
-use counterfoil_claim::{Counterfoil, OwnerKey, PanelCount};
+use counterfoil_claim::Counterfoil;
 use counterfoil_mark::{
-    Betweenness, Locked, Magnitude, Paths, Random, StampError, StampRequest, Stamped, StampingError, Strategy,
-    SwapSettings, lock, prepare,
+    Betweenness, Locked, Magnitude, Paths, Random, StampError, Stamped, StampingError, Strategy, lock,
 };
 use counterfoil_ticket::{Mask, Model};
 use counterfoil_train::data::Augmentation;
 use counterfoil_train::{DeviceChoice, Examples, Hessian, IntegratedGradients, Probe, Taylor, count_correct};
-use harness::{Harness, Lines, Recipe, evidence, halves, key_seed};
+use harness::{Harness, Holder, Lines, Recipe, evidence, halved_swaps, halves, key_of, stamp};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -75,11 +74,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 impl Bench {
     fn run(&mut self, seed: u64) -> Result<(), Box<dyn Error>> {
         let found = self.harness.find(self.args.sparsity, seed, None)?;
-        let key = OwnerKey::from_seed(&key_seed(seed));
-        let swaps = SwapSettings { sealed: PanelCount::new(1), ..SwapSettings::default() };
-        let request = StampRequest { swaps, keyed: None, provenance: None };
-        let stamped = match prepare(&found, &key, request) {
-            Ok(prepared) => Some(prepared.finish("2026-01-01T00:00:00Z", "measured")?),
+        let stamped = match stamp(&found, &key_of(Holder::Owner, seed), halved_swaps()) {
+            Ok(stamped) => Some(stamped),
             Err(StampingError::Swaps(StampError::TooSmall { .. })) => None,
             Err(other) => return Err(other.into()),
         };

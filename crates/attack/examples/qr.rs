@@ -14,13 +14,13 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Parser;
-use counterfoil_attack::{FineTuning, Sparse, Victims, fine_tune, prune};
-use counterfoil_claim::{Counterfoil, OwnerKey, PanelId};
+use counterfoil_attack::{Sparse, Victims, prune};
+use counterfoil_claim::{Counterfoil, OwnerKey};
 use counterfoil_mark::qr::{Code, Format, Found, Reader, Request, Whereabouts, embed, short_id};
-use counterfoil_mark::{Chance, StampRequest, SwapSettings, Tally, chip_map, log2_upper_tail, prepare, tally};
+use counterfoil_mark::{Chance, SwapSettings, log2_upper_tail};
 use counterfoil_ticket::{Carrier, Mask, Model};
 use counterfoil_train::{OwnMark, count_correct};
-use harness::{Harness, Lines, Recipe};
+use harness::{Harness, Holder, Lines, Recipe, halves, key_of, stamp};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -87,12 +87,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 impl Case {
     fn new(seed: u64, density: f64) -> Self {
-        let key = |who: u8| {
-            let mut bytes = [who; 32];
-            bytes[..8].copy_from_slice(&(seed + 1).to_le_bytes());
-            OwnerKey::from_seed(&bytes)
-        };
-        Self { seed, density, owner: key(1), thief: key(2) }
+        Self { seed, density, owner: key_of(Holder::Owner, seed), thief: key_of(Holder::Thief, seed) }
     }
 
     fn text(&self, key: &OwnerKey) -> String {
@@ -123,8 +118,7 @@ impl Bench {
         lines.push(line);
         self.attack(case, &subject, &mut lines)?;
 
-        let request = StampRequest { swaps: SwapSettings::default(), keyed: None, provenance: None };
-        let stamped = prepare(&embedded.model, &case.owner, request)?.finish("2026-01-01T00:00:00Z", "measured")?;
+        let stamped = stamp(&embedded.model, &case.owner, SwapSettings::default())?;
         let model = self.train(&stamped.model, Some(&stamped.counterfoil), case.seed)?;
         let counterfoil = Some(stamped.counterfoil);
         let subject = Subject { name: "code and stamp", code: embedded.code, counterfoil, model };
@@ -136,10 +130,7 @@ impl Bench {
     /// Pruning of both subjects; what else trains, and does nothing to a mask, of one of them.
     fn attack(&self, case: &Case, subject: &Subject, lines: &mut Vec<Value>) -> Result<(), Box<dyn Error>> {
         let last = self.harness.last_rate();
-        let tuned = |model: Sparse, rate: f64| {
-            let tuning = FineTuning { epochs: self.harness.recipe.attack_epochs, rate, seed: case.seed + 1000 };
-            fine_tune(model, self.harness.examples(&[]), &tuning, &mut |_| ())
-        };
+        let tuned = |model: Sparse, rate: f64| self.harness.tune(model, rate, case.seed);
         let mut push = |attack: &str, model: &Sparse| -> Result<(), Box<dyn Error>> {
             lines.push(self.line(case, subject.name, attack, model, Some(subject))?);
             Ok(())
@@ -196,7 +187,8 @@ impl Bench {
     ) -> Result<Value, Box<dyn Error>> {
         let mut line = json!({
             "data": self.harness.data.name, "seed": case.seed, "density": case.density, "subject": name, "attack": attack,
-            "correct": count_correct(&model.network, &self.harness.data.test)?, "of": self.harness.data.test.len(), "kept": model.kept(),
+            "correct": count_correct(&model.network, &self.harness.data.test)?,
+            "of": self.harness.data.test.len(), "kept": model.kept(),
         });
         let carriers: Vec<Carrier> = carriers(model);
         let found = self.read(&carriers, &model.masks);
@@ -210,8 +202,9 @@ impl Bench {
             line["damaged"] = json!(code.damaged(carrier, &model.masks[&carrier.name]));
             line["carrier"] = json!(carrier.name);
             if let Some(counterfoil) = counterfoil {
-                let [public, sealed] = strengths(counterfoil, &model.masks);
-                line["log2_p"] = json!({ "public": public, "sealed": sealed });
+                let (public, sealed) = halves(counterfoil, &model.masks);
+                let bits = |tally| log2_upper_tail(tally, Chance::one_in(2)).bits();
+                line["log2_p"] = json!({ "public": bits(public), "sealed": bits(sealed) });
             }
         }
         Ok(line)
@@ -257,18 +250,4 @@ fn masked(mut model: Model) -> Model {
         }
     }
     model
-}
-
-/// log2 p of the public panel and of all sealed ones together.
-fn strengths(counterfoil: &Counterfoil, masks: &BTreeMap<String, Mask>) -> [f64; 2] {
-    let seeds = counterfoil.seeds();
-    let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
-    let sealed = counterfoil.sealed_panels();
-    let (mut public, mut hidden) = (Vec::new(), Vec::new());
-    for (carrier, _) in counterfoil.reference() {
-        let chips = chip_map(&seeds, counterfoil.public_key(), sealed, carrier, counterfoil.dilution());
-        public.push(tally(&masks[&carrier.name], &chips, PanelId::PUBLIC));
-        hidden.extend(sealed.sealed().map(|panel| tally(&masks[&carrier.name], &chips, panel)));
-    }
-    [public, hidden].map(|tallies| log2_upper_tail(tallies.into_iter().sum::<Tally>(), Chance::one_in(2)).bits())
 }

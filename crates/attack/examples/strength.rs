@@ -14,12 +14,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
-use counterfoil_attack::{FineTuning, Rewiring, Sparse, Victims, fine_tune, prune, rewire};
-use counterfoil_claim::{Counterfoil, Dilution, OwnerKey, PanelCount};
-use counterfoil_mark::{KeyedFinding, StampRequest, SwapSettings, Tally, TriggerSet, prepare};
+use counterfoil_attack::{FineTuning, Rewiring, Sparse, Victims, prune, rewire};
+use counterfoil_claim::{Counterfoil, Dilution, OwnerKey};
+use counterfoil_mark::{StampRequest, SwapSettings, Tally, TriggerSet, prepare};
 use counterfoil_ticket::Model;
 use counterfoil_train::{OwnMark, count_correct};
-use harness::{Harness, Lines, Recipe, evidence, halves, key_seed, trigger_tally};
+use harness::{
+    FoundMark, Harness, Holder, Lines, Recipe, evidence, finish, halved_swaps, halves, key_of, trigger_tally,
+};
 use serde_json::json;
 
 #[derive(Parser)]
@@ -66,7 +68,7 @@ struct Subject<'a> {
 /// What tells lines apart.
 const FIELDS: &[&str] = &["seed", "subject", "attack"];
 
-/// Kept positions of a ticket after finding.
+/// Share of the weights that a ticket prunes.
 const SPARSITY: f64 = 0.95;
 
 struct Bench {
@@ -93,14 +95,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 impl Bench {
     fn run(&mut self) -> Result<(), Box<dyn Error>> {
-        let key = OwnerKey::from_seed(&key_seed(self.seed));
+        let key = key_of(Holder::Owner, self.seed);
         let swaps: Vec<(String, f64)> =
             self.args.reinforce.iter().map(|&decay| (format!("swaps λ={}", scientific(decay)), decay)).collect();
         if self.is_open(UNMARKED) || swaps.iter().any(|(name, _)| self.is_open(name)) {
             let ticket = self.harness.find(SPARSITY, self.seed, None)?;
             self.measure(&Subject { name: UNMARKED, ticket: &ticket, counterfoil: None, moved: 0.0, decay: 0.0 })?;
             let dilution = self.args.dilution.and_then(Dilution::new);
-            let settings = SwapSettings { dilution, sealed: PanelCount::new(1), ..SwapSettings::default() };
+            let settings = SwapSettings { dilution, ..halved_swaps() };
             for (name, decay) in &swaps {
                 let request = StampRequest { swaps: settings, keyed: None, provenance: None };
                 self.stamp_and_measure(name, &ticket, &key, request, *decay)?;
@@ -111,16 +113,9 @@ impl Bench {
             if !self.is_open(&name) {
                 continue;
             }
-            let master = key.master_seed(&[9; 32]);
-            let sealed = PanelCount::new(4).ok_or("four panels")?;
-            let mark = OwnMark::under(key.public(), &master, sealed);
-            let ticket = self.harness.find(SPARSITY, self.seed, Some((&mark, decay)))?;
-            let request = StampRequest {
-                swaps: SwapSettings::top_up(sealed, Dilution::ALL[0]),
-                keyed: Some(KeyedFinding { master, decay }),
-                provenance: None,
-            };
-            self.stamp_and_measure(&name, &ticket, &key, request, decay)?;
+            let found = FoundMark::of(&key);
+            let ticket = self.harness.find(SPARSITY, self.seed, Some((&found.mark, decay)))?;
+            self.stamp_and_measure(&name, &ticket, &key, found.request(decay), decay)?;
         }
         Ok(())
     }
@@ -163,7 +158,7 @@ impl Bench {
             }
         };
         let moved = prepared.plan().moved_share();
-        let stamped = prepared.finish("2026-01-01T00:00:00Z", "measured")?;
+        let stamped = finish(prepared)?;
         let counterfoil = Some(&stamped.counterfoil);
         self.measure(&Subject { name, ticket: &stamped.model, counterfoil, moved, decay })
     }
@@ -197,8 +192,7 @@ impl Bench {
 
     /// A trained model after one of [`ATTACKS`]; `last_rate` is the last of its training.
     fn attack(&self, name: &str, victim: Sparse, last_rate: f64) -> Result<Sparse, Box<dyn Error>> {
-        let tuning = |rate: f64| FineTuning { epochs: self.harness.recipe.attack_epochs, rate, seed: self.seed + 1000 };
-        let tuned = |victim, rate| fine_tune(victim, self.harness.examples(&[]), &tuning(rate), &mut |_| ());
+        let tuned = |victim, rate| self.harness.tune(victim, rate, self.seed);
         Ok(match name {
             "none" => victim,
             "ft-all" => tuned(victim, last_rate)?,
@@ -206,7 +200,10 @@ impl Bench {
             "prune-mag 80 % + ft" => tuned(prune(victim, 0.8, Victims::Smallest), 0.01)?,
             "prune-rand 50 % + ft" => tuned(prune(victim, 0.5, Victims::Random(7)), 0.01)?,
             "rigl" => {
-                let rewiring = Rewiring { share: 0.31, training: FineTuning { epochs: 8, ..tuning(0.05) } };
+                let rewiring = Rewiring {
+                    share: 0.31,
+                    training: FineTuning { epochs: 8, ..self.harness.tuning(0.05, self.seed) },
+                };
                 rewire(victim, self.harness.examples(&[]), &rewiring, &mut |_| ())?
             }
             _ => return Err(format!("'{name}' is not an attack").into()),
@@ -224,8 +221,8 @@ impl Bench {
     ) -> Result<(), Box<dyn Error>> {
         let correct = count_correct(&after.network, &self.harness.data.test)?;
         let mut line = json!({
-            "data": self.harness.data.name, "side": self.harness.data.train.shape().height, "images": self.harness.data.train.len(),
-            "seed": self.seed, "subject": subject.name, "lambda": subject.decay, "moved": subject.moved,
+            "data": self.harness.data.name, "side": self.harness.data.train.shape().height,
+            "images": self.harness.data.train.len(), "seed": self.seed, "subject": subject.name, "lambda": subject.decay, "moved": subject.moved,
             "attack": attack, "correct": correct, "of": self.harness.data.test.len(), "kept": after.kept(),
             "turnover": after.turnover(before), "seconds": started.elapsed().as_secs_f64(),
         });

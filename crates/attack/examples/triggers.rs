@@ -13,12 +13,11 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Parser;
-use counterfoil_attack::{FineTuning, Sparse, Victims, fine_tune, prune};
-use counterfoil_claim::{OwnerKey, PanelCount};
-use counterfoil_mark::{StampRequest, SwapSettings, Tally, TriggerSet, prepare};
+use counterfoil_attack::{Sparse, Victims, prune};
+use counterfoil_mark::{Tally, TriggerSet};
 use counterfoil_train::data::below;
 use counterfoil_train::{OwnMark, count_correct};
-use harness::{Harness, Lines, Recipe, evidence, key_seed, trigger_tally};
+use harness::{Harness, Holder, Lines, Recipe, evidence, halved_swaps, key_of, stamp, trigger_tally};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -71,10 +70,7 @@ fn measure(harness: &Harness, lines: &mut Lines, sparsity: f64, seed: u64) -> Re
         return Ok(());
     }
     let found = harness.find(sparsity, seed, None)?;
-    let key = OwnerKey::from_seed(&key_seed(seed));
-    let swaps = SwapSettings { sealed: PanelCount::new(1), ..SwapSettings::default() };
-    let request = StampRequest { swaps, keyed: None, provenance: None };
-    let stamped = prepare(&found, &key, request)?.finish("2026-01-01T00:00:00Z", "measured")?;
+    let stamped = stamp(&found, &key_of(Holder::Owner, seed), halved_swaps())?;
     let settings = stamped.counterfoil.triggers().ok_or("tickets of classifiers have triggers")?;
     let derived = OwnMark::of_counterfoil(&stamped.counterfoil).trigger_sets(settings)?;
     let own = own_triggers(harness, seed);
@@ -120,17 +116,13 @@ fn attacks() -> Vec<(String, Attack)> {
 
 impl Attack {
     fn on(self, victim: Sparse, harness: &Harness, seed: u64) -> Result<Sparse, Box<dyn Error>> {
-        let tuned = |victim, rate| {
-            let tuning = FineTuning { epochs: harness.recipe.attack_epochs, rate, seed: seed + 1000 };
-            fine_tune(victim, harness.examples(&[]), &tuning, &mut |_| ())
-        };
         Ok(match self {
             Self::None => victim,
-            Self::FineTune { rate } => tuned(victim, rate)?,
+            Self::FineTune { rate } => harness.tune(victim, rate, seed)?,
             Self::Prune { share, random, recover } => {
                 let victims = if random { Victims::Random(seed) } else { Victims::Smallest };
                 let pruned = prune(victim, share, victims);
-                if recover { tuned(pruned, 0.01)? } else { pruned }
+                if recover { harness.tune(pruned, 0.01, seed)? } else { pruned }
             }
         })
     }

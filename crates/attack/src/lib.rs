@@ -1,8 +1,9 @@
 //! Attacks on the mark: what somebody does to a stolen model who wants to keep it and lose the mark.
 //!
-//! One attack a file, each with its source. All of them take and give a [`Sparse`] network: a Burn network and the masks
-//! it is held to. [`prune`] cuts kept positions, [`rewire`] moves them while it trains (RigL); [`fine_tune`] trains on
-//! with the mask held and is also the recovery after the others. [`add_back`] guesses what a locked ticket holds back, [`turn_kernels`] mirrors a network.
+//! One attack a file, each with its source. All of them take and give a [`Sparse`] network: a Burn network and the
+//! masks it is held to. [`prune`] cuts kept positions, [`rewire`] moves them while it trains (RigL); [`fine_tune`]
+//! trains on with the mask held and is also the recovery after the others. [`add_back`] guesses what a locked ticket
+//! holds back, [`turn_kernels`] mirrors a network.
 
 mod add_back;
 mod fine_tune;

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! Reading order: [`PublicKey`] and [`OwnerKey`]; [`PanelId`], [`PanelCount`], [`Dilution`] and the seeds;
-//! [`merkle_root`]; [`ClaimBody`], [`sign`], [`VerifiedClaim`]; [`OpenedPanel`]; [`Counterfoil`] and its [`Protection`]; [`KeyMask`].
+//! [`merkle_root`]; [`ClaimBody`], [`sign`], [`VerifiedClaim`]; [`OpenedPanel`]; [`Counterfoil`] and its
+//! [`Protection`]; [`KeyMask`].
 //!
 //! Absent on purpose: what the seeds are used for (chips, triggers, tests: crate `counterfoil-mark`), clocks (the time in
 //! a claim is passed in), files (bytes come in and go out).

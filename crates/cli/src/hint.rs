@@ -18,6 +18,7 @@ use crate::writing::LOG;
 const PASSPHRASE: &str = "in a passphrase file everything counts except one line end after it: spaces and capitals too";
 
 const DAMAGED: &str = "the file is of the right kind, but cut off, damaged or edited: get a fresh copy";
+const LOCKED: &str = "'counterfoil unlock' makes it whole, with its key mask";
 const CUT_OFF: &str = "was the file copied or downloaded to its end?";
 
 pub(crate) fn hint(error: &Error) -> Option<String> {
@@ -185,7 +186,7 @@ fn sealed(error: &ProtectionError) -> Option<String> {
 fn locking(error: &LockError) -> Option<String> {
     match error {
         LockError::NoMask => Some("'counterfoil find' makes a ticket; 'counterfoil inspect' shows masks".to_owned()),
-        LockError::AlreadyLocked => Some("'counterfoil unlock' makes it whole, with its key mask".to_owned()),
+        LockError::AlreadyLocked => Some(LOCKED.to_owned()),
         LockError::NotLocked => Some("'counterfoil lock' writes locked tickets; this one may be whole".to_owned()),
         LockError::OtherTicket { .. } => Some("give the key mask that was written with this locked ticket".to_owned()),
         LockError::Strategy(StrategyError::NoArchitecture) => {
@@ -216,7 +217,7 @@ fn stamping(error: &StampingError) -> Option<String> {
         StampingError::NoMask => {
             Some("'counterfoil find' makes a ticket; 'counterfoil inspect' shows masks".to_owned())
         }
-        StampingError::Locked => Some("'counterfoil unlock' makes it whole, with its key mask".to_owned()),
+        StampingError::Locked => Some(LOCKED.to_owned()),
         StampingError::AlreadyStamped => Some("stamp the ticket as it was found, before its first stamp".to_owned()),
         _ => None,
     }
@@ -229,6 +230,7 @@ fn qr(error: &EmbedError) -> Option<String> {
         EmbedError::Stamped => {
             Some("lay the code over the ticket as it was found, and stamp it then: the code stays".to_owned())
         }
+        EmbedError::Locked => Some(LOCKED.to_owned()),
         EmbedError::NoMask | EmbedError::NoCarrier { .. } => {
             Some("'counterfoil inspect' shows the layers and their masks".to_owned())
         }

@@ -1,8 +1,8 @@
 //! The `counterfoil` command line: arguments in, one library call, results out.
 //!
 //! Each command is a file in `commands/`. What it read wrong, and what to do about it, is said in one place
-//! ([`error`] and [`hint`]), and so is the exit code: 0 for done, `proven` and `marked`, 1 for `no match`,
-//! 3 for `inconclusive`, 2 for bad input or usage.
+//! ([`error`] and [`hint`]), and so is the exit code: 0 for done, `proven` and `marked`, 1 for `no match` and for a model
+//! without a QR code, 3 for `inconclusive`, 2 for bad input or usage.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // In a test a panic is the report.
 
@@ -56,7 +56,7 @@ struct Cli {
 enum Exit {
     /// Done; for `verify`: proven or marked.
     Success,
-    /// `verify`: no match.
+    /// `verify`: no match; `qr read`: no code.
     NoMatch,
     /// `verify`: inconclusive.
     Inconclusive,

@@ -119,7 +119,8 @@ fn wiring(network: &str, width: u32) -> Result<(Vec<Layer>, Vec<Shortcut>), Stri
     }
 }
 
-/// The layers of a ResNet-50 for CIFAR: a 3×3 stem, bottleneck blocks, projections where a stage begins, ten classes.
+/// The layers of a ResNet-50 for CIFAR: a 3×3 stem, bottleneck blocks, projections where a stage begins, ten classes. In an
+/// order of its own: masks and weights are drawn layer by layer, and those of docs/performance.md were drawn in this one.
 fn resnet50(width: u32) -> Vec<Layer> {
     let mut layers = vec![layer("conv1", [width, 3, 3, 3], [0, 1], false)];
     let (mut stream, mut channels, mut groups) = (1, width, 2);
@@ -144,7 +145,8 @@ fn resnet50(width: u32) -> Vec<Layer> {
 
 fn layer(name: &str, shape: [u32; 4], [from, to]: [usize; 2], prunable: bool) -> Layer {
     let kind = LayerKind::Conv { stride: 1, padding: shape[2] / 2 };
-    Layer { name: name.to_owned(), shape: CarrierShape::from(shape), kind, norm: None, from, to, prunable }
+    let (name, shape) = (name.to_owned(), CarrierShape::from(shape));
+    Layer { name, shape, kind, bias: false, norm: None, max_pooled: false, from, to, prunable }
 }
 
 /// Each position of a prunable layer is kept with probability `density`; weights are uniform, as wide as the layer's inputs

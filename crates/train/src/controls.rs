@@ -1,9 +1,10 @@
 //! Whether a ticket is a winning one: what its weights and its mask are worth, and whether SGD's noise decides where it ends.
 //!
-//! A winning ticket beats the same mask on freshly drawn weights, and masks of the same layer sparsities on its weights (Frankle &
-//! Carbin 2018, arXiv 1803.03635, section 2 and appendix; Frankle et al. 2020, arXiv 2009.08576). Tickets win where training is stable
-//! to SGD's noise: two trainings from the same weights that see the data in other orders end in the same valley, so that nothing
-//! between the two is much worse than they are (linear mode connectivity: Frankle et al. 2020, arXiv 1912.05671).
+//! A winning ticket beats the same mask on freshly drawn weights, and masks of the same layer sparsities on its weights
+//! (Frankle & Carbin 2018, arXiv 1803.03635, section 2 and appendix; Frankle et al. 2020, arXiv 2009.08576). Tickets
+//! win where training is stable to SGD's noise: two trainings from the same weights that see the data in other orders
+//! end in the same valley, so that nothing between the two is much worse than they are (linear mode connectivity:
+//! Frankle et al. 2020, arXiv 1912.05671).
 
 use std::collections::BTreeMap;
 
@@ -16,9 +17,9 @@ use serde::Serialize;
 use crate::TrainError;
 use crate::data::{Split, shuffle};
 use crate::network::{Batch, Network};
-use crate::predictor::Predictor;
+use crate::predictor::{Predictor, count_correct};
 use crate::sgd::{Hold, Schedule};
-use crate::training::{EpochSeed, Event, Examples, count_correct, fit};
+use crate::training::{EpochSeed, Event, Examples, fit};
 
 /// Trainings of each kind; with two orders there are two ends of a line, with a third a spread.
 const TRAININGS: u64 = 3;

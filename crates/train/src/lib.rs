@@ -13,10 +13,10 @@
 //! # }
 //! ```
 //!
-//! Reading order: [`data`], [`Network`], [`Schedule`] and [`Hold`], [`Learner`] and [`fit`], [`Finder`] and the finders of
-//! [`finder`], [`is_it_winning`], [`kept_weights`], [`OwnMark`], [`Probe`] and the strategies that ask a network. Progress comes out as
-//! [`Event`]s; nothing prints. Absent on purpose: Burn's own learner, which brings a database and a terminal interface, and
-//! knows neither masks nor decay per position.
+//! Reading order: [`data`], [`Network`], [`Schedule`] and [`Hold`], [`Learner`] and [`fit`], [`Finder`] and the finders
+//! of [`finder`], [`is_it_winning`], [`kept_weights`], [`OwnMark`], [`Probe`] and the strategies that ask a network.
+//! Progress comes out as [`Event`]s; nothing prints. Absent on purpose: Burn's own learner, which brings a database and
+//! a terminal interface, and knows neither masks nor decay per position.
 
 pub mod data;
 pub mod finder;
@@ -44,7 +44,7 @@ pub use finder::{Aim, Finder, Search};
 pub use magnitude::{KeptWeight, kept_weights};
 pub use marked::OwnMark;
 pub use network::Network;
-pub use predictor::Predictor;
+pub use predictor::{Predictor, classify, count_correct, count_hits};
 pub use sgd::{Hold, Schedule, Sgd, Shrinkage};
 pub use strategy::{Hessian, IntegratedGradients, Probe, Taylor};
-pub use training::{EpochSeed, Event, Examples, Learner, classify, count_correct, fit};
+pub use training::{EpochSeed, Event, Examples, Learner, fit};

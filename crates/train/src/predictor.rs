@@ -5,9 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Tensor, TensorData};
 use counterfoil_kernels::{Connections, ConvNorm, Folded, Kernels, Parameters, Planes, Statistics};
+use counterfoil_mark::TriggerSet;
 use counterfoil_ticket::{Architecture, Layer};
 use rayon::prelude::*;
 
+use crate::TrainError;
+use crate::data::Split;
 use crate::forward::{Pass, Then, conv_of, convolution, forward};
 use crate::fused;
 use crate::network::{Network, to_vec};
@@ -78,6 +81,30 @@ impl<'a> Predictor<'a> {
             Folded::new(&layer, parameters, &Statistics { mean, variance }).expect("kernels are 3x3 or 1x1")
         })
     }
+}
+
+/// The classes of images, as [`Predictor::classify`] says; for who asks once.
+pub fn classify(network: &Network, images: &[u8]) -> Vec<Option<u32>> {
+    Predictor::new(network).classify(images)
+}
+
+/// Correct answers on a split.
+///
+/// # Errors
+///
+/// The network gives no answer to some images: a share of the others would say nothing about it.
+pub fn count_correct(network: &Network, split: &Split) -> Result<usize, TrainError> {
+    let answers = classify(network, split.images());
+    match answers.iter().filter(|answer| answer.is_none()).count() {
+        0 => Ok(answers.iter().zip(split.labels()).filter(|(a, b)| **a == Some(**b)).count()),
+        found => Err(TrainError::NoAnswers { found, of: answers.len() }),
+    }
+}
+
+/// Triggers that the network answers as their labels say; no answer is a miss.
+pub fn count_hits(network: &Network, triggers: &TriggerSet) -> usize {
+    let answers = classify(network, &triggers.images);
+    answers.iter().zip(&triggers.labels).filter(|(answer, label)| **answer == Some(**label)).count()
 }
 
 fn largest(logits: &[f32]) -> Option<u32> {

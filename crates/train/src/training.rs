@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Gradients;
+use counterfoil_mark::TriggerSet;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
@@ -15,9 +16,8 @@ use crate::checkpoint::{Checkpoint, Snapshot, learner_state, restore_learner};
 use crate::data::{Augmentation, Split, augment, shuffle};
 use crate::forward::Connected;
 use crate::network::{Batch, Leaves, Network, Stake, to_vec};
-use crate::predictor::Predictor;
+use crate::predictor::classify;
 use crate::sgd::{Hold, Schedule, Sgd};
-use counterfoil_mark::TriggerSet;
 
 /// How often an epoch shows each trigger. Shown once, the public ones of the worst of three seeds were at −63.8 after
 /// eight epochs on the digits and fine-tuning (docs/results.md at commit 24d3ceb); shown twice, they are far below −64.
@@ -299,30 +299,12 @@ impl EpochSeed {
     }
 }
 
-/// The classes of images, as [`Predictor::classify`] says; for who asks once.
-pub fn classify(network: &Network, images: &[u8]) -> Vec<Option<u32>> {
-    Predictor::new(network).classify(images)
-}
-
-/// Correct answers on a split.
-///
-/// # Errors
-///
-/// The network gives no answer to some images: a share of the others would say nothing about it.
-pub fn count_correct(network: &Network, split: &Split) -> Result<usize, TrainError> {
-    let answers = classify(network, split.images());
-    match answers.iter().filter(|answer| answer.is_none()).count() {
-        0 => Ok(answers.iter().zip(split.labels()).filter(|(a, b)| **a == Some(**b)).count()),
-        found => Err(TrainError::NoAnswers { found, of: answers.len() }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use counterfoil_ticket::{Architecture, ImageShape, Mask, Normalisation};
 
     use super::*;
-    use crate::DeviceChoice;
+    use crate::{DeviceChoice, count_correct};
 
     /// Bright images are class 1, dark ones class 0.
     fn split() -> Split {

@@ -1,9 +1,9 @@
 //! Counting: the kept active positions of each panel and those of them with chip +1, carrier by carrier.
 //!
-//! The readings `zeros`, `ranks` and `turned zeros` of docs/protocol.md, "What is read as kept". A carrier is read, counted and let go of
-//! before the next; only small ones are counted side by side, so memory stays that of the largest carrier, or of
-//! [`MAX_HELD`](counterfoil_ticket::MAX_HELD) values. No declared size is trusted before the file has yielded as many
-//! values.
+//! The readings `zeros`, `ranks` and `turned zeros` of docs/protocol.md, "What is read as kept". A carrier is read,
+//! counted and let go of before the next; only small ones are counted side by side, so memory stays that of the largest
+//! carrier, or of [`MAX_HELD`](counterfoil_ticket::MAX_HELD) values. No declared size is trusted before the file has
+//! yielded as many values.
 
 use counterfoil_claim::PanelId;
 use counterfoil_mark::{Balanced, Cut, Reading, Tally, Turn};

@@ -8,13 +8,17 @@ use std::fs::{OpenOptions, read_to_string};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use counterfoil_claim::{Counterfoil, PanelId};
-use counterfoil_mark::{Chance, Tally, TriggerSet, chip_map, log2_upper_tail, tally};
+use counterfoil_attack::{FineTuning, Sparse, fine_tune};
+use counterfoil_claim::{Counterfoil, Dilution, MasterSeed, OwnerKey, PanelCount, PanelId};
+use counterfoil_mark::{
+    Chance, KeyedFinding, Prepared, StampRequest, Stamped, StampingError, SwapSettings, Tally, TriggerSet, chip_map,
+    log2_upper_tail, prepare, tally,
+};
 use counterfoil_ticket::{Architecture, Mask, Model, Provenance};
 use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load, shuffle};
 use counterfoil_train::finder::{Imp, Keyed, Scope};
 use counterfoil_train::{
-    Aim, Checkpoint, DeviceChoice, Examples, Finder, Hold, Network, OwnMark, Schedule, Search, classify, fit,
+    Aim, Checkpoint, DeviceChoice, Examples, Finder, Hold, Network, OwnMark, Schedule, Search, count_hits, fit,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -157,6 +161,16 @@ impl Harness {
         Ok(fit(network, self.examples(triggers), &schedule, &hold, seed, None, &mut |_| ())?)
     }
 
+    /// Training on with the mask held: fine-tuning, or recovery after an attack.
+    pub(crate) fn tune(&self, victim: Sparse, rate: f64, seed: u64) -> Result<Sparse, Box<dyn Error>> {
+        let tuning = self.tuning(rate, seed);
+        Ok(fine_tune(victim, self.examples(&[]), &tuning, &mut |_| ())?)
+    }
+
+    pub(crate) fn tuning(&self, rate: f64, seed: u64) -> FineTuning {
+        FineTuning { epochs: self.recipe.attack_epochs, rate, seed: seed + 1000 }
+    }
+
     /// What makes lines comparable, and is in each of them.
     pub(crate) fn settings(&self) -> Value {
         let recipe = &self.recipe;
@@ -221,11 +235,53 @@ impl Lines {
     }
 }
 
+/// Who has a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Holder {
+    Owner = 1,
+    Thief = 2,
+}
+
 /// A private key of its own for each seed.
-pub(crate) fn key_seed(seed: u64) -> [u8; 32] {
-    let mut bytes = [1; 32];
+pub(crate) fn key_of(holder: Holder, seed: u64) -> OwnerKey {
+    let mut bytes = [holder as u8; 32];
     bytes[..8].copy_from_slice(&(seed + 1).to_le_bytes());
-    bytes
+    OwnerKey::from_seed(&bytes)
+}
+
+/// Swaps with a single sealed panel, which gets half of the mark: the other half is public.
+pub(crate) fn halved_swaps() -> SwapSettings {
+    SwapSettings { sealed: PanelCount::new(1), ..SwapSettings::default() }
+}
+
+/// A ticket that is stamped by swaps alone.
+pub(crate) fn stamp(ticket: &Model, key: &OwnerKey, swaps: SwapSettings) -> Result<Stamped, StampingError> {
+    finish(prepare(ticket, key, StampRequest { swaps, keyed: None, provenance: None })?)
+}
+
+/// Signs a claim whose time and subject are no matter.
+pub(crate) fn finish(prepared: Prepared) -> Result<Stamped, StampingError> {
+    prepared.finish("2026-01-01T00:00:00Z", "measured")
+}
+
+/// A mark of four sealed panels that a ticket is found under.
+pub(crate) struct FoundMark {
+    pub(crate) mark: OwnMark,
+    master: MasterSeed,
+    sealed: PanelCount,
+}
+
+impl FoundMark {
+    pub(crate) fn of(key: &OwnerKey) -> Self {
+        let (master, sealed) = (key.master_seed(&[9; 32]), PanelCount::new(4).expect("four panels are allowed"));
+        Self { mark: OwnMark::under(key.public(), &master, sealed), master, sealed }
+    }
+
+    /// What stamps the ticket: swaps where finding has not put in enough.
+    pub(crate) fn request(self, decay: f64) -> StampRequest {
+        let swaps = SwapSettings::top_up(self.sealed, Dilution::ALL[0]);
+        StampRequest { swaps, keyed: Some(KeyedFinding { master: self.master, decay }), provenance: None }
+    }
 }
 
 pub(crate) fn evidence(tally: Tally, c: u32) -> Value {
@@ -248,8 +304,7 @@ pub(crate) fn halves(counterfoil: &Counterfoil, masks: &BTreeMap<String, Mask>) 
 }
 
 pub(crate) fn trigger_tally(network: &Network, set: &TriggerSet) -> Tally {
-    let answers = classify(network, &set.images);
-    let hits = answers.iter().zip(&set.labels).filter(|(a, b)| **a == Some(**b)).count();
+    let hits = count_hits(network, set);
     Tally::new(set.labels.len() as u64, hits as u64).expect("there are no more hits than queries")
 }
 

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use counterfoil_mark::TriggerSet;
 use counterfoil_ticket::{ModelFile, Normalisation};
 use counterfoil_train::data::{DataSource, LoadOptions, Split, load};
-use counterfoil_train::{DeviceChoice, Network, classify, count_correct};
+use counterfoil_train::{DeviceChoice, Network, count_correct, count_hits};
 use serde_json::json;
 
 use crate::network::network_for;
@@ -97,12 +96,6 @@ pub(crate) fn accuracy(model: &Path) -> Result<f64, Error> {
 /// Correct answers of the network in this file.
 fn correct_of(model: &Path, network: &Network, split: &Split) -> Result<usize, Error> {
     count_correct(network, split).map_err(|source| Error::Network { model: model.to_owned(), source: Box::new(source) })
-}
-
-/// Triggers that the network answers as their labels say; no answer is a miss.
-fn count_hits(network: &Network, set: &TriggerSet) -> usize {
-    let answers = classify(network, &set.images);
-    answers.iter().zip(&set.labels).filter(|(answer, label)| **answer == Some(**label)).count()
 }
 
 /// Wilson's 95 % interval of a share (JASA 22, 1927, p. 209).

@@ -118,6 +118,8 @@ impl Args {
         inputs.extend(self.protection.inputs());
         check(&[("the key mask", &self.key_mask), ("the locked ticket", &self.output)], &inputs, overwrite)?;
         let mut ticket = ModelFile::open(&self.ticket)?.read_stored()?;
+        // Asked before the work, not after it: betweenness and the strategies that ask the network take a while.
+        let protection = self.protection.protection(&self.key_mask)?;
         let data = self.data.as_ref().map(|source| self.images.load(source)).transpose()?;
         let strategy = self.strategy(data.as_ref())?;
         ticket.description.history.push(json!({
@@ -126,7 +128,6 @@ impl Args {
         }));
         let refused = |source| Error::Lock { ticket: self.ticket.clone(), source };
         let Locked { ticket: locked, key_mask } = lock(&ticket, &*strategy, self.fraction).map_err(refused)?;
-        let protection = self.protection.protection(&self.key_mask)?;
         let sealed = key_mask.seal(&protection).map_err(Error::SealKeyMask)?;
         let mut files = Together::new(overwrite);
         // A locked ticket without its key mask would be lost.

@@ -29,7 +29,7 @@ Example:
   counterfoil train stamped.safetensors --data digits --counterfoil stamped.counterfoil -o model.bin
   counterfoil verify model.bin --key owner.pub
 
-Exit codes: 0 done, proven or marked; 1 no match; 3 inconclusive; 2 bad input or usage.";
+Exit codes: 0 done, proven or marked; 1 no match, or no code; 3 inconclusive; 2 bad input or usage.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -62,9 +62,10 @@ impl SampledBetweenness {
 /// - `network`, `lengths`: as in [`edge_betweenness`](super::edge_betweenness).
 /// - `sampling`: number of sources, seed, confidence.
 ///
-/// Takes k / n of the time. The bounds are close where few nodes lie behind an edge, or most of the sources are drawn: in a
-/// ResNet-50, where 1000 of 23,000 sources rank the edges much as all do (Spearman's ρ 0.8), they say nothing yet. The same seed gives the same bytes on any number of threads. With as many sources as there are
-/// nodes, the result is the exact one and its bounds are 0.
+/// Takes k / n of the time. The bounds are close where few nodes lie behind an edge, or most of the sources are drawn:
+/// in a ResNet-50, where 1000 of 23,000 sources rank the edges much as all do (Spearman's ρ 0.8), they say nothing yet.
+/// The same seed gives the same bytes on any number of threads. With as many sources as there are nodes, the result is
+/// the exact one and its bounds are 0.
 ///
 /// ```
 /// use std::collections::BTreeMap;

@@ -1,18 +1,21 @@
-//! Laying a code over a ticket.
+//! Laying a code over a ticket: where it costs least, and what the ticket becomes there. docs/paper-schemes.md, "QR codes",
+//! "Place" to "Order".
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use counterfoil_ticket::{Carrier, Kind, Mask, Model};
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::connectivity::Connectivity;
-use super::fit::{Kernels, best_fit, strong_positions};
 use super::format::Format;
-use super::lay::{WEAK_KEPT, Work, ranks, roles};
 use super::layout::{Layout, PATTERNS, Rows};
+use super::modules::{Work, roles};
 use super::{Code, Place};
+use crate::candidate::ordered;
 use crate::masks_of;
+use crate::stream::{KeyStream, derive};
 
 /// What to lay over a ticket.
 #[derive(Debug, Clone)]
@@ -48,7 +51,7 @@ impl Whereabouts<'_> {
     }
 
     /// The rows and columns that there are, or the one of each.
-    pub(super) fn among(&self, (rows, columns): (usize, usize)) -> Option<(Range<usize>, Range<usize>)> {
+    fn among(&self, (rows, columns): (usize, usize)) -> Option<(Range<usize>, Range<usize>)> {
         match self {
             Self::At(place) if place.row >= rows || place.column >= columns => None,
             Self::At(place) => Some((place.row..place.row + 1, place.column..place.column + 1)),
@@ -84,6 +87,9 @@ pub enum EmbedError {
     /// Its claim names the masks as they are.
     #[error("the ticket is stamped, and its claim is about the masks that it has, expected one without a mark")]
     Stamped,
+    /// Its key mask opens these masks and no others.
+    #[error("the ticket is locked, expected a whole one")]
+    Locked,
     /// There is no such carrier, or it has no mask.
     #[error("the ticket has no pruned layer '{carrier}'")]
     NoCarrier {
@@ -147,17 +153,35 @@ pub struct Embedded {
     pub kept: usize,
 }
 
+/// Row, column and mask pattern.
+type Spot = (usize, usize, u8);
+
+/// What a code costs there; of several such spots the earliest is best.
+type Fit = (usize, Spot);
+
+/// The share of a ticket's kept positions that pruning takes first: a dark module that has no other is *weak*.
+const WEAK_SHARE: f64 = 0.2;
+
+/// A weak dark module costs as much as so many light ones that have to be closed. Where kernels are few, most of a code's dark
+/// modules would be opened with a position that was not worth keeping, and a little pruning takes it again.
+const WEAK_COST: usize = 3;
+
+/// What a weak dark module keeps at least: if one of them goes, the module stays.
+const WEAK_KEPT: usize = 3;
+
 /// Lays a code over the ticket where it costs least: few dark modules that pruning would take soon, then few kernels to close.
 ///
 /// # Errors
 ///
-/// The text does not fit, no carrier is large enough, the ticket is stamped or has no mask, or the carrier cannot keep as
-/// many positions as before.
+/// The text does not fit, no carrier is large enough, the ticket is stamped, locked or has no mask, or the carrier
+/// cannot keep as many positions as before.
 pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedError> {
     let Request { text, format, .. } = *request;
     check_text(text, format)?;
-    if ticket.description.kind == Kind::Stamped {
-        return Err(EmbedError::Stamped);
+    match ticket.description.kind {
+        Kind::Stamped => return Err(EmbedError::Stamped),
+        Kind::Locked => return Err(EmbedError::Locked),
+        Kind::Ticket | Kind::Model => (),
     }
     let masks = masks_of(ticket);
     let carriers = candidates(ticket, &masks, request)?;
@@ -244,6 +268,70 @@ fn candidates(
         return Err(EmbedError::NoRoom { format: request.format, largest: largest.name, rows, columns });
     }
     Ok(carriers)
+}
+
+/// The kernels of a carrier that keep a position, and those that keep a strong one.
+struct Kernels {
+    kept: Connectivity,
+    strong: Connectivity,
+}
+
+fn best_fit(kernels: &Kernels, layout: &Layout, codes: &[Rows], whereabouts: Whereabouts<'_>) -> Option<Fit> {
+    let (rows, columns) = whereabouts.among(kernels.kept.places(layout.side())?)?;
+    let best_of_row = |row: usize| {
+        let (mut kept, mut strong) = (Rows::new(), Rows::new());
+        let spots = columns.clone().flat_map(|column| {
+            kernels.kept.square(row, column, layout.side(), &mut kept);
+            kernels.strong.square(row, column, layout.side(), &mut strong);
+            let (kept, strong) = (&kept, &strong);
+            let fits = codes
+                .iter()
+                .zip(0..)
+                .map(|(code, pattern)| (cost(code, kept, strong, &layout.is_data), (row, column, pattern)));
+            fits.min()
+        });
+        spots.min()
+    };
+    rows.into_par_iter().filter_map(best_of_row).min()
+}
+
+fn cost(code: &[u64], kept: &[u64], strong: &[u64], is_data: &[u64]) -> usize {
+    let rows = code.iter().zip(kept).zip(strong).zip(is_data);
+    let (weak, closed) = rows.fold((0, 0), |(weak, closed), (((code, kept), strong), data)| {
+        (weak + (code & !strong & data).count_ones(), closed + (!code & kept & data).count_ones())
+    });
+    WEAK_COST * weak as usize + closed as usize
+}
+
+/// The kept positions that are left when [`WEAK_SHARE`] of all are pruned, by score if all carriers have scores, else by the
+/// size of the weight.
+fn strong_positions(ticket: &Model, masks: &BTreeMap<String, Mask>) -> BTreeMap<String, Mask> {
+    let is_scored = masks.keys().all(|name| ticket.scores.contains_key(name));
+    let rank = |name: &str, position: usize| match ticket.scores.get(name).filter(|_| is_scored) {
+        Some(scores) => ordered(scores[position]),
+        None => ordered(ticket.arrays[name].values()[position].abs()),
+    };
+    let mut ranks: Vec<u32> =
+        masks.iter().flat_map(|(name, mask)| mask.positions().map(|position| rank(name, position))).collect();
+    let weak = (ranks.len() as f64 * WEAK_SHARE) as usize;
+    let least = if weak < ranks.len() { *ranks.select_nth_unstable(weak).1 } else { 0 };
+    let strong = |(name, mask): (&String, &Mask)| {
+        let mut strong = mask.clone();
+        mask.positions().filter(|&p| rank(name, p) < least).for_each(|position| strong.set(position, false));
+        (name.clone(), strong)
+    };
+    masks.iter().map(strong).collect()
+}
+
+/// How much each position of a carrier matters: by its score or else the size of its weight, then by the seed.
+fn ranks(ticket: &Model, carrier: &Carrier, seed: u64) -> Vec<(u32, u32)> {
+    let key = derive(&seed.to_be_bytes(), b"counterfoil qr", &[&carrier.id()]);
+    let mut order = KeyStream::new(&key);
+    let values: Vec<u32> = match ticket.scores.get(&carrier.name) {
+        Some(scores) => scores.iter().map(|&score| ordered(score)).collect(),
+        None => ticket.arrays[&carrier.name].values().iter().map(|weight| ordered(weight.abs())).collect(),
+    };
+    values.into_iter().map(|value| (value, order.word())).collect()
 }
 
 const COMMAND: &str = "qr embed";

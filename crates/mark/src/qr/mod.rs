@@ -13,10 +13,9 @@
 
 mod connectivity;
 mod embed;
-mod fit;
 mod format;
-mod lay;
 mod layout;
+mod modules;
 mod read;
 mod reed_solomon;
 #[cfg(test)]

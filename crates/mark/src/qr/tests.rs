@@ -227,13 +227,14 @@ fn what_cannot_be_laid_over_is_refused() {
     let over = Request { whereabouts: Whereabouts::At(&place), ..request(TEXT) };
     let message = "a code at row 36, column 3 would go over the edge of layer 'layer3.1.conv1.weight'";
     assert_eq!(refusal(&usual, over), message);
-    let stamped = {
+    let as_kind = |kind| {
         let mut model = usual.clone();
-        model.description.kind = Kind::Stamped;
+        model.description.kind = kind;
         model
     };
     let message = "the ticket is stamped, and its claim is about the masks that it has, expected one without a mark";
-    assert_eq!(refusal(&stamped, request(TEXT)), message);
+    assert_eq!(refusal(&as_kind(Kind::Stamped), request(TEXT)), message);
+    assert_eq!(refusal(&as_kind(Kind::Locked), request(TEXT)), "the ticket is locked, expected a whole one");
     let dense = Model { masks: Default::default(), ..usual.clone() };
     assert!(refusal(&dense, request(TEXT)).starts_with("the ticket has no mask"));
     // 8 weights kept: fewer than there are dark modules.

@@ -1,9 +1,10 @@
 //! `bip`: bi-level pruning (Zhang et al. 2022, arXiv 2210.04092): the mask is chosen for the weights that it trains to.
 //!
-//! Batches alternate. On the lower level weights θ follow the gradient of L(m θ) under the mask, at a tenth of the learning rate;
-//! on the upper level scores follow the implicit gradient (θ − g / γ) g, g = ∂L/∂(m θ), which says how the loss of what is trained
-//! changes with the mask. That begins with trained weights and the scores |θ|: those of `--pretrained`, which the
-//! ticket keeps, or what a first, dense training leads to, in which case the ticket has the weights of its rewinding epoch.
+//! Batches alternate. On the lower level weights θ follow the gradient of L(m θ) under the mask, at a tenth of the
+//! learning rate; on the upper level scores follow the implicit gradient (θ − g / γ) g, g = ∂L/∂(m θ), which says how
+//! the loss of what is trained changes with the mask. That begins with trained weights and the scores |θ|: those of
+//! `--pretrained`, which the ticket keeps, or what a first, dense training leads to, in which case the ticket has the
+//! weights of its rewinding epoch.
 
 use counterfoil_ticket::Model;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,6 @@ use counterfoil_ticket::Model;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ranking::{best, on_one_scale};
 use super::{Aim, Epochs, Finder, Imp, Keying, Scope, Search, recorded};
 use crate::TrainError;
 
@@ -49,10 +48,8 @@ impl Finder for Magnitude {
             let weights = search.network.parameter(name).expect("masks are of its parameters");
             (name.clone(), weights.into_iter().map(f32::abs).collect())
         };
-        let mut scores = masks.keys().map(magnitude).collect();
-        search.favour().weigh(&mut scores);
-        let masks = best(&masks, &scores, &self.scope.allot(&masks, |total| search.aim.kept(total)));
-        let scores = on_one_scale(&masks, &scores);
-        search.at_once(masks, scores)
+        let scores = masks.keys().map(magnitude).collect();
+        let allotment = self.scope.allot(&masks, |total| search.aim.kept(total));
+        search.best_at_once(scores, &allotment)
     }
 }

@@ -36,6 +36,7 @@ use counterfoil_ticket::{Description, Kind, Mask, Model, Provenance};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::ranking::{Allotment, best, check_finite, on_one_scale};
 use crate::TrainError;
 use crate::checkpoint::{Checkpoint, Snapshot, State, insert_group, mask_values};
 use crate::network::Network;
@@ -195,8 +196,17 @@ impl Search<'_> {
         Err(TrainError::Setting { name: "sparsity", found: self.aim.sparsity, expected })
     }
 
-    /// The ticket of these masks and scores on the search's own weights, for who does not train. So quick a search is not gone on
-    /// with; its checkpoint is there for what the end of a run records in it.
+    /// The ticket of the best scored weights, for who does not train: the key's favour is not in the scores yet.
+    pub(crate) fn best_at_once(&mut self, mut scores: Scores, allotment: &Allotment) -> Result<Model, TrainError> {
+        check_finite(&scores)?;
+        self.favour().weigh(&mut scores);
+        let masks = best(&self.full_masks(), &scores, allotment);
+        let scores = on_one_scale(&masks, &scores);
+        self.at_once(masks, scores)
+    }
+
+    /// The ticket of these masks and scores on the search's own weights, for who does not train. So quick a search is not
+    /// gone on with; its checkpoint is there for what the end of a run records in it.
     pub(crate) fn at_once(&mut self, masks: Masks, scores: Scores) -> Result<Model, TrainError> {
         let kept = masks.values().map(Mask::kept).sum();
         let of = masks.values().map(Mask::size).sum();

@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ranking::{Allotment, best, on_one_scale};
+use super::ranking::Allotment;
 use super::{Aim, Densities, Epochs, Finder, Keying, Masks, Scores, Search, recorded};
 use crate::TrainError;
 
@@ -44,13 +44,9 @@ impl Finder for Random {
     fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
         self.check(&search.aim)?;
         search.check_leaves_some()?;
-        let full = search.full_masks();
-        let mut scores = drawn(&full, search.aim.seed);
-        search.favour().weigh(&mut scores);
+        let scores = drawn(&search.full_masks(), search.aim.seed);
         let counts = self.densities.kept(search.network.layers(), search.aim.sparsity);
-        let masks = best(&full, &scores, &Allotment::Each(counts));
-        let scores = on_one_scale(&masks, &scores);
-        search.at_once(masks, scores)
+        search.best_at_once(scores, &Allotment::Each(counts))
     }
 }
 

@@ -1,9 +1,9 @@
 //! `sap`: sparsity-informed adaptive pruning (Diao et al. 2023, arXiv 2302.05601): iterative magnitude pruning in which the
 //! weights' PQ index says how much each round prunes.
 //!
-//! I(w) = 1 − d^(1/q − 1/p) ‖w‖_p / ‖w‖_q of d kept weights is 0 where all are equal and near 1 where few have it all. With p =
-//! 1/2 and q = 1 at least d (1 − I) of them are to be retained (their bound with η = 0), so a round prunes the share I, with γ = 1 and
-//! at most β = 0.9, of all layers together or of each.
+//! I(w) = 1 − d^(1/q − 1/p) ‖w‖_p / ‖w‖_q of d kept weights is 0 where all are equal and near 1 where few have it all.
+//! With p = 1/2 and q = 1 at least d (1 − I) of them are to be retained (their bound with η = 0), so a round prunes the
+//! share I, with γ = 1 and at most β = 0.9, of all layers together or of each.
 
 use counterfoil_ticket::Model;
 use serde::{Deserialize, Serialize};

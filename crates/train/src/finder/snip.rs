@@ -1,10 +1,10 @@
-//! `snip`: connection sensitivity at initialisation, |w · ∂L/∂w| on some examples (Lee, Ajanthan & Torr 2019, arXiv 1810.02340).
+//! `snip`: connection sensitivity at initialisation, |w · ∂L/∂w| on some examples (Lee, Ajanthan & Torr 2019, arXiv
+//! 1810.02340).
 
 use counterfoil_ticket::Model;
 use serde_json::{Value, json};
 
 use super::probe::{PROBED, asked};
-use super::ranking::{best, check_finite, on_one_scale};
 use super::{Aim, Epochs, Finder, Keying, Scope, Scores, Search};
 use crate::TrainError;
 
@@ -41,12 +41,8 @@ impl Finder for Snip {
 }
 
 /// The ticket of the best scored weights of all layers.
-pub(super) fn by_scores(search: &mut Search, mut scores: Scores) -> Result<Model, TrainError> {
+pub(super) fn by_scores(search: &mut Search, scores: Scores) -> Result<Model, TrainError> {
     search.check_leaves_some()?;
-    check_finite(&scores)?;
-    search.favour().weigh(&mut scores);
-    let full = search.full_masks();
-    let masks = best(&full, &scores, &Scope::Global.allot(&full, |total| search.aim.kept(total)));
-    let scores = on_one_scale(&masks, &scores);
-    search.at_once(masks, scores)
+    let allotment = Scope::Global.allot(&search.full_masks(), |total| search.aim.kept(total));
+    search.best_at_once(scores, &allotment)
 }

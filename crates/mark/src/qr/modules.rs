@@ -1,33 +1,17 @@
-//! Changing a carrier so that a code is in it, and its number of kept positions is not another.
+//! Modules of a code as kernels of a carrier: opened, closed, and as many positions kept as before.
 
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use counterfoil_ticket::{Carrier, Mask, Model};
+use counterfoil_ticket::{Carrier, Mask};
 
 use super::Place;
 use super::layout::Layout;
-use crate::candidate::ordered;
-use crate::stream::{KeyStream, derive};
-
-/// What a weak dark module keeps at least: if one of them goes, the module stays.
-pub(super) const WEAK_KEPT: usize = 3;
-
-/// How much each position of a carrier matters: by its score or else the size of its weight, then by the seed.
-pub(super) fn ranks(ticket: &Model, carrier: &Carrier, seed: u64) -> Vec<(u32, u32)> {
-    let key = derive(&seed.to_be_bytes(), b"counterfoil qr", &[&carrier.id()]);
-    let mut order = KeyStream::new(&key);
-    let values: Vec<u32> = match ticket.scores.get(&carrier.name) {
-        Some(scores) => scores.iter().map(|&score| ordered(score)).collect(),
-        None => ticket.arrays[&carrier.name].values().iter().map(|weight| ordered(weight.abs())).collect(),
-    };
-    values.into_iter().map(|value| (value, order.word())).collect()
-}
 
 /// What a kernel is to the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A dark data module: keeps at least one position, [`WEAK_KEPT`] if none of them is strong.
+    /// A dark data module: keeps at least one position, more if none of them is strong.
     Dark,
     /// A light one: keeps none.
     Light,
@@ -45,7 +29,9 @@ pub(super) struct Work<'a> {
     /// What a dark kernel without a strong position keeps at least.
     weak_kept: usize,
     roles: Vec<Role>,
+    /// Kernels that keep a position and kept none.
     pub(super) opened: usize,
+    /// Kernels that kept positions and keep none.
     pub(super) closed: usize,
 }
 
