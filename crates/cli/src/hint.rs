@@ -229,6 +229,7 @@ fn qr(error: &EmbedError) -> Option<String> {
         EmbedError::Stamped => {
             Some("lay the code over the ticket as it was found, and stamp it then: the code stays".to_owned())
         }
+        EmbedError::Locked => Some("'counterfoil unlock' makes it whole, with its key mask".to_owned()),
         EmbedError::NoMask | EmbedError::NoCarrier { .. } => {
             Some("'counterfoil inspect' shows the layers and their masks".to_owned())
         }
