@@ -178,6 +178,9 @@ impl KeyMask {
         if json.what != WHAT {
             return Err(field("what", format!("'{}'", json.what.escape_debug()), format!("'{WHAT}'")).into());
         }
+        if json.kind == Kind::Locked {
+            return Err(field("kind", "'locked'", "the kind of a whole ticket").into());
+        }
         let order: Vec<_> = json.carriers.iter().map(|c| (&*c.name, c.shape, c.ordinal)).collect();
         check_numbering("carriers", &order)?;
         Ok(Self {
@@ -249,6 +252,8 @@ mod tests {
         assert_eq!(refused(|json| json["version"] = 2.into()), "key mask: version 2, expected version 1");
         let message = "key mask: what is 'counterfoil', expected 'counterfoil key mask'";
         assert_eq!(refused(|json| json["what"] = "counterfoil".into()), message);
+        let message = "key mask: kind is 'locked', expected the kind of a whole ticket";
+        assert_eq!(refused(|json| json["kind"] = "locked".into()), message);
         let message =
             "key mask: carriers[0].mask is 4 characters that are not that, expected the base64 of 10 mask bits";
         assert_eq!(refused(|json| json["carriers"][0]["mask"] = "AAAA".into()), message);

@@ -100,10 +100,11 @@ fn options(file: &Path, text: &str, given: impl Fn(&str) -> bool) -> Result<Vec<
                 format!("'{option}' is no value of an option, expected a number, a text, a list of them, or true");
             refused(value.span().start, what)
         };
-        arguments.push(OsString::from(format!("--{option}")));
-        if !matches!(value.get_ref(), DeValue::Boolean(true)) {
-            arguments.push(in_words(value).ok_or_else(wrong)?.into());
-        }
+        // In one word with its option, so that a value such as "--force" is not taken for an option of its own.
+        arguments.push(OsString::from(match value.get_ref() {
+            DeValue::Boolean(true) => format!("--{option}"),
+            _ => format!("--{option}={}", in_words(value).ok_or_else(wrong)?),
+        }));
     }
     Ok(arguments)
 }
@@ -137,7 +138,7 @@ mod tests {
     fn options_become_arguments_and_given_ones_win() {
         let text =
             "epochs = 182\nrate = 0.1\nmilestones = [91, 136]\nfinder = \"imp\"\nno-augmentation = true\nrewind = 3\n";
-        let all = "--epochs 182 --rate 0.1 --milestones 91,136 --finder imp --no-augmentation --rewind 3";
+        let all = "--epochs=182 --rate=0.1 --milestones=91,136 --finder=imp --no-augmentation --rewind=3";
         let sorted = |text: &str| {
             let mut words: Vec<String> =
                 text.split(" --").map(|word| word.trim_start_matches("--").to_owned()).collect();
@@ -145,9 +146,24 @@ mod tests {
             words
         };
         assert_eq!(sorted(&expanded(text, &[]).unwrap().join(" ")), sorted(all));
-        let fewer = "--milestones 91,136 --finder imp --no-augmentation";
+        let fewer = "--milestones=91,136 --finder=imp --no-augmentation";
         let given = ["--epochs=4", "--no-rewind", "--rate", "0.2"];
         assert_eq!(sorted(&expanded(text, &given).unwrap().join(" ")), sorted(fewer));
+    }
+
+    #[test]
+    fn a_value_is_no_option_of_its_own() {
+        use clap::Parser;
+        for (text, expected) in [
+            ("no-rewind = \"--force\"\n", "--no-rewind=--force"),
+            ("no-augmentation = \"--log=x\"\n", "--no-augmentation=--log=x"),
+            ("limit = \"--force\"\n", "--limit=--force"),
+        ] {
+            let options = expanded(text, &[]).unwrap();
+            assert_eq!(options, [expected]);
+            let line = ["counterfoil", "find", "--data", "digits", "-o", "x", expected];
+            assert!(crate::Cli::try_parse_from(line).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -174,7 +190,7 @@ mod tests {
                 let file = file.unwrap().path();
                 let line = ["counterfoil", "find", "--data", "digits", "-o", "x", "--preset", file.to_str().unwrap()];
                 let arguments = arguments(line.into_iter().map(OsString::from)).unwrap();
-                assert!(arguments.len() > 20, "{arguments:?}");
+                assert!(arguments.len() > 14, "{arguments:?}");
                 crate::Cli::try_parse_from(arguments).unwrap();
                 found += 1;
             }

@@ -113,6 +113,7 @@ impl Args {
         let mut inputs: Vec<Named> = keyed.key.iter().map(|file| ("the private key", file.as_path())).collect();
         inputs.extend(keyed.key_passphrase_file.iter().map(|file| ("the key's passphrase file", file.as_path())));
         inputs.extend(keyed.protection.inputs());
+        inputs.extend(self.preset.iter().map(|file| ("the preset", file.as_path())));
         inputs.extend(self.finder.pretrained.iter().map(|file| ("the pretrained model", file.as_path())));
         check_but(&possible, &inputs, overwrite, |file| placed.has(file))?;
         let own_progress = Checkpoint::beside(&self.output, json!(null));

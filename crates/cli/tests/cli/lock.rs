@@ -102,6 +102,14 @@ hint: stamped.claim.json is a claim, and a key mask is needed here
 "#]],
     );
     folder.refuses(
+        "qr embed locked.safetensors --text x -o x",
+        str![[r#"
+error: locked.safetensors: the ticket is locked, expected a whole one
+hint: 'counterfoil unlock' makes it whole, with its key mask
+
+"#]],
+    );
+    folder.refuses(
         "stamp locked.safetensors --key owner.key -o x --unencrypted",
         str![[r#"
 error: locked.safetensors: the ticket is locked, expected a whole one

@@ -88,6 +88,7 @@ fn a_run_s_files_are_told_apart_before_its_work() {
     let folder = Folder::stamped();
     let keyed = "find --data digits --key owner.key --unencrypted --force";
     let train = "train stamped.safetensors --data digits --force";
+    folder.write("p.toml", b"epochs = 1\n");
     folder.refuses(
         &format!("{keyed} --claim x.progress -o x"),
         str![[r#"
@@ -113,6 +114,7 @@ hint: give each a name of its own; inputs are never overwritten
         ),
         ("find --data digits --log x.progress -o x".to_owned(), "x.progress", "the progress file", "the log"),
         ("find --data digits --log x -o x".to_owned(), "x", "the ticket", "the log"),
+        ("find --data digits --preset p.toml --force -o p.toml".to_owned(), "p.toml", "the preset", "the ticket"),
         (format!("{train} --log x.progress -o x"), "x.progress", "the progress file", "the log"),
         (format!("{train} --counterfoil x.progress -o x"), "x.progress", "the counterfoil", "the progress file"),
     ] {

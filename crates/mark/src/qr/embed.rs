@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use counterfoil_ticket::{Carrier, Kind, Mask, Model};
+use counterfoil_ticket::{Carrier, Kind, Mask, Model, Pattern};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -87,9 +87,15 @@ pub enum EmbedError {
     /// Its claim names the masks as they are.
     #[error("the ticket is stamped, and its claim is about the masks that it has, expected one without a mark")]
     Stamped,
-    /// Its key mask opens these masks and no others.
+    /// Its key mask opens the masks that it has.
     #[error("the ticket is locked, expected a whole one")]
     Locked,
+    /// Light modules prune whole kernels, and dark ones take up to three positions: the pattern would not be left.
+    #[error("the ticket keeps {} of every {} inputs, which a code would break, expected one without such a pattern", pattern.kept(), pattern.of())]
+    Pattern {
+        /// What the masks keep to.
+        pattern: Pattern,
+    },
     /// There is no such carrier, or it has no mask.
     #[error("the ticket has no pruned layer '{carrier}'")]
     NoCarrier {
@@ -173,15 +179,18 @@ const WEAK_KEPT: usize = 3;
 ///
 /// # Errors
 ///
-/// The text does not fit, no carrier is large enough, the ticket is stamped, locked or has no mask, or the carrier
-/// cannot keep as many positions as before.
+/// The text does not fit, no carrier is large enough, the ticket is stamped, locked, of an N:M pattern or without a
+/// mask, or the carrier cannot keep as many positions as before.
 pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedError> {
     let Request { text, format, .. } = *request;
     check_text(text, format)?;
     match ticket.description.kind {
         Kind::Stamped => return Err(EmbedError::Stamped),
         Kind::Locked => return Err(EmbedError::Locked),
-        Kind::Ticket | Kind::Model => (),
+        Kind::Ticket | Kind::Model => {}
+    }
+    if let Some(pattern) = ticket.description.pattern {
+        return Err(EmbedError::Pattern { pattern });
     }
     let masks = masks_of(ticket);
     let carriers = candidates(ticket, &masks, request)?;

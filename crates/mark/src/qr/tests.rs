@@ -1,4 +1,4 @@
-use counterfoil_ticket::{Architecture, Array, Carrier, ImageShape, Kind, Mask, Model};
+use counterfoil_ticket::{Architecture, Array, Carrier, ImageShape, Kind, Mask, Model, Pattern};
 use proptest::prelude::*;
 
 use super::layout::{Layout, Rows, inverts};
@@ -324,4 +324,20 @@ fn stamps_leave_a_code_as_it_is_and_reach_their_target() {
     let found = read(&stamped.model, &Reader::new([Format::default()]));
     assert_eq!((found.len(), found[0].damaged), (1, Some(0)));
     assert_eq!(found[0].code.text, short_id(&key.public()));
+}
+
+#[test]
+fn masks_that_others_rely_on_are_left_alone() {
+    let mut whole = ticket(0.1, 1);
+    whole.description.kind = Kind::Locked;
+    assert_eq!(embed(&whole, &request(TEXT)).unwrap_err(), EmbedError::Locked);
+    whole.description.kind = Kind::Ticket;
+    let pattern = Pattern::new(2, 4).unwrap();
+    whole.description.pattern = Some(pattern);
+    let error = embed(&whole, &request(TEXT)).unwrap_err();
+    assert_eq!(error, EmbedError::Pattern { pattern });
+    let message = "the ticket keeps 2 of every 4 inputs, which a code would break, expected one without such a pattern";
+    assert_eq!(error.to_string(), message);
+    whole.description.pattern = None;
+    assert!(embed(&whole, &request(TEXT)).is_ok());
 }

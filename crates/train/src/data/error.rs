@@ -95,6 +95,14 @@ pub enum DataError {
         /// Size of one record in bytes.
         record: u64,
     },
+    /// There are as many labels as images, but of others.
+    #[error("{file}: has no label for '{}', expected one for each image", image.file_name().unwrap_or_default().display())]
+    NoLabel {
+        /// The label file.
+        file: PathBuf,
+        /// The image.
+        image: PathBuf,
+    },
     /// Images and labels are not paired.
     #[error("{file}: holds {found} labels, expected {expected}, one for each image")]
     CountMismatch {

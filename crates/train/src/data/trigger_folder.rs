@@ -104,9 +104,14 @@ fn read_labels(file: &Path, images: &[PathBuf], classes: u32) -> Result<Vec<u32>
                 return Err(wrong((at, line)));
             }
         }
-        let of = |image: &PathBuf| named.get(image.file_name()?.to_str()?).copied();
-        let labels = images.iter().map(of).collect::<Option<Vec<u32>>>().ok_or_else(|| count(named.len()))?;
-        if named.len() == images.len() { labels } else { return Err(count(named.len())) }
+        if named.len() != images.len() {
+            return Err(count(named.len()));
+        }
+        let of = |image: &PathBuf| {
+            let label = image.file_name().and_then(|name| named.get(name.to_str()?).copied());
+            label.ok_or_else(|| DataError::NoLabel { file: file.to_owned(), image: image.to_owned() })
+        };
+        images.iter().map(of).collect::<Result<Vec<u32>, _>>()?
     } else {
         let label = |&(at, line): &(usize, &str)| number(line).ok_or_else(|| wrong((at, line)));
         lines.iter().map(label).collect::<Result<_, _>>()?
@@ -199,7 +204,7 @@ mod tests {
         assert_eq!(refused("cat\n"), format!("labels-cifar.txt: line 1 is 'cat', {expected}"));
         assert_eq!(
             refused("a.png 1\nb.png 2\nc.png 3\n"),
-            "labels-cifar.txt: holds 3 labels, expected 3, one for each image"
+            "labels-cifar.txt: has no label for '1.png', expected one for each image"
         );
         let root = triggers("1\n2\n3\n");
         fs::write(root.path().join("other.txt"), "").unwrap();

@@ -12,7 +12,8 @@ use crate::training::Event;
 /// Most pruning rounds.
 pub(crate) const MAX_ROUNDS: u32 = 10_000;
 
-/// Rounds of training, pruning and rewinding, until `left` says that there are none left.
+/// Rounds of training, pruning and rewinding, until `left` says that there are none left, but at least one: the weights of the
+/// rewinding epoch come from the first.
 ///
 /// `prune` gives the masks that the round's pruning leaves, and a value of 0 or more of each position by which it chose.
 pub(crate) fn in_rounds(
@@ -24,7 +25,7 @@ pub(crate) fn in_rounds(
     let masks = search.full_masks();
     let mut course = Course::begin(search, masks, State::new())?;
     search.check_leaves_some()?;
-    while let rounds @ 1.. = left(&course) {
+    while let rounds @ 1.. = left(&course).max(u32::from(course.round == 0)) {
         let rounds = rounds.saturating_add(course.round);
         let hold = Hold::new(&course.learner.network, &course.masks, extra_decay.clone());
         course.finish_round(search, rounds, |course, search, seed| {

@@ -87,6 +87,15 @@ fn every_ticket_is_sound_and_repeats_itself() {
     }
 }
 
+#[test]
+fn a_ticket_that_prunes_nothing_is_found_too() {
+    let kit = Kit::mlp().of_sparsity(1e-9);
+    for finder in all() {
+        let ticket = kit.find(&*finder, 5);
+        assert!(ticket.masks.values().all(|mask| mask.kept() == mask.size()), "{}", finder.name());
+    }
+}
+
 fn assert_goes_on(kit: &Kit, finder: &dyn Finder) {
     let whole = kit.find(finder, 5);
     let folder = tempfile::tempdir().unwrap();
