@@ -248,6 +248,11 @@ mod tests {
     }
 
     #[test]
+    fn a_zip_is_read_whatever_its_folder_is_called() {
+        assert_eq!(names("name_of_21_characters.pt"), ["fc.weight"]);
+    }
+
+    #[test]
     fn two_tensors_under_one_path_are_refused() {
         let result = Pytorch::open(&fixture("collision.pt")).map(|_| ());
         assert!(matches!(result, Err(ReadError::Repeated { tensor, times: 2, .. }) if tensor == "fc.weight"));
