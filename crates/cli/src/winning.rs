@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::Path;
 
 use counterfoil_mark::masks_of;
-use counterfoil_ticket::ModelFile;
+use counterfoil_ticket::{Kind, ModelFile};
 use counterfoil_train::data::DataSource;
 use counterfoil_train::{Accuracies, DeviceChoice, Examples, Trial, Winning, is_it_winning};
 use serde::Serialize;
 
 use crate::Error;
+use crate::error::warn;
 use crate::network::network_for;
 use crate::output::{Align, Table};
 use crate::progress::{Progress, Rounds};
@@ -50,6 +51,9 @@ impl WinningArgs {
         let source = self.data.as_ref().ok_or(Error::StrategyWithoutData)?;
         let data = self.images.load(source)?;
         let (ticket, network) = network_for(path, &file, &data, None, self.device)?;
+        if ticket.description.kind == Kind::Model && file.description().is_some() {
+            warn("this is a trained model: its weights have learned already, those of the controls have not");
+        }
         let masks = masks_of(&ticket);
         if masks.is_empty() {
             return Err(Error::NoTicket { file: path.to_owned() });
@@ -95,7 +99,7 @@ pub(crate) struct WinningReport {
 
 impl fmt::Display for WinningReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Winning { ticket, reinitialised, shuffled, barrier } = &self.winning;
+        let Winning { ticket, reinitialised, shuffled, barrier, .. } = &self.winning;
         let mut table = Table::new([("trained", Align::Left), ("accuracy", Align::Right), ("spread", Align::Right)]);
         for (what, of) in [
             ("the ticket", ticket),
@@ -131,7 +135,7 @@ impl WinningReport {
             "training it is not stable: the order of the data decides where it ends, and a later rewinding may help"
         };
         if unbeaten.is_empty() {
-            format!("A winning ticket: it beats both controls by more than two standard errors, and {stability}.")
+            format!("A winning ticket: it beats both controls by more than chance explains, and {stability}.")
         } else {
             format!("Not shown to be a winning ticket: it does not beat {}; {stability}.", unbeaten.join(" nor "))
         }

@@ -46,6 +46,10 @@ pub struct Trial<'a> {
     pub device: Device,
 }
 
+/// Standard errors that a ticket has to be better by: Student's t for three and three trainings (4 degrees of freedom), which
+/// chance alone exceeds on this side once in forty tickets.
+const ERRORS: f64 = 2.776;
+
 /// What came out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Winning {
@@ -57,6 +61,8 @@ pub struct Winning {
     pub shuffled: Accuracies,
     /// Between two trainings of the ticket.
     pub barrier: Barrier,
+    /// Number of test images that accuracies are of.
+    pub test_images: usize,
 }
 
 /// Accuracies of several trainings.
@@ -84,11 +90,15 @@ pub struct Barrier {
 }
 
 impl Winning {
-    /// Whether the ticket's mean is above a control's by more than two standard errors of their difference.
+    /// Whether the ticket's mean is above a control's by more than `ERRORS` standard errors of their difference. Trainings
+    /// that happen to agree say nothing about other images: the error is never below that of counting the test images.
     pub fn beats(&self, control: &Accuracies) -> bool {
-        let variance = |of: &Accuracies| of.deviation * of.deviation / of.each.len().max(1) as f64;
+        let variance = |of: &Accuracies| {
+            let counting = of.mean * (1.0 - of.mean) / self.test_images.max(1) as f64;
+            (of.deviation * of.deviation / of.each.len().max(1) as f64).max(counting)
+        };
         let error = (variance(&self.ticket) + variance(control)).sqrt();
-        self.ticket.mean - control.mean > 2.0 * error
+        self.ticket.mean - control.mean > ERRORS * error
     }
 
     /// Whether it beats both controls.
@@ -141,7 +151,8 @@ pub fn is_it_winning(
     }
     let barrier = trial.barrier(&ends[0], &ends[1])?;
     let (ticket, reinitialised) = (Accuracies::of(own), Accuracies::of(reinitialised));
-    Ok(Winning { ticket, reinitialised, shuffled: Accuracies::of(shuffled), barrier })
+    let (shuffled, test_images) = (Accuracies::of(shuffled), trial.test.len());
+    Ok(Winning { ticket, reinitialised, shuffled, barrier, test_images })
 }
 
 impl Trial<'_> {
@@ -237,16 +248,19 @@ mod tests {
     }
 
     #[test]
-    fn to_beat_a_control_takes_two_standard_errors() {
+    fn to_beat_a_control_takes_more_than_luck() {
         let barrier = Barrier { accuracy: 0.0, loss: 0.0, accuracies: vec![], losses: vec![] };
         let ticket = accuracies(&[0.90, 0.92, 0.94]);
         assert!((ticket.mean - 0.92).abs() < 1e-12 && (ticket.deviation - 0.02).abs() < 1e-12);
-        // Two errors of the difference are 2 · √(2 · 0.02² / 3) = 0.0327.
-        let of = |mean: f64| accuracies(&[mean - 0.02, mean, mean + 0.02]);
-        let winning = |control: f64| {
+        let winning = |control: f64, spread: f64, test_images| {
+            let of = |mean: f64| accuracies(&[mean - spread, mean, mean + spread]);
+            let (ticket, barrier) = (of(0.92), barrier.clone());
             let (reinitialised, shuffled) = (of(control), of(0.5));
-            Winning { ticket: ticket.clone(), reinitialised, shuffled, barrier: barrier.clone() }.is_winning()
+            Winning { ticket, reinitialised, shuffled, barrier, test_images }.is_winning()
         };
-        assert!(winning(0.887) && !winning(0.888));
+        // 2.776 errors of the difference are 2.776 · √(2 · 0.02² / 3) = 0.0453.
+        assert!(winning(0.874, 0.02, 10_000) && !winning(0.875, 0.02, 10_000));
+        // Equal trainings, 400 images: 2.776 · √((0.92 · 0.08 + 0.86 · 0.14) / 400) = 0.0611.
+        assert!(winning(0.858, 0.0, 400) && !winning(0.860, 0.0, 400));
     }
 }
