@@ -31,9 +31,9 @@ struct Expected {
     dx: Vec<f64>,
     dadded: Vec<f64>,
     dweight: Vec<f64>,
-    /// Largest sum of absolute products of an input's and of a weight's gradient: a norm's gradient cancels, so this is
-    /// what rounding is relative to.
-    gross: [f64; 2],
+    /// Largest sum of absolute products of an input's, a weight's, a scale's and a shift's gradient: such sums cancel, so
+    /// this is what rounding is relative to.
+    gross: [f64; 4],
     /// Smallest distance of a pixel from the kink of its ReLU.
     kink: f64,
     dgamma: Vec<f64>,
@@ -130,7 +130,9 @@ impl Case {
             gross_dweight[w] += gross * f64::from(self.x[x].abs());
         });
         let most = |values: &[f64]| values.iter().fold(0.0f64, |most, v| most.max(*v));
-        let gross = [most(&gross_dx), most(&gross_dweight)];
+        let gross_dgamma = by_channel(&|at| (g(at) * normed(at)).abs());
+        let gross_dbeta = by_channel(&|at| g(at).abs());
+        let gross = [&gross_dx, &gross_dweight, &gross_dgamma, &gross_dbeta].map(|values| most(values).max(1e-3));
         let mut dadded = vec![0.0; self.added.len()];
         (0..z.len()).for_each(|at| {
             if let Some(a) = self.added_at(at) {
@@ -253,7 +255,7 @@ fn check(kernels: Kernels, case: &Case) {
 
     let saved = Saved { x, z: &trained.z, y: Some(&y), statistics: &trained.statistics };
     let gradients = kernels.backward(&layer, case.images, saved, parameters, &dy, true);
-    let [gross_dx, gross_dweight] = expected.gross;
+    let [gross_dx, gross_dweight, gross_dgamma, gross_dbeta] = expected.gross;
     assert_near_scale("dx", &unblock(&gradients.x.unwrap(), per_image(&case.x)), &expected.dx, gross_dx);
     // Where most weights are kept, those that are not get a gradient too.
     let of_kept = |(gradient, kept): (f32, &bool)| if *kept { gradient } else { 0.0 };
@@ -261,8 +263,8 @@ fn check(kernels: Kernels, case: &Case) {
     let of_kept = |(gradient, kept): (&f64, &bool)| if *kept { *gradient } else { 0.0 };
     let wanted: Vec<f64> = expected.dweight.iter().zip(&case.kept).map(of_kept).collect();
     assert_near_scale("dweight", &found, &wanted, gross_dweight);
-    assert_near("dgamma", &gradients.gamma, &expected.dgamma);
-    assert_near("dbeta", &gradients.beta, &expected.dbeta);
+    assert_near_scale("dgamma", &gradients.gamma, &expected.dgamma, gross_dgamma);
+    assert_near_scale("dbeta", &gradients.beta, &expected.dbeta, gross_dbeta);
     if let Some(dadded) = gradients.shortcut {
         assert_near("dadded", &unblock(&dadded, per_image(&case.added)), &expected.dadded);
     }
