@@ -61,9 +61,7 @@ struct Bench {
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let harness = Harness::new(args.recipe.clone())?;
-    let mut settings = harness.settings();
-    settings["sparsity"] = args.sparsity.into();
-    let lines = Lines::open(&args.output, settings, FIELDS)?;
+    let lines = harness.lines(&args.output, [("sparsity", args.sparsity.into())], FIELDS)?;
     let mut bench = Bench { args, harness, lines };
     for seed in bench.harness.recipe.seeds.clone() {
         bench.run(seed)?;

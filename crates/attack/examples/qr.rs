@@ -20,7 +20,7 @@ use counterfoil_mark::qr::{Code, Format, Found, Reader, Request, Whereabouts, em
 use counterfoil_mark::{Chance, SwapSettings, log2_upper_tail};
 use counterfoil_ticket::{Carrier, Mask, Model};
 use counterfoil_train::{OwnMark, count_correct};
-use harness::{Harness, Holder, Lines, Recipe, halves, key_of, stamp};
+use harness::{Harness, Holder, Recipe, halves, key_of, stamp};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -73,7 +73,7 @@ struct Subject {
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let harness = Harness::new(args.recipe.clone())?;
-    let mut output = Lines::open(&args.output, harness.settings(), FIELDS)?;
+    let mut output = harness.lines(&args.output, [], FIELDS)?;
     let bench = Bench { args, harness, reader: Reader::new([Format::default()]), last: RefCell::default() };
     for &seed in &bench.harness.recipe.seeds {
         for &density in &bench.args.densities {

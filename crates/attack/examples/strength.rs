@@ -81,10 +81,8 @@ struct Bench {
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let harness = Harness::new(args.recipe.clone())?;
-    let mut settings = harness.settings();
-    settings["dilution"] = args.dilution.into();
-    settings["triggers"] = (!args.no_triggers).into();
-    let lines = Lines::open(&args.output, settings, FIELDS)?;
+    let own = [("dilution", args.dilution.into()), ("triggers", (!args.no_triggers).into())];
+    let lines = harness.lines(&args.output, own, FIELDS)?;
     let mut bench = Bench { args, harness, lines, seed: 0 };
     for seed in bench.harness.recipe.seeds.clone() {
         bench.seed = seed;

@@ -42,7 +42,7 @@ const OTHER: u64 = 5000;
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let harness = Harness::new(args.recipe.clone())?;
-    let mut lines = Lines::open(&args.output, harness.settings(), FIELDS)?;
+    let mut lines = harness.lines(&args.output, [], FIELDS)?;
     for seed in harness.recipe.seeds.clone() {
         let dense = Model { arrays: harness.network(seed)?.arrays(), ..Model::default() };
         measure(&harness, &mut lines, seed, 0.0, "dense", || Ok(dense))?;

@@ -54,9 +54,7 @@ enum Attack {
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let harness = Harness::new(args.recipe.clone())?;
-    let mut settings = harness.settings();
-    settings["sparsity"] = args.sparsity.into();
-    let mut lines = Lines::open(&args.output, settings, FIELDS)?;
+    let mut lines = harness.lines(&args.output, [("sparsity", args.sparsity.into())], FIELDS)?;
     for seed in harness.recipe.seeds.clone() {
         measure(&harness, &mut lines, args.sparsity, seed)?;
     }

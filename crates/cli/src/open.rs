@@ -72,11 +72,12 @@ pub(crate) fn disclosure(path: &Path, claim: &VerifiedClaim) -> Result<OpenedPan
 /// A counterfoil, with whatever it takes to open it.
 pub(crate) fn counterfoil(path: &Path, unlock: &UnlockArgs) -> Result<Counterfoil, Error> {
     let bytes = bytes(path, MAX_COUNTERFOIL, COUNTERFOIL)?;
-    let protection = |error: &CounterfoilError| match error {
-        CounterfoilError::Protection(ProtectionError::NeedsPassphrase) => Some(Needs::Passphrase),
-        CounterfoilError::Protection(ProtectionError::NeedsIdentity) => Some(Needs::Identity),
-        _ => None,
-    };
+    fn protection(error: &CounterfoilError) -> Option<&ProtectionError> {
+        match error {
+            CounterfoilError::Protection(error) => Some(error),
+            _ => None,
+        }
+    }
     sealed(path, unlock, |unlock| Counterfoil::open(&bytes, unlock), protection)?
         .map_err(|source| Error::Counterfoil { file: path.to_owned(), source })
 }
@@ -84,39 +85,34 @@ pub(crate) fn counterfoil(path: &Path, unlock: &UnlockArgs) -> Result<Counterfoi
 /// A key mask, with whatever it takes to open it.
 pub(crate) fn key_mask(path: &Path, unlock: &UnlockArgs) -> Result<KeyMask, Error> {
     let bytes = bytes(path, MAX_KEY_MASK, "a key mask")?;
-    let protection = |error: &KeyMaskError| match error {
-        KeyMaskError::Protection(ProtectionError::NeedsPassphrase) => Some(Needs::Passphrase),
-        KeyMaskError::Protection(ProtectionError::NeedsIdentity) => Some(Needs::Identity),
-        _ => None,
-    };
+    fn protection(error: &KeyMaskError) -> Option<&ProtectionError> {
+        match error {
+            KeyMaskError::Protection(error) => Some(error),
+            _ => None,
+        }
+    }
     sealed(path, unlock, |unlock| KeyMask::open(&bytes, unlock), protection)?
         .map_err(|source| Error::KeyMask { file: path.to_owned(), source })
 }
 
-/// What a private file that is encrypted asks for.
-enum Needs {
-    Passphrase,
-    Identity,
-}
-
-/// Opens a private file, with what it turns out to need.
+/// Opens a private file, with what its protection turns out to need.
 fn sealed<T, E>(
     path: &Path,
     unlock: &UnlockArgs,
     open: impl Fn(&Unlock) -> Result<T, E>,
-    needs: impl Fn(&E) -> Option<Needs>,
+    protection: impl Fn(&E) -> Option<&ProtectionError>,
 ) -> Result<Result<T, E>, Error> {
     let plain = open(&Unlock::None);
     let Err(error) = &plain else { return Ok(plain) };
     let passphrase_file = unlock.passphrase_file.as_deref();
-    let unlock = match (needs(error), &unlock.identity[..]) {
-        (Some(Needs::Passphrase), [identity, ..]) => {
+    let unlock = match (protection(error), &unlock.identity[..]) {
+        (Some(ProtectionError::NeedsPassphrase), [identity, ..]) => {
             return Err(Error::NoRecipients { sealed: path.to_owned(), identity: identity.clone() });
         }
-        (Some(Needs::Passphrase), []) => {
+        (Some(ProtectionError::NeedsPassphrase), []) => {
             Unlock::Passphrase(Passphrases::Counterfoil.existing(&path.display().to_string(), passphrase_file)?)
         }
-        (Some(Needs::Identity), identities @ [_, ..]) => {
+        (Some(ProtectionError::NeedsIdentity), identities @ [_, ..]) => {
             let identities = identities.iter().map(|file| identity(file, passphrase_file));
             Unlock::Identities(identities.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         }

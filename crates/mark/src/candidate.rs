@@ -64,7 +64,7 @@ impl Ranking<'_> {
 }
 
 /// Maps finite values to integers in the same order, −0 as +0.
-pub(crate) fn ordered(value: f32) -> u32 {
+pub fn ordered(value: f32) -> u32 {
     let bits = (value + 0.0).to_bits();
     if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
 }

@@ -48,7 +48,7 @@ mod turnover;
 
 pub use assignment::{assign, log2_orders};
 pub use binomial_tail::{Chance, Log2P, hits_for, log2_upper_tail};
-pub use candidate::{Candidate, Ranking};
+pub use candidate::{Candidate, Ranking, ordered};
 pub use chip::{Chip, ChipMap, ChipReader, chip_map, chips};
 pub use chip_planes::ChipPlanes;
 pub use cut::{Balanced, Cut, RankRoom, runs_of_rows};

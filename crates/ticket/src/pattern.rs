@@ -103,7 +103,8 @@ mod tests {
     fn patterns_that_keep_all_or_nothing_are_none() {
         let patterns = [(0, 4), (4, 4), (5, 4), (1, 65)].map(|(kept, of)| Pattern::new(kept, of));
         assert_eq!(patterns, [None; 4]);
-        assert!(serde_json::from_str::<Pattern>("[4,4]").is_err());
+        let error = serde_json::from_str::<Pattern>("[4,4]").unwrap_err().to_string();
+        assert_eq!(error, "expected a pattern [N, M] with 1 <= N < M <= 64");
         assert_eq!(serde_json::to_string(&Pattern::new(2, 4)).unwrap(), "[2,4]");
     }
 }

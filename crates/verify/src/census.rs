@@ -61,6 +61,12 @@ impl<'a> Sum<&'a Self> for ChipCounts {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Census([ChipCounts; CLASSES]);
 
+impl AddAssign<&Self> for Census {
+    fn add_assign(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a += b);
+    }
+}
+
 /// Room for one run.
 #[derive(Default)]
 struct Room {
@@ -122,7 +128,7 @@ impl Census {
             Ok((room, census))
         });
         runs.map(|run| run.map(|(_, census)| census)).try_reduce(Self::default, |mut a, b| {
-            a.0.iter_mut().zip(&b.0).for_each(|(a, b)| *a += b);
+            a += &b;
             Ok(a)
         })
     }
@@ -173,7 +179,7 @@ pub(crate) fn census_of_turns(kept: &Mask, shape: CarrierShape, chips: &ChipRead
     let censuses = runs.map(|(_, censuses)| censuses).reduce(
         || Turn::ALL.map(|_| Census::default()),
         |mut a, b| {
-            a.iter_mut().zip(&b).for_each(|(a, b)| a.0.iter_mut().zip(&b.0).for_each(|(a, b)| *a += b));
+            a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
             a
         },
     );

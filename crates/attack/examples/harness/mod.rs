@@ -171,8 +171,19 @@ impl Harness {
         FineTuning { epochs: self.recipe.attack_epochs, rate, seed: seed + 1000 }
     }
 
-    /// What makes lines comparable, and is in each of them.
-    pub(crate) fn settings(&self) -> Value {
+    /// The lines of a file. Their settings make them comparable and are in each of them: the recipe's, and an example's own.
+    pub(crate) fn lines<const N: usize>(
+        &self,
+        file: &Path,
+        own: [(&str, Value); N],
+        fields: &'static [&'static str],
+    ) -> Result<Lines, Box<dyn Error>> {
+        let mut settings = self.settings();
+        own.into_iter().for_each(|(name, value)| settings[name] = value);
+        Lines::open(file, settings, fields)
+    }
+
+    fn settings(&self) -> Value {
         let recipe = &self.recipe;
         json!({
             "limit": recipe.limit, "limit_test": recipe.limit_test, "side": recipe.side,
@@ -192,7 +203,7 @@ pub(crate) struct Lines {
 
 impl Lines {
     /// The lines that are there already, which must have been made with the same settings.
-    pub(crate) fn open(file: &Path, settings: Value, fields: &'static [&'static str]) -> Result<Self, Box<dyn Error>> {
+    fn open(file: &Path, settings: Value, fields: &'static [&'static str]) -> Result<Self, Box<dyn Error>> {
         let text = match read_to_string(file) {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             other => other?,

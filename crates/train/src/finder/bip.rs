@@ -51,8 +51,7 @@ impl Finder for Bip {
         Some(Epochs { rounds, first: aim.schedule.epochs, rewind: 0 })
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         search.check_leaves_some()?;
         let (rule, schedule) = (Rule::of(search, self.scope), search.aim.schedule.clone());
         let mut course = match self.pretrained {

@@ -39,8 +39,7 @@ impl Finder for Channel {
         aim.one_training()
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         let extra_decay = search.favour().extra_decay();
         in_rounds(
             search,

@@ -38,8 +38,7 @@ impl Finder for ClassAware {
         aim.one_training()
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         let favour = search.favour();
         in_rounds(
             search,

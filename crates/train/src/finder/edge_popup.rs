@@ -38,8 +38,7 @@ impl Finder for EdgePopup {
         aim.one_training()
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         let density = 1.0 - search.aim.sparsity;
         let mut scores = drawn(&search.full_masks(), search.aim.seed);
         for layer in search.network.layers().to_vec().iter().filter(|layer| layer.prunable) {

@@ -44,8 +44,7 @@ impl Finder for Granet {
         check_share("move share", self.move_share)
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         search.check_leaves_some()?;
         let (end, full, favour) = (moving_epochs(&search.aim), search.full_masks(), search.favour());
         moving(search, full, |course, search| {

@@ -39,8 +39,7 @@ impl Finder for Grasp {
         None
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         let asked = asked(&cooled(&search.network), search);
         let gradient = asked.gradient(&asked.weights);
         let step = STEP * norm(&asked.weights) / norm(&gradient).max(f64::MIN_POSITIVE);

@@ -65,8 +65,7 @@ impl Finder for Imp {
         Ok(())
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         let (extra_decay, rounds) = (search.favour().extra_decay(), self.rounds(&search.aim));
         in_rounds(
             search,

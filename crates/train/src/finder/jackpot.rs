@@ -35,8 +35,7 @@ impl Finder for Jackpot {
         aim.one_training()
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         let mut scores = weights_of(search);
         scores.values_mut().flatten().for_each(|w| *w = w.abs());
         on_fixed_weights(search, scores, self.scope)

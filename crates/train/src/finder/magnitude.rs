@@ -37,11 +37,10 @@ impl Finder for Magnitude {
         if self.pretrained { None } else { aim.one_training() }
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         if !self.pretrained {
             return Imp { prune_share: search.aim.sparsity, scope: self.scope }.find(search);
         }
-        self.check(&search.aim)?;
         search.check_leaves_some()?;
         let masks = search.full_masks();
         let magnitude = |name: &String| {

@@ -97,7 +97,17 @@ pub trait Finder {
     /// # Errors
     ///
     /// Settings out of range, training that diverges, a checkpoint of another run.
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError>;
+    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
+        self.check(&search.aim)?;
+        self.seek(search)
+    }
+
+    /// What [`Finder::find`] does once the settings have passed its check.
+    ///
+    /// # Errors
+    ///
+    /// Training that diverges, a checkpoint of another run.
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError>;
 }
 
 /// What every finder is told about the ticket.

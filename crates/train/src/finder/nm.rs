@@ -4,11 +4,11 @@
 //! As in `imp`, after a training and with rewinding, one of each M a round. The ticket's description names the pattern, and
 //! `stamp` swaps within a block only, so that a stamped ticket has it too.
 
+use counterfoil_mark::ordered;
 use counterfoil_ticket::{Mask, Model, Pattern};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ranking::ordered;
 use super::rounds::in_rounds;
 use super::{Aim, Epochs, Finder, Keying, Search, recorded};
 use crate::TrainError;
@@ -52,8 +52,7 @@ impl Finder for Nm {
         Err(TrainError::Setting { name: "sparsity", found: aim.sparsity, expected: "that of the pattern" })
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         let extra_decay = search.favour().extra_decay();
         let shapes: Vec<_> = search.network.layers().iter().map(|layer| (layer.weight(), layer.shape)).collect();
         let mut ticket = in_rounds(

@@ -41,8 +41,7 @@ impl Finder for Random {
         None
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         search.check_leaves_some()?;
         let scores = drawn(&search.full_masks(), search.aim.seed);
         let counts = self.densities.kept(search.network.layers(), search.aim.sparsity);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use counterfoil_mark::ordered;
 use counterfoil_ticket::Mask;
 use serde::{Deserialize, Serialize};
 
@@ -48,12 +49,6 @@ struct Ranked {
     rank: u32,
     layer: usize,
     position: usize,
-}
-
-/// Maps finite values to integers in the same order, −0 as +0.
-pub(crate) fn ordered(value: f32) -> u32 {
-    let bits = (value + 0.0).to_bits();
-    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
 }
 
 /// Of the positions that `masks` keep, those with the best scores. Fewer if there are not so many.

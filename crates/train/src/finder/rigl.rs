@@ -48,8 +48,7 @@ impl Finder for Rigl {
         check_share("move share", self.move_share)
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         search.check_leaves_some()?;
         let full = search.full_masks();
         let counts = self.densities.kept(search.network.layers(), search.aim.sparsity);

@@ -48,8 +48,7 @@ impl Finder for Sap {
         Some(Epochs { rounds, first: aim.schedule.epochs, rewind: aim.rewind })
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         let (extra_decay, full) = (search.favour().extra_decay(), search.full_masks());
         let wanted = self.scope.allot(&full, |total| search.aim.kept(total));
         let left = |course: &Course| {

@@ -29,8 +29,7 @@ impl Finder for Snip {
         None
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         let asked = asked(&search.network, search);
         let mut scores = asked.gradient(&asked.weights);
         for (name, scores) in &mut scores {

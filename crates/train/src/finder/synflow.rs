@@ -39,8 +39,7 @@ impl Finder for Synflow {
         None
     }
 
-    fn find(&self, search: &mut Search) -> Result<Model, TrainError> {
-        self.check(&search.aim)?;
+    fn seek(&self, search: &mut Search) -> Result<Model, TrainError> {
         search.check_leaves_some()?;
         let favour = search.favour();
         let network = FlowNetwork::of(&search.network);
