@@ -142,7 +142,7 @@ fn missed_triggers_alone_are_inconclusive() {
 
 #[test]
 fn too_few_weights_are_inconclusive() {
-    owner().succeeds("attack prune-rand model.bin --share 0.99 -o sparse.bin");
+    owner().succeeds("attack prune-rand model.bin --set share=0.99 -o sparse.bin");
     let report = expect(&format!("sparse.bin {PROOF} --tests mask"), "inconclusive");
     assert!(report.needed.iter().all(|needed| needed.needed.is_none_or(|enough| enough > needed.n)));
     assert!(report.stronger.iter().any(|advice| advice.contains("more")), "{:?}", report.stronger);

@@ -323,7 +323,7 @@ def zxing_reads_our_codes():
         reading = options.removeprefix("--text ACME-2026")
         counterfoil(f"qr embed ticket.safetensors {whose} -o coded.safetensors --force")
         counterfoil("stamp coded.safetensors --key owner.key -o coded_stamped.safetensors --unencrypted --force")
-        counterfoil("attack prune-rand coded_stamped.safetensors --share 0.1 -o coded_pruned.safetensors --force")
+        counterfoil("attack prune-rand coded_stamped.safetensors --set share=0.1 -o coded_pruned.safetensors --force")
         for name in ["coded", "coded_stamped", "coded_pruned"]:
             read = json.loads(counterfoil(f"qr read {name}.safetensors {reading} --png {name}.png --json --force"))
             expect([code["text"] for code in read["codes"]] == [text], f"{name}: {read}")

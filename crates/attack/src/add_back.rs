@@ -10,6 +10,8 @@ use counterfoil_train::data::shuffle;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use crate::{Attack, AttackError, Attacked, Class, Cost, Means, Need, Parameter, Profile, Settings};
+
 /// Which pruned positions are kept again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guess {
@@ -61,6 +63,76 @@ pub fn drawn_weights(model: &Model, masks: &BTreeMap<String, Mask>, seed: u64) -
         (name.clone(), values.iter().map(|_| (deviation * normal()) as f32).collect())
     };
     masks.iter().map(&mut drawn).collect()
+}
+
+/// Guesses a key mask at random.
+pub(crate) struct AddBackRandom;
+/// Guesses a key mask by the largest rewound weights.
+pub(crate) struct AddBackMagnitude;
+
+impl Attack for AddBackRandom {
+    fn profile(&self) -> Profile {
+        Profile {
+            name: "add-back-rand",
+            does: "keep pruned positions again, at random: a guess at a key mask, with values from the rewound weights if known",
+            class: Class::Informed,
+            cost: Cost::None,
+            needs: &[],
+            source: "fake key: Chen et al. 2021 (arXiv 2111.00162), section 4.2",
+            parameters: const { &[Parameter::share("share", "0.05", "how many come back, as a share of the kept weights")] },
+        }
+    }
+
+    fn run(&self, stolen: Model, settings: &Settings, means: &mut Means) -> Result<Attacked, AttackError> {
+        let rewound = match &means.rewound {
+            Some(rewound) => weights_like(&stolen, rewound)?,
+            None => drawn_weights(&stolen, &stolen.masks, means.seed),
+        };
+        Ok(Attacked::Model(added_back(stolen, settings, &rewound, Guess::Random(means.seed))))
+    }
+}
+
+impl Attack for AddBackMagnitude {
+    fn profile(&self) -> Profile {
+        Profile {
+            name: "add-back-mag",
+            does: "keep pruned positions again, those of the largest rewound weights",
+            needs: &[Need::Rewound],
+            ..AddBackRandom.profile()
+        }
+    }
+
+    fn run(&self, stolen: Model, settings: &Settings, means: &mut Means) -> Result<Attacked, AttackError> {
+        let rewound = means.rewound.as_ref().ok_or(AttackError::Lacks { what: Need::Rewound })?;
+        let rewound = weights_like(&stolen, rewound)?;
+        Ok(Attacked::Model(added_back(stolen, settings, &rewound, Guess::Largest)))
+    }
+}
+
+fn added_back(mut model: Model, settings: &Settings, rewound: &BTreeMap<String, Vec<f32>>, guess: Guess) -> Model {
+    let kept: usize = model.masks.values().map(Mask::kept).sum();
+    let count = (settings.number("share") * kept as f64).round() as usize;
+    let held = model.masks.clone();
+    add_back(&mut model.masks, |name| rewound[name].clone(), count, guess);
+    for (name, mask) in &model.masks {
+        let values = model.arrays.get_mut(name).expect("masks are of the model's tensors").values_mut();
+        for position in mask.positions().filter(|&position| !held[name].keeps(position)) {
+            values[position] = rewound[name][position];
+        }
+    }
+    model
+}
+
+/// The masked tensors of another model, which must have them in the same shapes.
+fn weights_like(model: &Model, other: &Model) -> Result<BTreeMap<String, Vec<f32>>, AttackError> {
+    let weights = |name: &String| {
+        let array = other.arrays.get(name).filter(|array| array.shape() == model.arrays[name].shape());
+        let array = array.ok_or_else(|| AttackError::Unsuitable {
+            reason: format!("the rewound weights have no tensor '{name}' of its shape"),
+        })?;
+        Ok((name.clone(), array.values().to_vec()))
+    };
+    model.masks.keys().map(weights).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use counterfoil_train::{Event, Examples, Hold, Schedule, TrainError, fit};
 
-use crate::Sparse;
+use counterfoil_ticket::Model;
+
+use crate::{Attack, AttackError, Attacked, Class, Cost, Means, Need, Parameter, Profile, Settings, Sparse};
 
 /// How to fine-tune.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,4 +40,37 @@ pub fn fine_tune(
     let hold = Hold::new(&victim.network, &victim.masks, BTreeMap::new());
     let network = fit(victim.network, examples, &settings.schedule(), &hold, settings.seed, None, on_event)?;
     Ok(Sparse { network, ..victim })
+}
+
+/// Trains all layers on.
+pub(crate) struct FineTuneAll;
+
+impl Attack for FineTuneAll {
+    fn profile(&self) -> Profile {
+        Profile {
+            name: "ft-all",
+            does: "train all layers on, with the mask held or let go",
+            class: Class::Model,
+            cost: Cost::Tuning,
+            needs: &[Need::Data],
+            source: "FTAL: Lukas et al. 2022 (arXiv 2108.04974), section IV",
+            parameters: const {
+                &[
+                    Parameter::count("epochs", "5", [1, 1000], "passes over the attacker's images"),
+                    Parameter::number("rate", "0.001", [0.0, 10.0], "learning rate"),
+                    Parameter::choice("mask", "held", &["held", "free"], "whether pruned weights stay 0"),
+                ]
+            },
+        }
+    }
+
+    fn run(&self, mut stolen: Model, settings: &Settings, means: &mut Means) -> Result<Attacked, AttackError> {
+        if settings.word("mask") == "free" {
+            stolen.masks.clear();
+        }
+        let sparse = Sparse::of(&stolen, means)?;
+        let tuning = FineTuning { epochs: settings.count("epochs"), rate: settings.number("rate"), seed: means.seed };
+        let tuned = fine_tune(sparse, means.examples()?, &tuning, means.on_event)?;
+        Ok(Attacked::Model(tuned.into_model(stolen)))
+    }
 }

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_ticket::Mask;
+use counterfoil_ticket::{Mask, Model};
 use counterfoil_train::data::shuffle;
 use counterfoil_train::kept_weights;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::Sparse;
+use crate::sparse::{masks_or_full, with_masks};
+use crate::{Attack, AttackError, Attacked, Class, Cost, Means, Parameter, Profile, Settings, Sparse};
 
 /// Which positions go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +51,47 @@ pub fn prune_masks(
     }
 }
 
-impl Sparse {
-    /// Sets the weights outside the masks to 0.
-    pub(crate) fn hold(&mut self) {
-        counterfoil_train::Hold::new(&self.network, &self.masks, Default::default()).apply(&mut self.network);
+/// Prunes the smallest weights.
+pub(crate) struct PruneMagnitude;
+/// Prunes at random.
+pub(crate) struct PruneRandom;
+
+const SOURCE: &str = "Chen et al. 2021 (arXiv 2111.00162), section 4.3, table 6";
+const PARAMETERS: &[Parameter] = &[Parameter::share("share", "0.5", "share of the kept weights that goes")];
+
+impl Attack for PruneMagnitude {
+    fn profile(&self) -> Profile {
+        Profile {
+            name: "prune-mag",
+            does: "prune the smallest weights of all layers together",
+            class: Class::Model,
+            cost: Cost::None,
+            needs: &[],
+            source: SOURCE,
+            parameters: PARAMETERS,
+        }
     }
+
+    fn run(&self, stolen: Model, settings: &Settings, _: &mut Means) -> Result<Attacked, AttackError> {
+        Ok(Attacked::Model(pruned(stolen, settings, Victims::Smallest)))
+    }
+}
+
+impl Attack for PruneRandom {
+    fn profile(&self) -> Profile {
+        let (name, does) = ("prune-rand", "prune weights at random");
+        Profile { name, does, ..PruneMagnitude.profile() }
+    }
+
+    fn run(&self, stolen: Model, settings: &Settings, means: &mut Means) -> Result<Attacked, AttackError> {
+        Ok(Attacked::Model(pruned(stolen, settings, Victims::Random(means.seed))))
+    }
+}
+
+fn pruned(model: Model, settings: &Settings, victims: Victims) -> Model {
+    let mut masks = masks_or_full(&model);
+    prune_masks(&mut masks, |name| model.arrays[name].values().to_vec(), settings.number("share"), victims);
+    with_masks(model, masks)
 }
 
 #[cfg(test)]

@@ -10,7 +10,11 @@ use std::collections::BTreeMap;
 use counterfoil_train::finder::{GRADIENT_EXAMPLES, cosine, move_positions};
 use counterfoil_train::{EpochSeed, Event, Examples, Hold, Learner, TrainError};
 
-use crate::{FineTuning, Sparse};
+use counterfoil_ticket::Model;
+
+use crate::{
+    Attack, AttackError, Attacked, Class, Cost, FineTuning, Means, Need, Parameter, Profile, Settings, Sparse,
+};
 
 /// How to move the mask.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,4 +60,35 @@ pub fn rewire(
     victim.network = learner.network;
     victim.hold();
     Ok(victim)
+}
+
+/// Moves the mask while it trains.
+pub(crate) struct Rigl;
+
+impl Attack for Rigl {
+    fn profile(&self) -> Profile {
+        Profile {
+            name: "rigl",
+            does: "train on, dropping the smallest weights after each epoch and growing where the gradient is largest",
+            class: Class::Informed,
+            cost: Cost::Tuning,
+            needs: &[Need::Data],
+            source: "RigL: Evci et al. 2020 (arXiv 1911.11134)",
+            parameters: const {
+                &[
+                    Parameter::share("share", "0.3", "share of the kept weights that moves after the first epoch"),
+                    Parameter::count("epochs", "5", [1, 1000], "passes over the attacker's images"),
+                    Parameter::number("rate", "0.05", [0.0, 10.0], "learning rate"),
+                ]
+            },
+        }
+    }
+
+    fn run(&self, stolen: Model, settings: &Settings, means: &mut Means) -> Result<Attacked, AttackError> {
+        let sparse = Sparse::of(&stolen, means)?;
+        let training = FineTuning { epochs: settings.count("epochs"), rate: settings.number("rate"), seed: means.seed };
+        let rewiring = Rewiring { share: settings.number("share"), training };
+        let moved = rewire(sparse, means.examples()?, &rewiring, means.on_event)?;
+        Ok(Attacked::Model(moved.into_model(stolen)))
+    }
 }

@@ -6,6 +6,8 @@
 use counterfoil_mark::Turn;
 use counterfoil_ticket::{CarrierShape, Model};
 
+use crate::{Attack, AttackError, Attacked, Class, Cost, Means, Parameter, Profile, Settings};
+
 /// Turns every kernel of every tensor of rank 4, values and masks alike.
 pub fn turn_kernels(model: &mut Model, turn: Turn) {
     for (name, array) in &mut model.arrays {
@@ -21,11 +23,56 @@ pub fn turn_kernels(model: &mut Model, turn: Turn) {
     }
 }
 
+/// Turns all kernels.
+pub(crate) struct Mirror;
+
+impl Attack for Mirror {
+    fn profile(&self) -> Profile {
+        Profile {
+            name: "mirror",
+            does: "turn every kernel the same way: the network of turned images",
+            class: Class::Structure,
+            cost: Cost::None,
+            needs: &[],
+            source: "this project: no toolbox has it",
+            parameters: const {
+                &[Parameter::choice(
+                    "turn",
+                    "mirrored",
+                    &[
+                        "mirrored",
+                        "flipped",
+                        "half-turned",
+                        "transposed",
+                        "anti-transposed",
+                        "quarter-turned",
+                        "three-quarter-turned",
+                    ],
+                    "which of the seven symmetries of the square",
+                )]
+            },
+        }
+    }
+
+    fn run(&self, mut stolen: Model, settings: &Settings, _: &mut Means) -> Result<Attacked, AttackError> {
+        let turn = Turn::ALL.into_iter().find(|turn| turn.name() == settings.word("turn"));
+        turn_kernels(&mut stolen, turn.expect("the words are the turns' names"));
+        Ok(Attacked::Model(stolen))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use counterfoil_ticket::{Array, Mask};
 
     use super::*;
+
+    #[test]
+    fn every_turn_has_its_word() {
+        let words = Mirror.profile().parameters[0].range;
+        let names = Turn::ALL.map(Turn::name);
+        assert!(matches!(words, crate::Range::Choice { words } if words == names.as_slice()), "{words}");
+    }
 
     #[test]
     fn kernels_are_turned_and_nothing_else() {

@@ -58,12 +58,6 @@ pub(crate) enum Error {
     /// A ticket cannot be locked or unlocked.
     #[error("{}", ticket.display())]
     Lock { ticket: PathBuf, source: LockError },
-    /// Only who has the rewound weights knows which are large.
-    #[error("the largest rewound weights are asked for, and no rewound weights are given")]
-    NoRewound,
-    /// Rewound weights of another network.
-    #[error("{}: has no tensor '{tensor}' of the shape that the ticket's has", file.display())]
-    OtherRewound { file: PathBuf, tensor: String },
     /// Some strategies ask the network.
     #[error("the strategy asks the network about training images, and no data are given")]
     StrategyWithoutData,
@@ -88,6 +82,12 @@ pub(crate) enum Error {
     /// Training, finding or evaluating failed.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// An attack that cannot be made.
+    #[error(transparent)]
+    Attack(#[from] counterfoil_attack::AttackError),
+    /// An attack that leaves the model as it is.
+    #[error("{attack} changes what a served model is asked or answers, expected an attack that changes the model")]
+    NoModelLeft { attack: &'static str },
     /// A network that cannot be evaluated.
     #[error("{}", model.display())]
     Network { model: PathBuf, source: Box<TrainError> },

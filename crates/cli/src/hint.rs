@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use counterfoil_attack::{AttackError, Need};
 use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, KeyMaskError, Part, ProtectionError};
 use counterfoil_mark::qr::EmbedError;
 use counterfoil_mark::{LockError, StampError, StampingError, StrategyError};
@@ -33,7 +34,8 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::SmallImages { .. } => {
             Some("--resize enlarges the images of a folder; or choose another --arch".to_owned())
         }
-        Error::NoRewound => Some("name the ticket as it was found: --rewound ticket.safetensors".to_owned()),
+        Error::Attack(source) => attacking(source),
+        Error::NoModelLeft { .. } => Some("the suite measures it: counterfoil suite run".to_owned()),
         Error::NotPretrained => Some("name a trained model: --pretrained FILE".to_owned()),
         Error::StrategyWithoutData => Some("name the training data: --data digits, or a folder".to_owned()),
         Error::Identity { source: ProtectionError::IdentityLocked, .. } => {
@@ -279,4 +281,16 @@ fn missing(file: &Path) -> Option<String> {
 fn sibling(file: &Path, extension: &str) -> Option<String> {
     let sibling = file.with_extension(extension);
     (sibling != file && sibling.is_file()).then(|| sibling.display().to_string())
+}
+/// What an attacker may lack.
+fn attacking(error: &AttackError) -> Option<String> {
+    let hint = match error {
+        AttackError::Unknown { .. } => "'counterfoil attack --list' says what there is",
+        AttackError::Lacks { what: Need::Data } => "name the attacker's images: --data digits, or a folder",
+        AttackError::Lacks { what: Need::Key } => "name the key that panel 0 derives from: --key owner.pub",
+        AttackError::Lacks { what: Need::Other } => "name the other model: --other FILE",
+        AttackError::Lacks { what: Need::Rewound } => "name the ticket as it was found: --rewound ticket.safetensors",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }

@@ -70,6 +70,31 @@ pub(crate) fn disclosure(path: &Path, claim: &VerifiedClaim) -> Result<OpenedPan
 }
 
 /// A counterfoil, with whatever it takes to open it.
+/// The claim and the panels opened under it, each at most once.
+pub(crate) fn evidence(
+    key: &PublicKey,
+    file: Option<&Path>,
+    disclosures: &[PathBuf],
+) -> Result<(Option<VerifiedClaim>, Vec<OpenedPanel>), Error> {
+    let Some(file) = file else {
+        return match disclosures.first() {
+            Some(disclosure) => Err(Error::NoClaim { disclosure: disclosure.clone() }),
+            None => Ok((None, Vec::new())),
+        };
+    };
+    let claim = claim(file, key)?;
+    let mut opened: Vec<OpenedPanel> = Vec::new();
+    for file in disclosures {
+        let panel = disclosure(file, &claim)?;
+        if let Some(i) = opened.iter().position(|other| other.panel() == panel.panel()) {
+            let (file, other) = (file.clone(), disclosures[i].clone());
+            return Err(Error::RepeatedDisclosure { file, other, panel: panel.panel().get() });
+        }
+        opened.push(panel);
+    }
+    Ok((Some(claim), opened))
+}
+
 pub(crate) fn counterfoil(path: &Path, unlock: &UnlockArgs) -> Result<Counterfoil, Error> {
     let bytes = bytes(path, MAX_COUNTERFOIL, COUNTERFOIL)?;
     fn protection(error: &CounterfoilError) -> Option<&ProtectionError> {

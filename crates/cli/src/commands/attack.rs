@@ -1,139 +1,181 @@
 //! `attack`: what somebody does to a stolen model, to see what its mark withstands.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use counterfoil_attack::{Guess, Victims, add_back, drawn_weights, prune_masks, turn_kernels};
-use counterfoil_mark::{Turn, masks_of};
-use counterfoil_ticket::{Description, Mask, Model, ModelFile};
+use counterfoil_attack::{Attacked, Insight, Means, Need, Profile, Settings, attack, attacks, handed_on, stolen};
+use counterfoil_claim::{Dilution, PanelCount};
+use counterfoil_mark::masks_of;
+use counterfoil_ticket::{Mask, Model, ModelFile};
+use counterfoil_train::data::{Augmentation, DataSource};
+use counterfoil_train::{DeviceChoice, Event};
 
-use crate::output::print;
+use crate::output::{print, print_json};
+use crate::progress::{Progress, Rounds};
+use crate::settings::ImagesArgs;
 use crate::writing::{Force, Named, check};
-use crate::{Error, Exit, value};
+use crate::{Error, Exit, open, value};
 
 /// Attack a model, to see what its mark withstands
 ///
 /// Writes the attacked model as a thief would hand it on: plain weights, without masks or history. Train it further with
-/// 'counterfoil train' to see whether its accuracy recovers, and verify it.
+/// 'counterfoil train' or the attack ft-all to see whether its accuracy recovers, and verify it.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
-  counterfoil attack prune-mag model.bin --share 0.5 -o pruned.bin
-  counterfoil train pruned.bin --data digits --epochs 2 --rate 0.01 -o recovered.bin
-  counterfoil attack add-back-mag locked.safetensors --rewound ticket.safetensors --share 0.05 -o guessed.safetensors")]
+  counterfoil attack --list
+  counterfoil attack prune-mag model.bin --set share=0.5 -o pruned.bin
+  counterfoil attack ft-all pruned.bin --set epochs=2 --set rate=0.01 --data digits -o recovered.bin
+  counterfoil attack add-back-mag locked.safetensors --rewound ticket.safetensors --set share=0.05 -o guessed.safetensors")]
 pub(crate) struct Args {
-    /// Which attack
-    #[arg(value_enum)]
-    name: AttackName,
+    /// Which attack; --list says what there is
+    #[arg(required_unless_present = "list", value_name = "ATTACK")]
+    name: Option<String>,
     /// The model
-    model: PathBuf,
-    /// Share of the kept weights that goes, or how many come back, as a share of them
-    #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = value::share)]
-    share: f64,
-    /// The ticket's rewound weights, of which pruned ones come back with their values [default: values drawn at random]
+    #[arg(required_unless_present = "list")]
+    model: Option<PathBuf>,
+    /// List all attacks: class, cost, what the attacker must have, what can be set
+    #[arg(long, conflicts_with_all = ["name", "model", "output", "set"])]
+    list: bool,
+    /// Print the list, or what was done, as JSON
+    #[arg(long)]
+    json: bool,
+    /// Set a parameter of the attack
+    #[arg(long, value_name = "KEY=VALUE", value_parser = value::setting)]
+    set: Vec<(String, String)>,
+    /// The attacker's images: the training half is what he learns from
+    #[arg(long, value_name = "DATA")]
+    data: Option<DataSource>,
+    #[command(flatten)]
+    images: ImagesArgs,
+    /// The ticket's rewound weights, if the attacker has them
     #[arg(long, value_name = "FILE")]
     rewound: Option<PathBuf>,
-    /// Seed of what goes or comes back at random
+    /// Another model that the attacker has: a second copy, an own ticket; may be repeated
+    #[arg(long, value_name = "FILE")]
+    other: Vec<PathBuf>,
+    /// The owner's public key, if the attacker aims at panel 0
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The owner's claim, for the number of panels and the dilution
+    #[arg(long, value_name = "FILE", requires = "key")]
+    claim: Option<PathBuf>,
+    /// A sealed panel that was disclosed to the attacker; may be repeated
+    #[arg(long, value_name = "FILE", requires = "claim")]
+    disclosure: Vec<PathBuf>,
+    /// Seed of all that is random
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
+    /// Where to compute: cpu; cuda:N, vulkan or wgpu if built with it
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
     /// Where the attacked model goes
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(long, short, value_name = "FILE", required_unless_present = "list")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     force: Force,
 }
 
-/// Attacks that need no data.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum AttackName {
-    /// Prune the smallest weights of all layers together
-    PruneMag,
-    /// Prune weights at random
-    PruneRand,
-    /// Keep pruned positions again, at random: a guess at a key mask
-    AddBackRand,
-    /// Keep pruned positions again, those of the largest rewound weights; needs --rewound
-    AddBackMag,
-    /// Mirror every kernel from left to right: the network of mirrored images
-    Mirror,
-}
-
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
-        let mut inputs: Vec<Named> = vec![("the model", &self.model)];
-        inputs.extend(self.rewound.iter().map(|file| ("the rewound weights", file.as_path())));
-        check(&[("the attacked model", &self.output)], &inputs, self.force.overwrite())?;
-        let mut model = ModelFile::open(&self.model)?.read()?;
-        let mut masks = masks_of(&model);
-        if masks.is_empty() {
-            let dense = model.carriers().into_iter().map(|carrier| (carrier.name, Mask::full(carrier.shape.size())));
-            masks = dense.collect();
-        }
-        let before = kept(&masks);
-        let seed = self.seed;
-        let mut prune = |victims| {
-            prune_masks(&mut masks, |name| model.arrays[name].values().to_vec(), self.share, victims);
+        let (Some(name), Some(path), Some(output)) = (&self.name, &self.model, &self.output) else {
+            list(self.json)?;
+            return Ok(Exit::Success);
         };
-        match self.name {
-            AttackName::PruneMag => prune(Victims::Smallest),
-            AttackName::PruneRand => prune(Victims::Random(seed)),
-            AttackName::AddBackRand => self.add_back(&mut model, &mut masks, Guess::Random(seed))?,
-            AttackName::AddBackMag => self.add_back(&mut model, &mut masks, Guess::Largest)?,
-            AttackName::Mirror => {
-                model.masks = std::mem::take(&mut masks);
-                turn_kernels(&mut model, Turn::Mirrored);
-                masks = std::mem::take(&mut model.masks);
+        let chosen = attack(name)?;
+        let profile = chosen.profile();
+        let set = self.set.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let settings = Settings::new(profile.name, profile.parameters, set)?;
+        let mut inputs: Vec<Named> = vec![("the model", path)];
+        inputs.extend(self.rewound.iter().map(|file| ("the rewound weights", file.as_path())));
+        inputs.extend(self.other.iter().map(|file| ("another model", file.as_path())));
+        check(&[("the attacked model", output)], &inputs, self.force.overwrite())?;
+
+        let model = stolen(ModelFile::open(path)?.read()?);
+        let data = self.data.as_ref().map(|source| self.images.load(source)).transpose()?;
+        let read = |path: &PathBuf| -> Result<Model, Error> { Ok(ModelFile::open(path)?.read_stored()?) };
+        let before = masks_of(&model);
+        let epochs = settings.values().contains_key("epochs").then(|| settings.count("epochs"));
+        let mut progress = match epochs {
+            Some(epochs) => Some(Progress::new("attack", Rounds { count: 1, first: epochs, rewind: 0 }, None)?),
+            None => None,
+        };
+        let mut shown = Ok(());
+        let mut on_event = |event: Event| {
+            if let (Some(progress), true) = (&mut progress, shown.is_ok()) {
+                shown = progress.event(&event);
             }
+        };
+        let attacked = chosen.run(
+            model,
+            &settings,
+            &mut Means {
+                seed: self.seed,
+                augmentation: data.as_ref().map_or(Augmentation::NONE, |data| data.augmentation),
+                data: data.as_ref(),
+                insight: self.insight()?,
+                others: self.other.iter().map(|path| Ok(stolen(read(path)?))).collect::<Result<_, Error>>()?,
+                rewound: self.rewound.as_ref().map(read).transpose()?,
+                device: self.device,
+                on_event: &mut on_event,
+            },
+        )?;
+        if let Some(progress) = progress {
+            progress.finish();
         }
-        for (name, mask) in &masks {
-            if let Some(array) = model.arrays.get_mut(name) {
-                mask.apply(array.values_mut());
-            }
+        shown?;
+        let Attacked::Model(attacked) = attacked else { return Err(Error::NoModelLeft { attack: profile.name }) };
+        let after = masks_of(&attacked);
+        handed_on(attacked).write_safetensors(output, self.force.overwrite())?;
+        let kept = |masks: &BTreeMap<String, Mask>| masks.values().map(Mask::kept).sum::<usize>();
+        if self.json {
+            print_json(&serde_json::json!({
+                "attack": profile.name, "settings": settings, "seed": self.seed, "model": path, "output": output,
+                "kept": kept(&after), "keptBefore": kept(&before),
+            }))?;
+        } else {
+            print(&format!("{} weights kept, {} before: {}\n", kept(&after), kept(&before), output.display()))?;
         }
-        let Description { architecture, normalisation, .. } = model.description;
-        let description = Description { architecture, normalisation, ..Description::default() };
-        let attacked = Model { description, arrays: model.arrays, ..Model::default() };
-        attacked.write_safetensors(&self.output, self.force.overwrite())?;
-        print(&format!("{} weights kept, {before} before: {}\n", kept(&masks), self.output.display()))?;
         Ok(Exit::Success)
     }
 
-    /// Guesses what a locked ticket holds back.
-    fn add_back(&self, model: &mut Model, masks: &mut BTreeMap<String, Mask>, guess: Guess) -> Result<(), Error> {
-        let rewound = self.rewound.as_deref().map(|path| ModelFile::open(path)?.read_stored()).transpose()?;
-        let rewound = match (rewound, &self.rewound, guess) {
-            (Some(rewound), Some(path), _) => weights_like(model, masks, rewound, path)?,
-            (_, _, Guess::Largest) => return Err(Error::NoRewound),
-            (_, _, Guess::Random(seed)) => drawn_weights(model, masks, seed),
+    /// What the attacker knows of the mark.
+    fn insight(&self) -> Result<Option<Insight>, Error> {
+        let Some(path) = &self.key else { return Ok(None) };
+        let key = open::public_key(path)?;
+        let (claim, opened) = open::evidence(&key, self.claim.as_deref(), &self.disclosure)?;
+        let (sealed, dilution) = match &claim {
+            Some(claim) => (claim.body().sealed_panels, claim.body().dilution),
+            None => (PanelCount::new(1).expect("one is allowed"), Dilution::ALL[0]),
         };
-        let count = (self.share * kept(masks) as f64).round() as usize;
-        let held = masks.clone();
-        add_back(masks, |name| rewound[name].clone(), count, guess);
-        for (name, mask) in masks {
-            let values = model.arrays.get_mut(name).expect("masks are of the model's tensors").values_mut();
-            for position in mask.positions().filter(|&position| !held[name].keeps(position)) {
-                values[position] = rewound[name][position];
-            }
-        }
-        Ok(())
+        let disclosed = opened.iter().map(|panel| (panel.panel(), panel.seed().clone())).collect();
+        Ok(Some(Insight { key, sealed, dilution, disclosed }))
     }
 }
 
-fn kept(masks: &BTreeMap<String, Mask>) -> usize {
-    masks.values().map(Mask::kept).sum()
+/// Prints what attacks there are.
+fn list(json: bool) -> Result<(), Error> {
+    let profiles: Vec<Profile> = attacks().iter().map(|attack| attack.profile()).collect();
+    if json {
+        return print_json(&profiles);
+    }
+    print(&profiles.iter().map(in_words).collect::<String>())
 }
 
-/// The masked tensors of another file, which must have them in the same shapes.
-fn weights_like(
-    model: &Model,
-    masks: &BTreeMap<String, Mask>,
-    mut other: Model,
-    path: &Path,
-) -> Result<BTreeMap<String, Vec<f32>>, Error> {
-    let weights = |name: &String| {
-        let array = other.arrays.remove(name).filter(|array| array.shape() == model.arrays[name].shape());
-        let array = array.ok_or_else(|| Error::OtherRewound { file: path.to_owned(), tensor: name.clone() })?;
-        Ok((name.clone(), array.values().to_vec()))
-    };
-    masks.keys().map(weights).collect()
+fn in_words(profile: &Profile) -> String {
+    let needs: Vec<&str> = profile.needs.iter().map(|need: &Need| need.in_words()).collect();
+    let needs = if needs.is_empty() { "nothing else".to_owned() } else { needs.join(", ") };
+    let mut text = format!(
+        "{}\n    {}\n    class {}, cost {}, needs {needs}; {}\n",
+        profile.name,
+        profile.does,
+        profile.class.name(),
+        profile.cost.name(),
+        profile.source
+    );
+    for parameter in profile.parameters {
+        let about = format!("{}: {} [default: {}]", parameter.about, parameter.range, parameter.default);
+        text += &format!("    --set {}=…  {about}\n", parameter.name);
+    }
+    text
 }

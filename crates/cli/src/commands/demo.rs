@@ -120,7 +120,7 @@ impl Demo {
         self.say("A thief fine-tunes all layers, or prunes half of what is left and fine-tunes.")?;
         self.command(&format!("train {d}/model.bin --data digits --epochs 2 --rate 0.001 -o {d}/tuned.bin --force"))?;
         self.suspect("fine-tuned", "proven", "tuned.bin", &proof)?;
-        self.command(&format!("attack prune-mag {d}/model.bin --share 0.5 -o {d}/pruned.bin --force"))?;
+        self.command(&format!("attack prune-mag {d}/model.bin --set share=0.5 -o {d}/pruned.bin --force"))?;
         self.command(&format!(
             "train {d}/pruned.bin --data digits --epochs 2 --rate 0.01 -o {d}/recovered.bin --force"
         ))?;

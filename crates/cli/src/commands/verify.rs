@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use counterfoil_claim::{Counterfoil, OpenedPanel, PublicKey, VerifiedClaim};
+use counterfoil_claim::{Counterfoil, VerifiedClaim};
 use counterfoil_mark::Log2P;
 use counterfoil_ticket::{ModelFile, Normalisation};
 use counterfoil_verify::{BlackBox, Evidence, Options, Report, TestKind, Tests, Verdict, verify};
@@ -84,7 +84,7 @@ impl Args {
     /// Examines the suspect.
     pub(crate) fn report(&self) -> Result<Report, Error> {
         let key = open::public_key(&self.key)?;
-        let (claim, disclosures) = self.evidence(&key)?;
+        let (claim, disclosures) = open::evidence(&key, self.claim.as_deref(), &self.disclosure)?;
         let suspect = ModelFile::open(&self.model)?;
         let tests = self.tests();
         let claimed = claim.as_ref().and_then(|claim| claim.body().triggers);
@@ -130,27 +130,6 @@ impl Args {
         let counterfoil = open::counterfoil(path, &self.unlock)?;
         counterfoil.check(claim).map_err(|source| Error::Counterfoil { file: path.to_owned(), source })?;
         Ok(counterfoil)
-    }
-
-    /// The claim and the panels opened under it.
-    fn evidence(&self, key: &PublicKey) -> Result<(Option<VerifiedClaim>, Vec<OpenedPanel>), Error> {
-        match (&self.claim, self.disclosure.first()) {
-            (None, Some(disclosure)) => Err(Error::NoClaim { disclosure: disclosure.clone() }),
-            (None, None) => Ok((None, Vec::new())),
-            (Some(claim), _) => {
-                let claim = open::claim(claim, key)?;
-                let mut opened: Vec<OpenedPanel> = Vec::new();
-                for file in &self.disclosure {
-                    let panel = open::disclosure(file, &claim)?;
-                    if let Some(i) = opened.iter().position(|other| other.panel() == panel.panel()) {
-                        let (file, other) = (file.clone(), self.disclosure[i].clone());
-                        return Err(Error::RepeatedDisclosure { file, other, panel: panel.panel().get() });
-                    }
-                    opened.push(panel);
-                }
-                Ok((Some(claim), opened))
-            }
-        }
     }
 
     fn tests(&self) -> Tests {

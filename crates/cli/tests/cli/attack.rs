@@ -6,7 +6,7 @@ use crate::kit::Folder;
 #[test]
 fn the_smallest_weights_are_pruned_and_the_mark_is_still_found() {
     let folder = Folder::stamped();
-    folder.run("attack prune-mag stamped.safetensors --share 0.3 -o pruned.bin").success().stderr_eq("").stdout_eq(
+    folder.run("attack prune-mag stamped.safetensors --set share=0.3 -o pruned.bin").success().stderr_eq("").stdout_eq(
         str![[r#"
 4156 weights kept, 5937 before: pruned.bin
 
@@ -39,7 +39,7 @@ fn the_smallest_weights_are_pruned_and_the_mark_is_still_found() {
 fn what_goes_at_random_follows_the_seed() {
     let folder = Folder::stamped();
     for (seed, file) in [(1, "a.bin"), (1, "b.bin"), (2, "c.bin")] {
-        folder.run(&format!("attack prune-rand stamped.safetensors --share 0.5 --seed {seed} -o {file}")).success();
+        folder.run(&format!("attack prune-rand stamped.safetensors --set share=0.5 --seed {seed} -o {file}")).success();
     }
     assert_eq!(folder.read("a.bin"), folder.read("b.bin"));
     assert_ne!(folder.read("a.bin"), folder.read("c.bin"));
@@ -57,11 +57,9 @@ hint: give each a name of its own; inputs are never overwritten
 "#]],
     );
     folder.refuses(
-        "attack prune-mag stamped.safetensors -o pruned.bin --share 1.5",
+        "attack prune-mag stamped.safetensors -o pruned.bin --set share=1.5",
         str![[r#"
-error: invalid value '1.5' for '--share <SHARE>': expected a share above 0 and at most 1, such as 0.05
-
-For more information, try '--help'.
+error: share of prune-mag is '1.5', expected a number from 0 to 1
 
 "#]],
     );

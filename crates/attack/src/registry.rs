@@ -1,0 +1,47 @@
+//! All attacks, by name.
+
+use crate::{Attack, AttackError};
+use crate::{add_back, fine_tune, prune, rewire, turn};
+
+/// All of them, by class as docs/attacks.md has them.
+pub fn attacks() -> &'static [&'static dyn Attack] {
+    &[
+        &fine_tune::FineTuneAll,
+        &prune::PruneMagnitude,
+        &prune::PruneRandom,
+        &turn::Mirror,
+        &rewire::Rigl,
+        &add_back::AddBackRandom,
+        &add_back::AddBackMagnitude,
+    ]
+}
+
+/// The attack of this name.
+///
+/// # Errors
+///
+/// There is none.
+pub fn attack(name: &str) -> Result<&'static dyn Attack, AttackError> {
+    let found = attacks().iter().find(|attack| attack.profile().name == name);
+    found.copied().ok_or_else(|| AttackError::Unknown { found: name.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::Settings;
+
+    #[test]
+    fn every_attack_has_a_name_of_its_own_and_defaults_within_its_ranges() {
+        let mut names = BTreeSet::new();
+        for attack in attacks() {
+            let profile = attack.profile();
+            assert!(names.insert(profile.name), "{} is there twice", profile.name);
+            assert!(!profile.does.is_empty() && !profile.source.is_empty(), "{}", profile.name);
+            Settings::new(profile.name, profile.parameters, []).expect("the defaults are within their ranges");
+        }
+        assert!(attack("none-such").is_err());
+    }
+}
