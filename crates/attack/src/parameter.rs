@@ -108,6 +108,16 @@ pub enum Value {
     Word(&'static str),
 }
 
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(value) => value.fmt(f),
+            Self::Count(value) => value.fmt(f),
+            Self::Word(word) => word.fmt(f),
+        }
+    }
+}
+
 /// A value for each parameter of an attack.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]

@@ -85,6 +85,12 @@ pub(crate) enum Error {
     /// An attack that cannot be made.
     #[error(transparent)]
     Attack(#[from] counterfoil_attack::AttackError),
+    /// A suite that cannot be run.
+    #[error(transparent)]
+    Suite(#[from] counterfoil_suite::SuiteError),
+    /// Runs that could not be done.
+    #[error("{failed} runs could not be done; the others are")]
+    RunsFailed { failed: usize },
     /// An attack that leaves the model as it is.
     #[error("{attack} changes what a served model is asked or answers, expected an attack that changes the model")]
     NoModelLeft { attack: &'static str },

@@ -59,6 +59,11 @@ impl ModelFile {
         Ok(Self { path: path.to_owned(), container, description, entries, resolved })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The container's name: "safetensors" or "pytorch".
     pub fn container(&self) -> &'static str {
         self.container.name()

@@ -12,6 +12,7 @@ mod lock;
 mod man;
 mod qr;
 pub(crate) mod stamp;
+mod suite;
 mod train;
 mod unlock;
 mod verify;
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Unlock(unlock::Args),
     Qr(qr::Args),
     Attack(attack::Args),
+    Suite(suite::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -66,6 +68,7 @@ pub(crate) fn run(command: Command) -> Result<Exit, Error> {
         Command::Unlock(args) => args.run(),
         Command::Qr(args) => args.run(),
         Command::Attack(args) => args.run(),
+        Command::Suite(args) => args.run(),
         Command::Demo(args) => args.run(),
         Command::Completions(args) => args.run(),
         Command::Man(args) => args.run(),

@@ -1,0 +1,181 @@
+//! `suite`: subjects × attacks × strengths × seeds, and what is left of the mark.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use counterfoil_suite::{Line, Plan, Progress, Store, Suite, Worker, run_local};
+use counterfoil_train::Event;
+use counterfoil_train::data::load;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::output::{print, print_json, printable};
+use crate::{Error, Exit, open};
+
+/// Attack many models in many ways, and see what is left of their marks
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Run(RunArgs),
+}
+
+/// Do the runs of a suite that are not done yet
+///
+/// Each run is stored under the digest of all that it depends on: what is done is never done again, a run that was stopped
+/// goes on, and a changed parameter makes anew only what depends on it. A mark that breaks is a result, not an error.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  counterfoil suite run suites/smoke.toml -o runs
+  counterfoil report runs -o report.html")]
+struct RunArgs {
+    /// The suite: a TOML file
+    suite: PathBuf,
+    /// Folder of the results
+    #[arg(long, short, value_name = "FOLDER")]
+    output: PathBuf,
+    /// Runs at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: u16,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Exit with 1 if a verdict has fallen
+    #[arg(long)]
+    fail_if_broken: bool,
+    /// Print a summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> Result<Exit, Error> {
+        match self.command {
+            Command::Run(args) => args.run(),
+        }
+    }
+}
+
+impl RunArgs {
+    fn run(self) -> Result<Exit, Error> {
+        let text = open::text(&self.suite, "a suite")?;
+        let suite = Suite::parse(&self.suite, &text)?;
+        let data = load(&suite.data, &suite.options)?;
+        let plan = Plan::new(&suite, &data)?;
+        if self.dry_run {
+            return self.tell(&plan);
+        }
+        let store = Store::open(&self.output)?;
+        let worker = Worker { suite: &suite, data: &data, plan: &plan, store: &store };
+        let shown = Shown::new();
+        let failed = run_local(&worker, usize::from(self.jobs), &|progress| shown.show(&progress))?;
+        shown.bar.finish_and_clear();
+        let results = store.write_results()?;
+        let lines = store.lines()?;
+        let of_plan: Vec<&Line> =
+            lines.iter().filter(|l| plan.runs.iter().any(|run| run.id.as_str() == l.id)).collect();
+        let fallen = of_plan.iter().filter(|line| line.has_fallen()).count();
+        if self.json {
+            print_json(&json!({
+                "results": results, "runs": plan.runs.len(), "done": of_plan.len(), "failed": failed, "fallen": fallen,
+            }))?;
+        } else {
+            let done = of_plan.len();
+            let name = results.display();
+            print(&format!("{done} of {} runs done, the verdict has fallen in {fallen}: {name}\n", plan.runs.len()))?;
+        }
+        if failed > 0 {
+            return Err(Error::RunsFailed { failed });
+        }
+        if self.fail_if_broken && fallen > 0 {
+            print(&fallen_in_words(&of_plan))?;
+            return Ok(Exit::NoMatch);
+        }
+        Ok(Exit::Success)
+    }
+
+    /// Says what would be done.
+    fn tell(&self, plan: &Plan) -> Result<Exit, Error> {
+        let is_done = |id| Store::existing(&self.output).is_ok_and(|store| store.has_line(id));
+        let mut text = String::new();
+        let mut open = 0;
+        for run in &plan.runs {
+            let subject = &plan.subjects[run.subject];
+            let done = is_done(&run.id);
+            open += usize::from(!done);
+            let state = if done { "done" } else { "open" };
+            text += &format!(
+                "{state}  {} {}: {} {} (seed {})\n",
+                subject.name, subject.seed, run.label, run.strength, run.seed
+            );
+        }
+        print(&format!("{text}{} runs, {open} open\n", plan.runs.len()))?;
+        Ok(Exit::Success)
+    }
+}
+
+fn fallen_in_words(lines: &[&Line]) -> String {
+    let fallen = lines.iter().filter(|line| line.has_fallen());
+    fallen.map(|line| format!("{} {}: {} {}\n", line.verdict, line.subject, line.label, line.strength)).collect()
+}
+
+/// Progress: a bar on a terminal, plain lines otherwise.
+struct Shown {
+    bar: ProgressBar,
+    plain: bool,
+    /// Epochs told so far are too many to be told one by one.
+    last: Mutex<String>,
+}
+
+impl Shown {
+    fn new() -> Self {
+        let plain = !std::io::stderr().is_terminal();
+        let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new(1) };
+        let style = ProgressStyle::with_template("suite {wide_bar} {pos} of {len} {msg} {eta} left");
+        bar.set_style(style.expect("the template is valid"));
+        Self { bar, plain, last: Mutex::default() }
+    }
+
+    fn show(&self, progress: &Progress) {
+        match progress {
+            Progress::Planned { open, done } => {
+                self.bar.set_length(*open as u64);
+                self.line(&format!("{open} runs to do, {done} done before"));
+            }
+            Progress::Making { subject } => {
+                self.bar.set_message(subject.clone());
+                self.line(&format!("making {subject}"));
+            }
+            Progress::Event(Event::Epoch { round, rounds, epoch, epochs, .. }) => {
+                let place = if *rounds > 0 { format!("round {} of {rounds}, ", round + 1) } else { String::new() };
+                self.bar.set_message(format!("{place}epoch {epoch} of {epochs}"));
+            }
+            Progress::Event(_) => {}
+            Progress::Done { run, done, of } => {
+                self.bar.set_position(*done as u64);
+                self.bar.set_message(run.clone());
+                self.line(&format!("{done} of {of}: {run}"));
+            }
+            Progress::Failed { run, reason } => {
+                let text = format!("failed: {run}: {reason}");
+                self.bar.println(&*printable(&text));
+                self.line(&text);
+            }
+        }
+    }
+
+    fn line(&self, text: &str) {
+        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if self.plain && *last != text {
+            // Progress is worth less than the work: a closed standard error does not stop it.
+            let _ = writeln!(std::io::stderr(), "{}", printable(text));
+            text.clone_into(&mut last);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Judging an attacked model: what the verifier says of it, and what it is still worth.
+
+use std::collections::BTreeSet;
+
+use counterfoil_attack::Endpoint;
+use counterfoil_mark::{Log2P, masks_of};
+use counterfoil_ticket::{ImageShape, Mask, Model, ModelFile};
+use counterfoil_train::data::Dataset;
+use counterfoil_train::{DeviceChoice, Network, Predictor};
+use counterfoil_verify::{
+    BlackBox, BlackBoxError, Evidence as Shown, Level, Options, Report, TestKind, Verdict, verify,
+};
+
+use crate::line::{Accuracy, Evidence, Flag};
+use crate::{Subject, SuiteError};
+
+/// Images that are asked at once.
+const IMAGES_AT_ONCE: usize = 500;
+
+/// Accuracy from which on a victim is worth stealing, as a multiple of chance.
+const BASELINE: f64 = 2.0;
+
+/// What was found out about an attacked model.
+pub(crate) struct Judged {
+    pub(crate) accuracy: Accuracy,
+    pub(crate) kept: [u64; 2],
+    pub(crate) turnover: Option<f64>,
+    pub(crate) report: Report,
+    pub(crate) flags: BTreeSet<Flag>,
+}
+
+/// A victim and its answers on the test images.
+pub(crate) struct Victim<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) model: Model,
+    answers: Vec<Option<u32>>,
+}
+
+impl<'a> Victim<'a> {
+    /// Reads the subject's model and asks it.
+    pub(crate) fn new(subject: &'a Subject, data: &Dataset) -> Result<Self, SuiteError> {
+        let model = crate::subject::model_of(subject)?;
+        let network = network_of(&model, data).map_err(|reason| SuiteError::Subject {
+            subject: subject.name.clone(),
+            reason: format!("the model cannot be asked: {reason}"),
+        })?;
+        let answers = answers(&network, &mut None, data);
+        Ok(Self { subject, model, answers })
+    }
+}
+
+/// What the verifier is to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judging {
+    pub(crate) threshold: f64,
+}
+
+/// Judges what an attack has left: a file, asked directly or through an endpoint.
+pub(crate) fn judge(
+    victim: &Victim,
+    file: &ModelFile,
+    mut endpoint: Option<Box<dyn Endpoint>>,
+    data: &Dataset,
+    judging: Judging,
+) -> Result<Judged, SuiteError> {
+    let Victim { subject, model: before, answers: answered } = victim;
+    let after = file.read()?;
+    let mut flags = BTreeSet::new();
+    let network = network_of(&after, data);
+    let answers = network.as_ref().ok().map(|network| answers(network, &mut endpoint, data));
+    let labels = data.test.labels();
+    let right = |answers: &[Option<u32>]| -> Vec<bool> {
+        answers.iter().zip(labels).map(|(answer, label)| *answer == Some(*label)).collect()
+    };
+    let before_right = right(answered);
+    let after_right = answers.as_deref().map(right);
+    let count = |of: &dyn Fn(bool, bool) -> bool| {
+        after_right.as_ref().map(|after| before_right.iter().zip(after).filter(|(a, b)| of(**a, **b)).count())
+    };
+    let accuracy = Accuracy {
+        images: labels.len(),
+        before: before_right.iter().filter(|right| **right).count(),
+        after: count(&|_, after| after),
+        lost: count(&|before, after| before && !after),
+        gained: count(&|before, after| !before && after),
+    };
+
+    let (old, new) = (masks_of(before), masks_of(&after));
+    let kept = [&old, &new].map(|masks| masks.values().map(|mask| mask.kept() as u64).sum());
+    let same_shapes =
+        !new.is_empty() && old.iter().all(|(name, mask)| new.get(name).is_some_and(|n| n.size() == mask.size()));
+    let stayed: usize = old.iter().filter_map(|(name, mask)| Some(mask_overlap(mask, new.get(name)?))).sum();
+    let turnover = same_shapes.then(|| 1.0 - stayed as f64 / (kept[1] as f64).max(1.0));
+
+    let report = asked_and_verified(subject, file, network.as_ref().ok(), endpoint, judging)?;
+    if answers.is_none() {
+        flags.insert(Flag::NotEvaluated);
+    }
+    let same_values = before
+        .arrays
+        .iter()
+        .all(|(name, array)| after.arrays.get(name).is_some_and(|other| other.values() == array.values()));
+    if same_values && answers.as_ref() == Some(answered) {
+        flags.insert(Flag::AttackDidNothing);
+    }
+    if accuracy.before as f64 * f64::from(data.classes) < BASELINE * labels.len() as f64 {
+        flags.insert(Flag::BaselineLow);
+    }
+    if report.verdict == Verdict::Inconclusive && !report.needed.is_empty() {
+        flags.insert(Flag::TooFewPositions);
+    }
+    Ok(Judged { accuracy, kept, turnover, report, flags })
+}
+
+fn mask_overlap(old: &Mask, new: &Mask) -> usize {
+    if old.size() == new.size() { new.overlap(old) } else { 0 }
+}
+
+fn asked_and_verified(
+    subject: &Subject,
+    file: &ModelFile,
+    network: Option<&Network>,
+    endpoint: Option<Box<dyn Endpoint>>,
+    judging: Judging,
+) -> Result<Report, SuiteError> {
+    let reference = subject.counterfoil.as_ref().map(counterfoil_claim::Counterfoil::reference);
+    let evidence = match &subject.claim {
+        Some(claim) => Shown { reference, ..Shown::claimed(claim, &subject.disclosures) },
+        None => Shown::key_alone(&subject.key),
+    };
+    let threshold = Log2P::new(judging.threshold).expect("suites have a threshold below 0");
+    let options = Options { threshold, ..Options::default() };
+    let mut asked = network.map(|network| Served { network, predictor: Predictor::new(network), endpoint });
+    let black_box = asked.as_mut().map(|asked| asked as &mut dyn BlackBox);
+    Ok(verify(Some(file), black_box, &evidence, &options)?)
+}
+
+/// log2 p after charges of the best test of each kind and level.
+pub(crate) fn evidence(report: &Report) -> Evidence {
+    let best = |kind, level| {
+        let tests = report.tests.iter().filter(|test| test.decisive && test.kind == kind && test.level == level);
+        tests.map(|test| test.after_charges.bits()).reduce(f64::min)
+    };
+    Evidence {
+        mask_public: best(TestKind::Mask, Level::Public),
+        mask_sealed: best(TestKind::Mask, Level::Sealed),
+        triggers_public: best(TestKind::Trigger, Level::Public),
+        triggers_sealed: best(TestKind::Trigger, Level::Sealed),
+    }
+}
+
+/// The network of a model for these data; or, in words, why it cannot be asked.
+pub(crate) fn network_of(model: &Model, data: &Dataset) -> Result<Network, String> {
+    let description = &model.description;
+    let tensors: Vec<(&str, &[usize])> = model.arrays.iter().map(|(name, a)| (name.as_str(), a.shape())).collect();
+    let recognised = || counterfoil_ticket::Architecture::recognise(&tensors, data.test.shape());
+    let architecture = description.architecture.clone().or_else(recognised).ok_or("it is of no known architecture")?;
+    if architecture.input() != data.test.shape() {
+        return Err("it takes images of another shape".to_owned());
+    }
+    let normalisation = description.normalisation.clone().unwrap_or_else(|| data.normalisation.clone());
+    let device = DeviceChoice::Cpu.open().map_err(|error| error.to_string())?;
+    Network::from_model(model, architecture, normalisation, &device).map_err(|error| error.to_string())
+}
+
+/// Answers on the test images.
+fn answers(network: &Network, endpoint: &mut Option<Box<dyn Endpoint>>, data: &Dataset) -> Vec<Option<u32>> {
+    let predictor = Predictor::new(network);
+    let images = data.test.images().chunks(IMAGES_AT_ONCE * data.test.shape().size());
+    let ask = |images: &[u8]| match endpoint {
+        Some(endpoint) => endpoint.answer(images, &predictor),
+        None => predictor.classify(images),
+    };
+    images.flat_map(ask).collect()
+}
+
+/// A network behind whatever its thief has put before it.
+struct Served<'a> {
+    network: &'a Network,
+    predictor: Predictor<'a>,
+    endpoint: Option<Box<dyn Endpoint>>,
+}
+
+impl BlackBox for Served<'_> {
+    fn input(&self) -> ImageShape {
+        self.network.architecture().input()
+    }
+
+    fn classes(&self) -> u32 {
+        self.network.architecture().classes()
+    }
+
+    fn classify(&mut self, images: &[u8]) -> Result<Vec<Option<u32>>, BlackBoxError> {
+        Ok(match &mut self.endpoint {
+            Some(endpoint) => endpoint.answer(images, &self.predictor),
+            None => self.predictor.classify(images),
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! The engine of this machine: threads that take one task after the other.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use counterfoil_train::Event;
+
+use crate::SuiteError;
+use crate::run::Worker;
+
+/// What an engine tells of its progress.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// So many runs are to be done, and so many are done since an earlier time.
+    Planned {
+        /// Runs that are open.
+        open: usize,
+        /// Runs that are done.
+        done: usize,
+    },
+    /// A subject is being made.
+    Making {
+        /// Its name and seed.
+        subject: String,
+    },
+    /// How that goes on.
+    Event(Event),
+    /// A run is done.
+    Done {
+        /// Its subject, attack and strength.
+        run: String,
+        /// Runs done of those that were open.
+        done: usize,
+        /// Runs that were open.
+        of: usize,
+    },
+    /// A run cannot be done.
+    Failed {
+        /// Its subject, attack and strength.
+        run: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Does all open tasks with so many threads; what fails is told and left out. Gives how many runs failed.
+///
+/// # Errors
+///
+/// A subject cannot be made.
+pub fn run_local(worker: &Worker, jobs: usize, on_progress: &(dyn Fn(Progress) + Sync)) -> Result<usize, SuiteError> {
+    let open: Vec<usize> =
+        (0..worker.plan.runs.len()).filter(|&i| !worker.store.has_line(&worker.plan.runs[i].id)).collect();
+    on_progress(Progress::Planned { open: open.len(), done: worker.plan.runs.len() - open.len() });
+    let needed: BTreeSet<usize> = open
+        .iter()
+        .flat_map(|&i| {
+            let run = &worker.plan.runs[i];
+            std::iter::once(run.subject).chain(run.others.iter().flatten().copied())
+        })
+        .collect();
+    let needed = needed.into_iter().filter(|&i| !worker.has_subject(&worker.plan.subjects[i])).collect();
+    in_parallel(needed, jobs, &|index| {
+        let task = &worker.plan.subjects[index];
+        on_progress(Progress::Making { subject: format!("{} (seed {})", task.name, task.seed) });
+        worker.make_subject(index, &mut |event| on_progress(Progress::Event(event)))
+    })?;
+    let (done, failed) = (Mutex::new(0), Mutex::new(0));
+    let of = open.len();
+    in_parallel(open, jobs, &|index| {
+        let task = &worker.plan.runs[index];
+        let name = format!("{} {} {}", worker.plan.subjects[task.subject].name, task.label, task.strength);
+        let run = name.trim().to_owned();
+        match worker.run(task, &mut |_| ()) {
+            Ok(()) => {
+                let done = {
+                    let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    *done += 1;
+                    *done
+                };
+                on_progress(Progress::Done { run, done, of });
+            }
+            Err(error) => {
+                *failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += 1;
+                on_progress(Progress::Failed { run, reason: with_sources(&error) });
+            }
+        }
+        Ok(())
+    })?;
+    Ok(failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+/// An error and what it rests on, in one line.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(next) = source {
+        text += &format!(": {next}");
+        source = next.source();
+    }
+    text
+}
+
+/// Does tasks in their order by several threads; stops at the first error.
+fn in_parallel(
+    tasks: Vec<usize>,
+    jobs: usize,
+    task: &(dyn Fn(usize) -> Result<(), SuiteError> + Sync),
+) -> Result<(), SuiteError> {
+    let queue = Mutex::new(tasks.into_iter());
+    let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+    let work = || -> Result<(), SuiteError> {
+        while let Some(index) = next() {
+            if let Err(error) = task(index) {
+                // The others finish what they have begun.
+                queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).by_ref().for_each(drop);
+                return Err(error);
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        let results: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
+        results.into_iter().try_for_each(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}

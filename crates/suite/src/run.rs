@@ -1,0 +1,216 @@
+//! One task: a subject made, or a run from its subject to its line.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use counterfoil_attack::{AttackError, Attacked, Endpoint, Means, attack, handed_on, stolen};
+use counterfoil_ticket::{Digest, Model, ModelFile};
+use counterfoil_train::data::Dataset;
+use counterfoil_train::{DeviceChoice, Event, TrainError};
+use counterfoil_verify::{Report, Verdict};
+use serde_json::json;
+
+use crate::judge::{Judged, Judging, Victim, evidence, judge};
+use crate::line::{Flag, Line, Step};
+use crate::plan::{Plan, RunTask, SubjectSource, SubjectTask};
+use crate::store::{Store, io};
+use crate::subject::make;
+use crate::{Subject, Suite, SuiteError};
+
+/// What tasks are done with.
+pub struct Worker<'a> {
+    /// The suite.
+    pub suite: &'a Suite,
+    /// Its data.
+    pub data: &'a Dataset,
+    /// Its tasks.
+    pub plan: &'a Plan,
+    /// Where results go.
+    pub store: &'a Store,
+}
+
+impl Worker<'_> {
+    /// Whether a subject is there.
+    pub fn has_subject(&self, task: &SubjectTask) -> bool {
+        matches!(task.source, SubjectSource::Files(_)) || self.store.subject(&task.id).is_dir()
+    }
+
+    /// Makes a subject, unless it is there.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be found, stamped or trained as its recipe says.
+    pub fn make_subject(&self, index: usize, on_event: &mut dyn FnMut(Event)) -> Result<(), SuiteError> {
+        let task = &self.plan.subjects[index];
+        let SubjectSource::Made(recipe) = &task.source else { return Ok(()) };
+        if self.has_subject(task) {
+            return Ok(());
+        }
+        make(recipe, task.seed, &task.id, (self.store, self.data), on_event).map_err(|error| SuiteError::Subject {
+            subject: format!("{} (seed {})", task.name, task.seed),
+            reason: error.to_string(),
+        })
+    }
+
+    fn subject(&self, index: usize) -> Result<Subject, SuiteError> {
+        let task = &self.plan.subjects[index];
+        match &task.source {
+            SubjectSource::Files(files) => Subject::open(&task.name, files),
+            SubjectSource::Made(_) => Subject::load(&task.name, task.seed, &self.store.subject(&task.id)),
+        }
+    }
+
+    /// Does a run and puts its line in place, unless that is there. Its subject must be.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read or written, or the attacker lacks something. A training that diverges is a result.
+    pub fn run(&self, task: &RunTask, on_event: &mut dyn FnMut(Event)) -> Result<(), SuiteError> {
+        if self.store.has_line(&task.id) {
+            return Ok(());
+        }
+        let subject = self.subject(task.subject)?;
+        let victim = Victim::new(&subject, self.data)?;
+        let started = Instant::now();
+        let left = self.attack(task, &subject, &victim, on_event);
+        let seconds = started.elapsed().as_secs_f64();
+        let (file, endpoint, diverged) = match left {
+            Ok((file, endpoint)) => (file, endpoint, false),
+            // There is no model to judge: the thief is left with what he had.
+            Err(SuiteError::Attack(error)) if is_divergence(&error) => (ModelFile::open(&subject.file)?, None, true),
+            Err(error) => return Err(error),
+        };
+        let output = file_digest(&file)?;
+        let judging = Judging { threshold: self.suite.threshold };
+        let mut judged = judge(&victim, &file, endpoint, self.data, judging)?;
+        if diverged {
+            judged.flags = [Flag::TrainingDiverged].into();
+        }
+        let line = self.line(task, &subject, judged, output, seconds);
+        self.store.put_line(&task.id, &line)
+    }
+
+    /// The model after the last step, and what it is served behind.
+    fn attack(
+        &self,
+        task: &RunTask,
+        subject: &Subject,
+        victim: &Victim,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<(ModelFile, Option<Box<dyn Endpoint>>), SuiteError> {
+        let done = task.steps.iter().rposition(|step| self.store.model(&step.id).is_file());
+        let mut file = match done {
+            Some(last) => ModelFile::open(&self.store.model(&task.steps[last].id))?,
+            None => ModelFile::open(&subject.file)?,
+        };
+        let mut model = match done {
+            Some(_) => file.read()?,
+            None => victim.model.clone(),
+        };
+        let mut endpoint = None;
+        for step in &task.steps[done.map_or(0, |last| last + 1)..] {
+            let mut means = Means {
+                seed: task.seed,
+                data: Some(self.data),
+                augmentation: self.data.augmentation,
+                insight: Some(subject.insight(&task.knows)),
+                others: self.others(task, subject)?,
+                rewound: subject.found.as_deref().map(|path| ModelFile::open(path)?.read_stored()).transpose()?,
+                device: DeviceChoice::Cpu,
+                on_event,
+            };
+            match attack(step.attack)?.run(stolen(model), &step.settings, &mut means)? {
+                Attacked::Model(attacked) => {
+                    model = handed_on(attacked);
+                    file = self.store.put_model(&step.id, &model)?;
+                }
+                Attacked::Served(served) => {
+                    endpoint = Some(served);
+                    break;
+                }
+            }
+        }
+        Ok((file, endpoint))
+    }
+
+    fn others(&self, task: &RunTask, subject: &Subject) -> Result<Vec<Model>, SuiteError> {
+        let other = |other: &Option<usize>| match (other, &subject.found) {
+            (Some(index), _) => crate::subject::model_of(&self.subject(*index)?),
+            (None, Some(found)) => Ok(ModelFile::open(found)?.read()?),
+            (None, None) => Err(SuiteError::Subject {
+                subject: subject.name.clone(),
+                reason: "its ticket before it was stamped is asked for, and the suite has not found it".to_owned(),
+            }),
+        };
+        task.others.iter().map(|index| Ok(stolen(other(index)?))).collect()
+    }
+
+    fn line(&self, task: &RunTask, subject: &Subject, judged: Judged, output: String, seconds: f64) -> Line {
+        let Judged { accuracy, kept, turnover, report, flags } = judged;
+        let step = |step: &crate::plan::StepTask| Step {
+            name: step.attack.to_owned(),
+            settings: step.settings.values().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect(),
+        };
+        Line {
+            id: task.id.as_str().to_owned(),
+            suite: self.suite.name.clone(),
+            subject: subject.name.clone(),
+            subject_seed: subject.seed,
+            input: subject.digest.clone(),
+            output,
+            label: task.label.clone(),
+            attack: task.steps.iter().map(step).collect(),
+            strength: task.strength.clone(),
+            seed: task.seed,
+            knows: task.knows.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            device: "cpu".to_owned(),
+            seconds,
+            cost: subject.train_seconds.map(|victim| seconds / victim),
+            accuracy,
+            kept,
+            turnover,
+            log2_p: evidence(&report),
+            tests: report.tests.iter().map(|test| json!(test)).collect(),
+            others: Vec::new(),
+            verdict: name_of(report.verdict).to_owned(),
+            decided_by: decided_by(&report),
+            threshold: self.suite.threshold,
+            flags,
+        }
+    }
+}
+
+/// Reading and level of the test that a verdict for the owner rests on.
+fn decided_by(report: &Report) -> Option<String> {
+    let found = matches!(report.verdict, Verdict::Proven | Verdict::Marked);
+    let test = &report.tests[report.decided_by.filter(|_| found)?];
+    Some(test.reading.clone().unwrap_or_else(|| "triggers".to_owned()))
+}
+
+pub(crate) fn name_of(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Proven => "proven",
+        Verdict::Marked => "marked",
+        Verdict::Inconclusive => "inconclusive",
+        Verdict::NoMatch => "no-match",
+    }
+}
+
+fn is_divergence(error: &AttackError) -> bool {
+    matches!(error, AttackError::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. }))
+}
+
+fn file_digest(file: &ModelFile) -> Result<String, SuiteError> {
+    let path = file.path();
+    Ok(Digest::of([std::fs::read(path).map_err(io(path, "read"))?]).to_string())
+}
+
+/// How many runs of a plan are open, by subject.
+pub fn open_runs(worker: &Worker) -> BTreeMap<usize, usize> {
+    let mut open = BTreeMap::new();
+    for run in worker.plan.runs.iter().filter(|run| !worker.store.has_line(&run.id)) {
+        *open.entry(run.subject).or_default() += 1;
+    }
+    open
+}

@@ -1,0 +1,301 @@
+//! `suite.toml`: which subjects are attacked, how, how hard and how often. docs/suite.md goes through it field by field.
+
+use std::path::{Path, PathBuf};
+
+use counterfoil_attack::{Parameter, Settings, attack};
+use counterfoil_train::data::{DataSource, LoadOptions};
+use itertools::Itertools;
+use serde::Serialize;
+
+use crate::SuiteError;
+use crate::toml_table::{Source, Table};
+
+/// Most runs of one suite.
+pub const MAX_RUNS: usize = 100_000;
+
+/// Most steps of a stack.
+const MAX_STEPS: usize = 16;
+
+/// A suite as its file says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suite {
+    /// What it calls itself.
+    pub name: String,
+    /// Which images.
+    pub data: DataSource,
+    /// How many of them, and how large.
+    pub options: LoadOptions,
+    /// What log2 p must reach.
+    pub threshold: f64,
+    /// What is attacked.
+    pub subjects: Vec<SubjectSpec>,
+    /// By what.
+    pub attacks: Vec<AttackSpec>,
+}
+
+/// Something to be attacked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubjectSpec {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a subject comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// Made by the suite, once for each seed.
+    Made {
+        /// How.
+        recipe: Recipe,
+        /// Seeds of initialisation, order, key.
+        seeds: Vec<u64>,
+    },
+    /// Files of somebody's.
+    Files(Files),
+}
+
+/// Files of a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Files {
+    /// The model.
+    pub model: PathBuf,
+    /// The owner's public key.
+    pub key: PathBuf,
+    /// The claim.
+    pub claim: Option<PathBuf>,
+    /// Disclosed panels.
+    pub disclosures: Vec<PathBuf>,
+    /// The counterfoil, not encrypted, for its reference mask.
+    pub counterfoil: Option<PathBuf>,
+}
+
+/// How a subject is made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recipe {
+    /// Channels of the first stage of a ResNet-20.
+    pub width: u32,
+    /// Share of the weights that the ticket prunes.
+    pub sparsity: f64,
+    /// Share that each round of IMP prunes.
+    pub prune_share: f64,
+    /// Epochs of each round.
+    pub find_epochs: u32,
+    /// How it is stamped.
+    pub stamp: Stamp,
+    /// Extra decay of keyed finding and of reinforcement; the usual one if `None`.
+    pub decay: Option<f64>,
+    /// Whether training reinforces the mark.
+    pub reinforce: bool,
+    /// Whether training teaches the triggers.
+    pub triggers: bool,
+    /// Epochs of training.
+    pub train_epochs: u32,
+    /// Images a step.
+    pub batch: u32,
+}
+
+/// How a ticket is stamped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stamp {
+    /// By swaps.
+    Swaps,
+    /// While it is found.
+    Keyed,
+    /// Not at all: a control, judged under a key that it has nothing to do with.
+    None,
+}
+
+/// Attacks in a row, at one strength each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttackSpec {
+    /// What the report calls it.
+    pub label: String,
+    /// Steps with all strengths of each: (attack, parameter, values).
+    pub steps: Vec<StepSpec>,
+    /// Seeds of the attack.
+    pub seeds: Vec<u64>,
+    /// Sealed panels that the attacker was shown.
+    pub knows: Vec<u64>,
+    /// Other models that he has: names of subjects, or `found`, the subject's own ticket before it was stamped.
+    pub others: Vec<String>,
+    /// Subjects that it is made on; all if empty.
+    pub subjects: Vec<String>,
+}
+
+/// One step, at each of its strengths.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepSpec {
+    /// Name of the attack.
+    pub attack: &'static str,
+    /// Settings, one for each combination of strengths.
+    pub strengths: Vec<Settings>,
+}
+
+impl Suite {
+    /// Reads a suite. Paths are relative to its folder.
+    ///
+    /// # Errors
+    ///
+    /// A mistake, with its line.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, SuiteError> {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let source = Source { file, text };
+        let table = source.parse()?;
+        let mut table = Table::new(source, "the suite", 0, table.get_ref());
+        let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = table.text("name")?.unwrap_or(stem);
+        let data = table
+            .text("data")?
+            .ok_or_else(|| table.mistake("names no data, expected data = \"digits\" or a folder"))?;
+        let data = match data.as_str() {
+            "digits" => DataSource::Digits,
+            path => DataSource::Path(folder.join(path)),
+        };
+        const MOST: u64 = 1 << 31;
+        let size = |count: Option<u64>| count.map(|count| count as usize);
+        let options = LoadOptions {
+            limit: size(table.count("limit", [1, MOST])?),
+            limit_test: size(table.count("limit-test", [1, MOST])?),
+            resize: table.count("resize", [1, 4096])?.map(|side| (side as u32, side as u32)),
+            ..LoadOptions::default()
+        };
+        let threshold = table.number("threshold", [-1e6, -1.0])?.unwrap_or(counterfoil_verify::DEFAULT_THRESHOLD);
+        let seeds = table.counts("seeds")?.unwrap_or_else(|| vec![0]);
+        let subjects = table.tables("subject")?;
+        let subjects = subjects.into_iter().map(|t| subject(t, folder)).collect::<Result<Vec<_>, _>>()?;
+        let attacks = table.tables("attack")?;
+        let attacks = attacks.into_iter().map(|t| attacks_of(t, source, &seeds)).collect::<Result<Vec<_>, _>>()?;
+        let suite = Self { name, data, options, threshold, subjects, attacks };
+        suite.check(&table)?;
+        table.end()?;
+        Ok(suite)
+    }
+
+    fn check(&self, table: &Table) -> Result<(), SuiteError> {
+        if self.subjects.is_empty() || self.attacks.is_empty() {
+            return Err(table.mistake("has no [[subject]] or no [[attack]], expected at least one of each"));
+        }
+        let names: Vec<&str> = self.subjects.iter().map(|subject| subject.name.as_str()).collect();
+        if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+            return Err(table.mistake(&format!("has two subjects '{name}', expected different names")));
+        }
+        for attack in &self.attacks {
+            let unknown = |name: &&String| name.as_str() != FOUND && !names.contains(&name.as_str());
+            if let Some(name) = attack.subjects.iter().chain(&attack.others).find(unknown) {
+                let label = &attack.label;
+                return Err(table
+                    .mistake(&format!("'{label}' names the subject '{name}', expected one of {}", names.join(", "))));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// In `others`: the subject's own ticket before it was stamped.
+pub(crate) const FOUND: &str = "found";
+
+fn subject(mut table: Table, folder: &Path) -> Result<SubjectSpec, SuiteError> {
+    let name = table.text("name")?.ok_or_else(|| table.mistake("has no name"))?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || " -_.=%".contains(c);
+    if name.is_empty() || name == FOUND || !name.chars().all(is_name) {
+        return Err(table.mistake("has a name of other characters than letters, digits, spaces and -_.=%"));
+    }
+    let model = table.path("model", folder)?;
+    let origin = match model {
+        Some(model) => Origin::Files(Files {
+            model,
+            key: table.path("key", folder)?.ok_or_else(|| table.mistake("has a model and no key"))?,
+            claim: table.path("claim", folder)?,
+            disclosures: table.texts("disclosures")?.into_iter().map(|path| folder.join(path)).collect(),
+            counterfoil: table.path("counterfoil", folder)?,
+        }),
+        None => made(&mut table)?,
+    };
+    table.end()?;
+    Ok(SubjectSpec { name, origin })
+}
+
+fn made(table: &mut Table) -> Result<Origin, SuiteError> {
+    const STAMPS: &[(&str, Stamp)] = &[("swaps", Stamp::Swaps), ("keyed", Stamp::Keyed), ("none", Stamp::None)];
+    let flag = &[("yes", true), ("no", false)];
+    let small = |count: Option<u64>, usual: u32| count.map_or(usual, |count| count as u32);
+    const EPOCHS: [u64; 2] = [1, 100_000];
+    let recipe = Recipe {
+        width: small(table.count("width", [2, 1024])?, 16),
+        sparsity: table.number("sparsity", [0.0, 0.9999])?.unwrap_or(0.95),
+        prune_share: table.number("prune-share", [0.01, 0.99])?.unwrap_or(0.45),
+        find_epochs: small(table.count("find-epochs", EPOCHS)?, 4),
+        stamp: table.one_of("stamp", STAMPS)?.unwrap_or(Stamp::Swaps),
+        decay: table.number("decay", [0.0, 0.999])?,
+        reinforce: table.one_of("reinforce", flag)?.unwrap_or(true),
+        triggers: table.one_of("triggers", flag)?.unwrap_or(true),
+        train_epochs: small(table.count("train-epochs", EPOCHS)?, 8),
+        batch: small(table.count("batch", [1, 65_536])?, 64),
+    };
+    if recipe.width % 2 != 0 {
+        return Err(table.mistake("has an odd width, expected an even one"));
+    }
+    Ok(Origin::Made { recipe, seeds: table.counts("seeds")?.unwrap_or_else(|| vec![0]) })
+}
+
+fn attacks_of(mut table: Table, source: Source, seeds: &[u64]) -> Result<AttackSpec, SuiteError> {
+    let label = table.text("label")?;
+    let seeds = table.counts("seeds")?.unwrap_or_else(|| seeds.to_vec());
+    let knows = table.counts("knows")?.unwrap_or_default();
+    let others = table.texts("others")?;
+    let subjects = table.texts("subjects")?;
+    let stack = table.tables("stack")?;
+    let steps = if stack.is_empty() {
+        vec![step(table, source)?]
+    } else if stack.len() > MAX_STEPS {
+        return Err(table.mistake(&format!("stacks {} attacks, expected at most {MAX_STEPS}", stack.len())));
+    } else {
+        table.end()?;
+        stack.into_iter().map(|table| step(table, source)).collect::<Result<_, _>>()?
+    };
+    let names = || steps.iter().map(|step: &StepSpec| step.attack).collect::<Vec<_>>().join(" + ");
+    let label = label.unwrap_or_else(names);
+    Ok(AttackSpec { label, steps, seeds, knows, others, subjects })
+}
+
+/// One step, with every combination of its strengths.
+fn step(mut table: Table, source: Source) -> Result<StepSpec, SuiteError> {
+    let name = table.text("name")?.ok_or_else(|| table.mistake("has no name and no stack"))?;
+    let profile = attack(&name).map_err(|error| table.mistake(&error.to_string()))?.profile();
+    let values = table.rest()?;
+    let mut count = 1usize;
+    for (parameter, at, words) in &values {
+        for word in words {
+            // Told here, where it stands.
+            let alone = Settings::new(profile.name, profile.parameters, [(*parameter, word.as_str())]);
+            alone.map_err(|error| source.mistake(*at, error.to_string()))?;
+        }
+        count = count.saturating_mul(words.len());
+        if count > MAX_RUNS {
+            return Err(source.mistake(*at, format!("makes more than {MAX_RUNS} runs")));
+        }
+    }
+    let choices = values.iter().map(|(parameter, _, words)| words.iter().map(move |word| (*parameter, word.as_str())));
+    let mut combinations: Vec<Vec<(&str, &str)>> = choices.multi_cartesian_product().collect();
+    if values.is_empty() {
+        combinations = vec![Vec::new()]; // the product of nothing, which itertools leaves empty
+    }
+    let settings = |combination: Vec<(&str, &str)>| {
+        Settings::new(profile.name, profile.parameters, combination)
+            .map_err(|error| SuiteError::Attack(Box::new(error)))
+    };
+    Ok(StepSpec { attack: profile.name, strengths: combinations.into_iter().map(settings).collect::<Result<_, _>>()? })
+}
+
+/// Settings that differ from an attack's defaults, as a report shows them: `share=0.5`.
+pub(crate) fn changed(settings: &Settings, parameters: &[Parameter]) -> String {
+    let shown = |(name, value): (&&'static str, &counterfoil_attack::Value)| {
+        let text = value.to_string();
+        let is_default = parameters.iter().any(|parameter| parameter.name == *name && parameter.default == text);
+        (!is_default).then(|| format!("{name}={text}"))
+    };
+    settings.values().iter().filter_map(shown).collect::<Vec<_>>().join(" ")
+}

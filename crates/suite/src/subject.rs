@@ -1,0 +1,300 @@
+//! Subjects: a trained model and what its owner can show for it, from files or made by the suite.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use counterfoil_attack::{Insight, handed_on};
+use counterfoil_claim::{
+    Counterfoil, Dilution, OpenedPanel, OwnerKey, PanelCount, Protection, PublicKey, Unlock, VerifiedClaim,
+};
+use counterfoil_mark::{KeyedFinding, StampRequest, Stamped, SwapSettings, prepare};
+use counterfoil_ticket::{Architecture, Digest, Model, ModelFile, Overwrite, Provenance};
+use counterfoil_train::data::Dataset;
+use counterfoil_train::finder::{Imp, Keyed, Scope};
+use counterfoil_train::{
+    Aim, Checkpoint, DeviceChoice, Event, Examples, Finder, Hold, Network, OwnMark, Schedule, Search, Shrinkage, fit,
+};
+use serde_json::{Value, json};
+
+use crate::SuiteError;
+use crate::spec::{Files, Recipe, Stamp};
+use crate::store::{Id, Store, io, read_json, write};
+
+/// Weight decay of everything that the suite trains.
+const DECAY: f64 = 5e-4;
+
+/// Files of a subject that the suite has made.
+const MODEL: &str = "model.safetensors";
+const FOUND: &str = "found.safetensors";
+const KEY: &str = "owner.pub";
+const CLAIM: &str = "claim.json";
+const COUNTERFOIL: &str = "counterfoil";
+const RECORD: &str = "subject.json";
+
+/// A subject in memory.
+pub struct Subject {
+    /// Its name.
+    pub name: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The model's file.
+    pub file: PathBuf,
+    /// SHA-256 of that file.
+    pub digest: String,
+    /// The owner's key.
+    pub key: PublicKey,
+    /// The owner's claim.
+    pub claim: Option<VerifiedClaim>,
+    /// Panels that the owner discloses to the verifier: all that there are.
+    pub disclosures: Vec<OpenedPanel>,
+    /// The owner's counterfoil, if he shows it.
+    pub counterfoil: Option<Counterfoil>,
+    /// The ticket before it was stamped, if the suite has found it.
+    pub found: Option<PathBuf>,
+    /// Seconds of the victim's training, if the suite has trained it.
+    pub train_seconds: Option<f64>,
+}
+
+impl Subject {
+    /// What an attacker knows who was shown these sealed panels.
+    pub fn insight(&self, knows: &[u64]) -> Insight {
+        let body = self.claim.as_ref().map(VerifiedClaim::body);
+        let shown = |panel: &&OpenedPanel| knows.contains(&u64::from(panel.panel().get()));
+        Insight {
+            key: self.key,
+            sealed: body.map_or_else(|| ONE, |body| body.sealed_panels),
+            dilution: body.map_or(Dilution::ALL[0], |body| body.dilution),
+            disclosed: self.disclosures.iter().filter(shown).map(|p| (p.panel(), p.seed().clone())).collect(),
+        }
+    }
+
+    /// A subject from somebody's files.
+    ///
+    /// # Errors
+    ///
+    /// One of the files is refused.
+    pub fn open(name: &str, files: &Files) -> Result<Self, SuiteError> {
+        let key = public_key(&files.key)?;
+        let claim = files.claim.as_deref().map(|path| claim(path, &key)).transpose()?;
+        let open = |path: &PathBuf| {
+            let claim = claim.as_ref().ok_or_else(|| SuiteError::Subject {
+                subject: name.to_owned(),
+                reason: "disclosures without a claim, expected the claim that they belong to".to_owned(),
+            })?;
+            let refused = |source| SuiteError::Disclosure { file: path.clone(), source: Box::new(source) };
+            claim.open(&bytes(path)?).map_err(refused)
+        };
+        let disclosures = files.disclosures.iter().map(open).collect::<Result<_, _>>()?;
+        let counterfoil = match (&files.counterfoil, &claim) {
+            (Some(path), Some(claim)) => Some(counterfoil(path, claim)?),
+            _ => None,
+        };
+        let file = files.model.clone();
+        let digest = Digest::of([bytes(&file)?]).to_string();
+        let (name, train_seconds, found) = (name.to_owned(), None, None);
+        Ok(Self { name, seed: 0, file, digest, key, claim, disclosures, counterfoil, found, train_seconds })
+    }
+
+    /// A subject that the suite has made in this folder.
+    pub(crate) fn load(name: &str, seed: u64, folder: &Path) -> Result<Self, SuiteError> {
+        let record: Value = read_json(&folder.join(RECORD), "a record of a subject")?;
+        let path = |file: &str| folder.join(file);
+        let is_claimed = path(CLAIM).is_file();
+        let mut subject = Self::open(
+            name,
+            &Files {
+                model: path(MODEL),
+                key: path(KEY),
+                claim: is_claimed.then(|| path(CLAIM)),
+                disclosures: Vec::new(),
+                counterfoil: is_claimed.then(|| path(COUNTERFOIL)),
+            },
+        )?;
+        if let (Some(counterfoil), Some(claim)) = (&subject.counterfoil, &subject.claim) {
+            let open = |panel| -> Result<OpenedPanel, SuiteError> {
+                let refused = |source| SuiteError::Counterfoil { file: path(COUNTERFOIL), source: Box::new(source) };
+                let disclosure = counterfoil.disclose(panel).map_err(refused)?;
+                let refused = |source| SuiteError::Disclosure { file: path(COUNTERFOIL), source: Box::new(source) };
+                claim.open(disclosure.as_bytes()).map_err(refused)
+            };
+            let opened = counterfoil.sealed_panels().sealed().map(open).collect::<Result<_, _>>()?;
+            subject.disclosures = opened;
+        }
+        subject.seed = seed;
+        subject.found = Some(path(FOUND));
+        subject.train_seconds = record["train_seconds"].as_f64();
+        Ok(subject)
+    }
+}
+
+/// Makes a subject and puts its folder in place. Goes on where an earlier run was stopped.
+pub(crate) fn make(
+    recipe: &Recipe,
+    seed: u64,
+    id: &Id,
+    (store, data): (&Store, &Dataset),
+    on_event: &mut dyn FnMut(Event),
+) -> Result<(), SuiteError> {
+    let bench = Bench { recipe, seed, data };
+    let mut key_bytes = [0; 32];
+    key_bytes.copy_from_slice(Digest::of(["counterfoil suite owner", id.as_str()]).as_bytes());
+    let key = OwnerKey::from_seed(&key_bytes);
+    let found = bench.find(&key, store.work(id, "found"), on_event)?;
+    let stamped = bench.stamp(&found, &key)?;
+    let started = Instant::now();
+    let ticket = stamped.as_ref().map_or(&found, |stamped| &stamped.model);
+    let network = bench.train(ticket, stamped.as_ref(), store.work(id, "model"), on_event)?;
+    let seconds = started.elapsed().as_secs_f64();
+
+    let mut description = ticket.description.clone();
+    description.kind = counterfoil_ticket::Kind::Model;
+    let model = handed_on(Model { description, arrays: network.arrays(), ..Model::default() });
+    let folder = store.subject(id);
+    let staged = store.work(id, "subject");
+    let _ = std::fs::remove_dir_all(&staged);
+    std::fs::create_dir_all(&staged).map_err(io(&staged, "made"))?;
+    found.write_safetensors(&staged.join(FOUND), Overwrite::Replace)?;
+    model.write_safetensors(&staged.join(MODEL), Overwrite::Replace)?;
+    write(&staged.join(KEY), key.public().to_pem().as_bytes())?;
+    if let Some(stamped) = &stamped {
+        write(&staged.join(CLAIM), stamped.claim.as_bytes())?;
+        let sealed = stamped.counterfoil.seal(&Protection::None);
+        let refused = |source| SuiteError::Counterfoil { file: staged.join(COUNTERFOIL), source: Box::new(source) };
+        write(&staged.join(COUNTERFOIL), &sealed.map_err(refused)?)?;
+    }
+    let record = json!({ "recipe": recipe, "seed": seed, "train_seconds": seconds });
+    write(&staged.join(RECORD), format!("{record:#}\n").as_bytes())?;
+    if !folder.exists() {
+        std::fs::rename(&staged, &folder).map_err(io(&folder, "put in place"))?;
+    }
+    for what in ["found", "model"] {
+        Checkpoint::beside(&store.work(id, what), Value::Null).remove()?;
+    }
+    Ok(())
+}
+
+struct Bench<'a> {
+    recipe: &'a Recipe,
+    seed: u64,
+    data: &'a Dataset,
+}
+
+impl Bench<'_> {
+    fn schedule(&self, epochs: u32) -> Schedule {
+        Schedule { decay: DECAY, batch: self.recipe.batch as usize, ..Schedule::paper(epochs) }
+    }
+
+    fn decay(&self, schedule: &Schedule, start: u32, shrinkage: Shrinkage) -> f64 {
+        self.recipe.decay.unwrap_or_else(|| schedule.mark_decay(self.data.train.len(), start, shrinkage))
+    }
+
+    /// The ticket; under the key, if it is found so.
+    fn find(&self, key: &OwnerKey, place: PathBuf, on_event: &mut dyn FnMut(Event)) -> Result<Model, SuiteError> {
+        let Recipe { width, sparsity, prune_share, find_epochs, .. } = *self.recipe;
+        let architecture = Architecture::Resnet20 { input: self.data.train.shape(), width, classes: self.data.classes };
+        let device = DeviceChoice::Cpu.open()?;
+        let network = Network::initialise(architecture, self.data.normalisation.clone(), self.seed, &device);
+        let schedule = self.schedule(find_epochs);
+        let rewind = Aim::usual_rewind(find_epochs);
+        let (mark, decay) = (self.own_mark(key), self.decay(&schedule, rewind, Shrinkage::ByRootOfE));
+        let keyed = (self.recipe.stamp == Stamp::Keyed).then_some(Keyed { mark: &mark, decay, factor: 1.0 });
+        let imp = Imp { prune_share, scope: Scope::Global };
+        let settings = json!({ "recipe": self.recipe, "seed": self.seed });
+        Ok(imp.find(&mut Search {
+            network,
+            provenance: Provenance::Random,
+            examples: Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers: &[] },
+            aim: Aim { schedule, sparsity, rewind, seed: self.seed },
+            keyed,
+            checkpoint: &Checkpoint::beside(&place, settings),
+            on_event,
+        })?)
+    }
+
+    /// The mark that a ticket is found for.
+    fn own_mark(&self, key: &OwnerKey) -> OwnMark {
+        OwnMark::under(key.public(), &key.master_seed(&FINDING), SEALED)
+    }
+
+    fn stamp(&self, found: &Model, key: &OwnerKey) -> Result<Option<Stamped>, SuiteError> {
+        let request = match self.recipe.stamp {
+            Stamp::None => return Ok(None),
+            Stamp::Swaps => StampRequest { swaps: SwapSettings::default(), keyed: None, provenance: None },
+            Stamp::Keyed => {
+                let schedule = self.schedule(self.recipe.find_epochs);
+                let rewind = Aim::usual_rewind(self.recipe.find_epochs);
+                let decay = self.decay(&schedule, rewind, Shrinkage::ByRootOfE);
+                let keyed = KeyedFinding { master: key.master_seed(&FINDING), decay };
+                let swaps = SwapSettings::top_up(SEALED, Dilution::ALL[0]);
+                StampRequest { swaps, keyed: Some(keyed), provenance: None }
+            }
+        };
+        Ok(Some(prepare(found, key, request)?.finish(CREATED, "suite")?))
+    }
+
+    fn train(
+        &self,
+        ticket: &Model,
+        stamped: Option<&Stamped>,
+        place: PathBuf,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Network, SuiteError> {
+        let Some(architecture) = ticket.description.architecture.clone() else {
+            unreachable!("the suite's tickets describe their architecture")
+        };
+        let device = DeviceChoice::Cpu.open()?;
+        let network = Network::from_model(ticket, architecture, self.data.normalisation.clone(), &device)?;
+        let schedule = self.schedule(self.recipe.train_epochs);
+        let mark = stamped.map(|stamped| OwnMark::of_counterfoil(&stamped.counterfoil));
+        let settings = stamped.and_then(|stamped| stamped.counterfoil.triggers()).filter(|_| self.recipe.triggers);
+        let triggers = match (&mark, settings) {
+            (Some(mark), Some(settings)) => mark.trigger_sets(settings)?,
+            _ => Vec::new(),
+        };
+        let extra = match &mark {
+            Some(mark) if self.recipe.reinforce => {
+                mark.extra_decay(&ticket.marked_carriers(), self.decay(&schedule, 0, Shrinkage::ByE))
+            }
+            _ => Default::default(),
+        };
+        let hold = Hold::new(&network, &ticket.masks, extra);
+        let examples = Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers: &triggers };
+        let checkpoint = Checkpoint::beside(&place, json!({ "recipe": self.recipe, "seed": self.seed }));
+        Ok(fit(network, examples, &schedule, &hold, self.seed, Some(&checkpoint), on_event)?)
+    }
+}
+
+/// Context of the master seed of keyed finding: the key is the suite's own, and used once.
+const FINDING: [u8; 32] = [9; 32];
+/// Sealed panels that keyed finding aims at.
+const SEALED: PanelCount = PanelCount::new(4).expect("four are allowed");
+/// Without a claim nobody says how many there are, and panel 0 does not depend on it.
+const ONE: PanelCount = PanelCount::new(1).expect("one is allowed");
+/// Time in the suite's claims: the same bytes whenever they are made.
+const CREATED: &str = "2026-01-01T00:00:00Z";
+
+fn bytes(path: &Path) -> Result<Vec<u8>, SuiteError> {
+    std::fs::read(path).map_err(io(path, "read"))
+}
+
+fn public_key(path: &Path) -> Result<PublicKey, SuiteError> {
+    let text = std::fs::read_to_string(path).map_err(io(path, "read"))?;
+    PublicKey::from_pem(&text).map_err(|source| SuiteError::Key { file: path.to_owned(), source: Box::new(source) })
+}
+
+fn claim(path: &Path, key: &PublicKey) -> Result<VerifiedClaim, SuiteError> {
+    let refused = |source| SuiteError::Claim { file: path.to_owned(), source: Box::new(source) };
+    VerifiedClaim::verify(&bytes(path)?, key).map_err(refused)
+}
+
+fn counterfoil(path: &Path, claim: &VerifiedClaim) -> Result<Counterfoil, SuiteError> {
+    let refused = |source| SuiteError::Counterfoil { file: path.to_owned(), source: Box::new(source) };
+    let counterfoil = Counterfoil::open(&bytes(path)?, &Unlock::None).map_err(refused)?;
+    counterfoil.check(claim).map_err(refused)?;
+    Ok(counterfoil)
+}
+
+/// The file of a subject's model, read.
+pub(crate) fn model_of(subject: &Subject) -> Result<Model, SuiteError> {
+    Ok(ModelFile::open(&subject.file)?.read()?)
+}
