@@ -11,6 +11,7 @@ mod judge;
 mod line;
 mod local;
 mod plan;
+pub mod report;
 mod run;
 mod spec;
 mod store;

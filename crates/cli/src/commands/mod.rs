@@ -11,6 +11,7 @@ mod keygen;
 mod lock;
 mod man;
 mod qr;
+mod report;
 pub(crate) mod stamp;
 mod suite;
 mod train;
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     Qr(qr::Args),
     Attack(attack::Args),
     Suite(suite::Args),
+    Report(report::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -69,6 +71,7 @@ pub(crate) fn run(command: Command) -> Result<Exit, Error> {
         Command::Qr(args) => args.run(),
         Command::Attack(args) => args.run(),
         Command::Suite(args) => args.run(),
+        Command::Report(args) => args.run(),
         Command::Demo(args) => args.run(),
         Command::Completions(args) => args.run(),
         Command::Man(args) => args.run(),

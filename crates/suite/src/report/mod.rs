@@ -1,0 +1,279 @@
+//! Reports: what the lines of a suite say together. Tables first; [`html`], [`markdown`] and JSON show the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::Line;
+
+mod curves;
+mod html;
+mod markdown;
+
+pub use html::html;
+pub use markdown::markdown;
+
+/// Points of accuracy that a thief may lose for an attack to count as a success (DESIGN.md, section 6).
+pub const TOLERATED: f64 = 5.0;
+
+/// log2 p that the frontier is told for, beside the threshold.
+const LEVELS: [f64; 3] = [-64.0, -32.0, 0.0];
+
+/// All that a suite's lines say.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Number of runs by what became of the verdict.
+    pub totals: Totals,
+    /// Subjects, in order.
+    pub subjects: Vec<String>,
+    /// Attacks, in order.
+    pub attacks: Vec<String>,
+    /// One a subject and attack that were run.
+    pub outcomes: Vec<Outcome>,
+    /// The cheapest ways down, by subject.
+    pub frontier: Vec<Frontier>,
+    /// One a subject, attack and strength: its seeds together.
+    pub points: Vec<Point>,
+    /// Every run.
+    pub runs: Vec<Line>,
+}
+
+/// Runs by what became of the verdict. The last three do not overlap; a verdict that falls for more than [`TOLERATED`]
+/// points lost is counted as held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// All.
+    pub runs: usize,
+    /// The verdict stands, or fell with the model.
+    pub held: usize,
+    /// The verdict is `inconclusive`, within the points that are tolerated.
+    pub inconclusive: usize,
+    /// The verdict is `no-match`, within the points that are tolerated.
+    pub evaded: usize,
+}
+
+/// What an attack does to a subject, over all strengths and seeds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outcome {
+    /// The subject.
+    pub subject: String,
+    /// The attack.
+    pub attack: String,
+    /// `held`, `inconclusive` or `evaded`.
+    pub result: &'static str,
+    /// The least points lost at which the verdict has fallen; `None` if it never has.
+    pub falls_at: Option<Fall>,
+    /// log2 p, the largest of all runs within the tolerated points.
+    pub worst: Option<f64>,
+}
+
+/// Where a verdict falls.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fall {
+    /// Strength.
+    pub strength: String,
+    /// Points of accuracy lost; `None` if the model could not be asked.
+    pub points: Option<f64>,
+    /// The verdict then.
+    pub verdict: String,
+    /// Seconds of the attack over those of the victim's training.
+    pub cost: Option<f64>,
+    /// The run.
+    pub run: String,
+}
+
+/// The least accuracy lost to weaken a mark so far: the best seed for the attacker.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Frontier {
+    /// The subject.
+    pub subject: String,
+    /// log2 p that is to be exceeded; at 0, nothing of the mark is left.
+    pub level: f64,
+    /// The cheapest run that does; `None` if none does.
+    pub by: Option<Fall>,
+    /// Its attack.
+    pub attack: Option<String>,
+}
+
+/// Runs that differ by their seeds alone.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Point {
+    /// The subject.
+    pub subject: String,
+    /// The attack.
+    pub attack: String,
+    /// Strength.
+    pub strength: String,
+    /// Number of runs.
+    pub runs: usize,
+    /// Points lost: median.
+    pub points: Option<f64>,
+    /// log2 p of the best evidence: median and largest.
+    pub log2_p: [f64; 2],
+    /// log2 p of the mask alone, and of the triggers alone: medians.
+    pub mask: Option<f64>,
+    /// Median of the triggers alone.
+    pub triggers: Option<f64>,
+    /// Median turnover.
+    pub turnover: Option<f64>,
+    /// Median cost.
+    pub cost: Option<f64>,
+    /// Verdicts and how often each.
+    pub verdicts: BTreeMap<String, usize>,
+    /// Other marks: how often each still holds.
+    pub others: BTreeMap<String, usize>,
+}
+
+impl Line {
+    /// log2 p of the best evidence there is.
+    pub fn best(&self) -> f64 {
+        [self.mask(), self.triggers()].into_iter().flatten().fold(0.0, f64::min)
+    }
+
+    /// log2 p of the mask: the better level.
+    pub fn mask(&self) -> Option<f64> {
+        least([self.log2_p.mask_public, self.log2_p.mask_sealed])
+    }
+
+    /// log2 p of the triggers: the better level.
+    pub fn triggers(&self) -> Option<f64> {
+        least([self.log2_p.triggers_public, self.log2_p.triggers_sealed])
+    }
+
+    /// Points lost.
+    fn points(&self) -> Option<f64> {
+        self.accuracy.points_lost().map(|(points, _)| points)
+    }
+
+    /// Whether the thief has kept what he stole. A model that could not be asked is taken to work.
+    fn is_kept(&self) -> bool {
+        self.points().is_none_or(|points| points <= TOLERATED)
+    }
+
+    fn result(&self) -> &'static str {
+        match self.verdict.as_str() {
+            "no-match" if self.is_kept() => EVADED,
+            "inconclusive" if self.is_kept() => INCONCLUSIVE,
+            _ => HELD,
+        }
+    }
+
+    fn fall(&self) -> Fall {
+        let (strength, verdict, run) = (self.strength.clone(), self.verdict.clone(), self.id.clone());
+        Fall { strength, points: self.points(), verdict, cost: self.cost, run }
+    }
+}
+
+const HELD: &str = "held";
+const INCONCLUSIVE: &str = "inconclusive";
+const EVADED: &str = "evaded";
+
+fn least(values: [Option<f64>; 2]) -> Option<f64> {
+    values.into_iter().flatten().reduce(f64::min)
+}
+
+/// The middle of the values; of two middles their mean.
+fn median(values: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
+    let mut values: Vec<f64> = values.into_iter().flatten().collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some((values[middle - 1] + values[middle]) / 2.0),
+    }
+}
+
+impl Report {
+    /// What these lines say.
+    pub fn new(runs: Vec<Line>) -> Self {
+        let mut totals = Totals { runs: runs.len(), ..Totals::default() };
+        for line in &runs {
+            match line.result() {
+                EVADED => totals.evaded += 1,
+                INCONCLUSIVE => totals.inconclusive += 1,
+                _ => totals.held += 1,
+            }
+        }
+        let names = |of: &dyn Fn(&Line) -> &String| {
+            runs.iter().map(|line| of(line).clone()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+        };
+        let (subjects, attacks) = (names(&|line| &line.subject), names(&|line| &line.label));
+        let mut groups: BTreeMap<(&str, &str, &str), Vec<&Line>> = BTreeMap::new();
+        let mut cells: BTreeMap<(&str, &str), Vec<&Line>> = BTreeMap::new();
+        for line in &runs {
+            groups.entry((&line.subject, &line.label, &line.strength)).or_default().push(line);
+            cells.entry((&line.subject, &line.label)).or_default().push(line);
+        }
+        let points = groups.iter().map(|(key, lines)| point(*key, lines)).collect();
+        let outcomes = cells.iter().map(|(key, lines)| outcome(*key, lines)).collect();
+        let frontier = subjects.iter().flat_map(|subject| frontier(subject, &runs)).collect();
+        Self { totals, subjects, attacks, outcomes, frontier, points, runs }
+    }
+
+    fn outcome(&self, subject: &str, attack: &str) -> Option<&Outcome> {
+        self.outcomes.iter().find(|outcome| outcome.subject == subject && outcome.attack == attack)
+    }
+}
+
+fn point((subject, attack, strength): (&str, &str, &str), lines: &[&Line]) -> Point {
+    let of = |value: &dyn Fn(&Line) -> Option<f64>| median(lines.iter().map(|line| value(line)));
+    let (mut verdicts, mut others) = (BTreeMap::new(), BTreeMap::new());
+    for line in lines {
+        *verdicts.entry(line.verdict.clone()).or_default() += 1;
+        for other in &line.others {
+            *others.entry(other.name.clone()).or_insert(0) += usize::from(other.holds);
+        }
+    }
+    let largest = lines.iter().map(|line| line.best()).fold(f64::NEG_INFINITY, f64::max);
+    Point {
+        subject: subject.to_owned(),
+        attack: attack.to_owned(),
+        strength: strength.to_owned(),
+        runs: lines.len(),
+        points: of(&Line::points),
+        log2_p: [of(&|line| Some(line.best())).unwrap_or(0.0), largest],
+        mask: of(&Line::mask),
+        triggers: of(&Line::triggers),
+        turnover: of(&|line| line.turnover),
+        cost: of(&|line| line.cost),
+        verdicts,
+        others,
+    }
+}
+
+fn outcome((subject, attack): (&str, &str), lines: &[&Line]) -> Outcome {
+    let result = match lines.iter().map(|line| line.result()) {
+        mut results if results.clone().any(|result| result == EVADED) => results.find(|r| *r == EVADED),
+        mut results => results.find(|result| *result == INCONCLUSIVE),
+    };
+    let fallen = lines.iter().filter(|line| line.has_fallen());
+    let cheapest = fallen.min_by(|a, b| loss(a).total_cmp(&loss(b)));
+    let kept = lines.iter().filter(|line| line.is_kept());
+    Outcome {
+        subject: subject.to_owned(),
+        attack: attack.to_owned(),
+        result: result.unwrap_or(HELD),
+        falls_at: cheapest.map(|line| line.fall()),
+        worst: kept.map(|line| line.best()).reduce(f64::max),
+    }
+}
+
+/// For order: an attack that left nothing to ask is taken to be free.
+fn loss(line: &Line) -> f64 {
+    line.points().unwrap_or(0.0)
+}
+
+fn frontier(subject: &str, runs: &[Line]) -> Vec<Frontier> {
+    let cheapest = |level: f64| {
+        let weakened =
+            |line: &&Line| line.subject == subject && (line.best() > level || level == 0.0 && line.best() >= -1.0);
+        runs.iter().filter(weakened).min_by(|a, b| loss(a).total_cmp(&loss(b)))
+    };
+    let at = |level: f64| {
+        let by = cheapest(level);
+        let attack = by.map(|line| line.label.clone());
+        Frontier { subject: subject.to_owned(), level, by: by.map(Line::fall), attack }
+    };
+    LEVELS.into_iter().map(at).collect()
+}
