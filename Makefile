@@ -1,7 +1,7 @@
 # What people run. Everything needs only Rust 1.95 and a C compiler; `interop` and the benches also need Python: those against
 # PyTorch make a virtual environment and fetch it, `bench-verify` and `bench-stamp` want Linux and 4 GB of disk.
 
-.PHONY: demo test test-long interop test-gpu fmt lint doc measure paper-scaled bench-train bench-infer bench-imp bench-graph bench-verify bench-stamp
+.PHONY: demo test test-long interop test-slurm test-gpu fmt lint doc measure paper-scaled bench-train bench-infer bench-imp bench-graph bench-verify bench-stamp
 
 # The whole story on embedded data; see demo-out/ afterwards.
 demo:
@@ -20,6 +20,12 @@ test-long:
 interop:
 	cargo build --locked -p counterfoil-cli
 	bash tests/interop/run.sh
+
+# The suite on a real Slurm cluster of one node, with jobs and driver killed in the middle. As root, on Debian: installs
+# slurm-wlm if it is not there.
+test-slurm:
+	cargo build --locked -p counterfoil-cli
+	bash tests/slurm/run.sh target/debug/counterfoil
 
 # Training on a graphics adapter against the CPU (docs/performance.md). Builds Burn's wgpu, which takes long; as root it
 # installs Mesa's Vulkan driver, which does without a GPU, if there is no other.

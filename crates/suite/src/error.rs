@@ -52,6 +52,14 @@ pub enum SuiteError {
         /// What is wrong.
         what: String,
     },
+    /// Slurm is not there, or refuses.
+    #[error("{program}: {reason}")]
+    Slurm {
+        /// Its program.
+        program: &'static str,
+        /// What it says.
+        reason: String,
+    },
     /// A subject that cannot be attacked.
     #[error("subject '{subject}': {reason}")]
     Subject {

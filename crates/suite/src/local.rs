@@ -1,6 +1,5 @@
 //! The engine of this machine: threads that take one task after the other.
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use counterfoil_train::Event;
@@ -52,15 +51,7 @@ pub fn run_local(worker: &Worker, jobs: usize, on_progress: &(dyn Fn(Progress) +
     let open: Vec<usize> =
         (0..worker.plan.runs.len()).filter(|&i| !worker.store.has_line(&worker.plan.runs[i].id)).collect();
     on_progress(Progress::Planned { open: open.len(), done: worker.plan.runs.len() - open.len() });
-    let needed: BTreeSet<usize> = open
-        .iter()
-        .flat_map(|&i| {
-            let run = &worker.plan.runs[i];
-            std::iter::once(run.subject).chain(run.others.iter().flatten().copied())
-        })
-        .collect();
-    let needed = needed.into_iter().filter(|&i| !worker.has_subject(&worker.plan.subjects[i])).collect();
-    in_parallel(needed, jobs, &|index| {
+    in_parallel(worker.subjects_to_make(&open), jobs, &|index| {
         let task = &worker.plan.subjects[index];
         on_progress(Progress::Making { subject: format!("{} (seed {})", task.name, task.seed) });
         worker.make_subject(index, &mut |event| on_progress(Progress::Event(event)))
@@ -69,8 +60,7 @@ pub fn run_local(worker: &Worker, jobs: usize, on_progress: &(dyn Fn(Progress) +
     let of = open.len();
     in_parallel(open, jobs, &|index| {
         let task = &worker.plan.runs[index];
-        let name = format!("{} {} {}", worker.plan.subjects[task.subject].name, task.label, task.strength);
-        let run = name.trim().to_owned();
+        let run = worker.name_of(task);
         match worker.run(task, &mut |_| ()) {
             Ok(()) => {
                 let done = {

@@ -1,6 +1,6 @@
 //! One task: a subject made, or a run from its subject to its line.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use counterfoil_attack::{AttackError, Attacked, Endpoint, Means, attack, handed_on, stolen};
@@ -12,8 +12,9 @@ use serde_json::json;
 
 use crate::judge::{Judged, Judging, Victim, evidence, judge};
 use crate::line::{Flag, Line, Step};
+use crate::local::with_sources;
 use crate::plan::{Plan, RunTask, SubjectSource, SubjectTask};
-use crate::store::{Store, io};
+use crate::store::{Store, io, write};
 use crate::subject::make;
 use crate::{Subject, Suite, SuiteError};
 
@@ -50,6 +51,46 @@ impl Worker<'_> {
             subject: format!("{} (seed {})", task.name, task.seed),
             reason: error.to_string(),
         })
+    }
+
+    /// Subjects that these runs need and that are not there.
+    pub(crate) fn subjects_to_make(&self, runs: &[usize]) -> Vec<usize> {
+        let of = |&index: &usize| {
+            let run = &self.plan.runs[index];
+            std::iter::once(run.subject).chain(run.others.iter().flatten().copied())
+        };
+        let needed: BTreeSet<usize> = runs.iter().flat_map(of).collect();
+        needed.into_iter().filter(|&index| !self.has_subject(&self.plan.subjects[index])).collect()
+    }
+
+    /// A run in words.
+    pub(crate) fn name_of(&self, run: &RunTask) -> String {
+        let subject = &self.plan.subjects[run.subject];
+        format!("{} {} {}", subject.name, run.label, run.strength).trim().to_owned()
+    }
+
+    /// Does the tasks of these digests, subjects or runs. What fails leaves its reason in the folder, and the others go on.
+    ///
+    /// # Errors
+    ///
+    /// A digest is none of the plan's, or a reason cannot be written.
+    pub fn do_listed(&self, ids: &[&str]) -> Result<(), SuiteError> {
+        for &id in ids {
+            let subject = self.plan.subjects.iter().position(|task| task.id.as_str() == id);
+            let run = self.plan.runs.iter().find(|task| task.id.as_str() == id);
+            let (task, result) = match (subject, run) {
+                (Some(index), _) => (&self.plan.subjects[index].id, self.make_subject(index, &mut |_| ())),
+                (_, Some(run)) => (&run.id, self.run(run, &mut |_| ())),
+                _ => {
+                    let what = format!("has no task {id}, expected the suite that the list was made for");
+                    return Err(SuiteError::Folder { folder: self.store.folder().to_owned(), what });
+                }
+            };
+            if let Err(error) = result {
+                write(&self.store.work(task, "failed"), with_sources(&error).as_bytes())?;
+            }
+        }
+        Ok(())
     }
 
     fn subject(&self, index: usize) -> Result<Subject, SuiteError> {
@@ -204,13 +245,4 @@ fn is_divergence(error: &AttackError) -> bool {
 fn file_digest(file: &ModelFile) -> Result<String, SuiteError> {
     let path = file.path();
     Ok(Digest::of([std::fs::read(path).map_err(io(path, "read"))?]).to_string())
-}
-
-/// How many runs of a plan are open, by subject.
-pub fn open_runs(worker: &Worker) -> BTreeMap<usize, usize> {
-    let mut open = BTreeMap::new();
-    for run in worker.plan.runs.iter().filter(|run| !worker.store.has_line(&run.id)) {
-        *open.entry(run.subject).or_default() += 1;
-    }
-    open
 }

@@ -57,7 +57,8 @@ impl Store {
             let text = format!("{{\"counterfoil-suite\": {FORM}}}\n");
             write(&stamp, text.as_bytes())?;
         }
-        Ok(Self { folder: folder.to_owned() })
+        // Whole: the nodes of a cluster work in other places.
+        Ok(Self { folder: folder.canonicalize().map_err(io(folder, "read"))? })
     }
 
     /// Opens a folder that a suite has made.

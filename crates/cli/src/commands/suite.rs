@@ -1,10 +1,11 @@
 //! `suite`: subjects × attacks × strengths × seeds, and what is left of the mark.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
-use counterfoil_suite::{Line, Plan, Progress, Store, Suite, Worker, run_local};
+use counterfoil_suite::{Line, Plan, Progress, Slurm, Store, Suite, Worker, run_local, run_slurm};
 use counterfoil_train::Event;
 use counterfoil_train::data::load;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,6 +24,36 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     Run(RunArgs),
+    Task(TaskArgs),
+}
+
+/// Do some tasks of a suite: what the jobs of a cluster call
+#[derive(clap::Args)]
+#[command(hide = true)]
+struct TaskArgs {
+    /// The suite
+    suite: PathBuf,
+    /// Folder of the results
+    #[arg(long, short, value_name = "FOLDER")]
+    output: PathBuf,
+    /// Digests of tasks, one a line
+    #[arg(long, value_name = "FILE")]
+    list: PathBuf,
+    /// The first of them, from 0
+    #[arg(long, value_name = "N")]
+    first: usize,
+    /// How many
+    #[arg(long, value_name = "N")]
+    count: usize,
+}
+
+/// What does the runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Engine {
+    /// This machine
+    Local,
+    /// A cluster: array jobs through sbatch, in a folder that all nodes see
+    Slurm,
 }
 
 /// Do the runs of a suite that are not done yet
@@ -43,6 +74,18 @@ struct RunArgs {
     /// Runs at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
+    /// Where they are done
+    #[arg(long, value_enum, default_value = "local")]
+    engine: Engine,
+    /// An option for sbatch, such as --slurm=--partition=gpu; may be repeated
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    slurm: Vec<String>,
+    /// How often runs that were lost with their jobs are submitted
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    attempts: u32,
+    /// Seconds between looks at the queue
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    poll: u64,
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
@@ -58,6 +101,7 @@ impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
         match self.command {
             Command::Run(args) => args.run(),
+            Command::Task(args) => args.run(),
         }
     }
 }
@@ -74,7 +118,11 @@ impl RunArgs {
         let store = Store::open(&self.output)?;
         let worker = Worker { suite: &suite, data: &data, plan: &plan, store: &store };
         let shown = Shown::new();
-        let failed = run_local(&worker, usize::from(self.jobs), &|progress| shown.show(&progress))?;
+        let jobs = usize::from(self.jobs);
+        let failed = match self.engine {
+            Engine::Local => run_local(&worker, jobs, &|progress| shown.show(&progress))?,
+            Engine::Slurm => run_slurm(&worker, &self.slurm(jobs)?, &|progress| shown.show(&progress))?,
+        };
         shown.bar.finish_and_clear();
         let results = store.write_results()?;
         let lines = store.lines()?;
@@ -100,6 +148,22 @@ impl RunArgs {
         Ok(Exit::Success)
     }
 
+    /// How to use the cluster; its nodes get whole paths.
+    fn slurm(&self, jobs: usize) -> Result<Slurm, Error> {
+        let unreadable = |file: &Path| {
+            let file = file.to_owned();
+            move |source| Error::Unreadable { file, source }
+        };
+        Ok(Slurm {
+            program: std::env::current_exe().map_err(unreadable(Path::new("counterfoil")))?,
+            suite: self.suite.canonicalize().map_err(unreadable(&self.suite))?,
+            options: self.slurm.clone(),
+            jobs,
+            attempts: self.attempts,
+            poll: Duration::from_secs(self.poll),
+        })
+    }
+
     /// Says what would be done.
     fn tell(&self, plan: &Plan) -> Result<Exit, Error> {
         let is_done = |id| Store::existing(&self.output).is_ok_and(|store| store.has_line(id));
@@ -116,6 +180,20 @@ impl RunArgs {
             );
         }
         print(&format!("{text}{} runs, {open} open\n", plan.runs.len()))?;
+        Ok(Exit::Success)
+    }
+}
+
+impl TaskArgs {
+    fn run(self) -> Result<Exit, Error> {
+        let text = open::text(&self.suite, "a suite")?;
+        let suite = Suite::parse(&self.suite, &text)?;
+        let data = load(&suite.data, &suite.options)?;
+        let plan = Plan::new(&suite, &data)?;
+        let store = Store::existing(&self.output)?;
+        let list = open::text(&self.list, "a list of tasks")?;
+        let ids: Vec<&str> = list.lines().skip(self.first).take(self.count).collect();
+        Worker { suite: &suite, data: &data, plan: &plan, store: &store }.do_listed(&ids)?;
         Ok(Exit::Success)
     }
 }
