@@ -52,6 +52,14 @@ pub enum SuiteError {
         /// What is wrong.
         what: String,
     },
+    /// A third party's program fails.
+    #[error("the program '{name}': {reason}")]
+    Program {
+        /// Its name.
+        name: String,
+        /// What happened.
+        reason: String,
+    },
     /// Slurm is not there, or refuses.
     #[error("{program}: {reason}")]
     Slurm {

@@ -11,7 +11,8 @@ use counterfoil_verify::{
     BlackBox, BlackBoxError, Evidence as Shown, Level, Options, Report, TestKind, Verdict, verify,
 };
 
-use crate::line::{Accuracy, Evidence, Flag};
+use crate::line::{Accuracy, Evidence, Flag, OtherMark};
+use crate::marks::Mark;
 use crate::{Subject, SuiteError};
 
 /// Images that are asked at once.
@@ -26,6 +27,7 @@ pub(crate) struct Judged {
     pub(crate) kept: [u64; 2],
     pub(crate) turnover: Option<f64>,
     pub(crate) report: Report,
+    pub(crate) others: Vec<OtherMark>,
     pub(crate) flags: BTreeSet<Flag>,
 }
 
@@ -93,6 +95,14 @@ pub(crate) fn judge(
     let turnover = same_shapes.then(|| 1.0 - stayed as f64 / (kept[1] as f64).max(1.0));
 
     let report = asked_and_verified(subject, file, network.as_ref().ok(), endpoint, judging)?;
+    let read = |mark: &dyn Mark| mark.read(&after, network.as_ref().ok(), before, subject.seed, data);
+    let mut others: Vec<OtherMark> = subject.marks.iter().map(|mark| read(mark.as_ref())).collect();
+    others.extend(report.reference.map(|overlap| OtherMark {
+        name: "mask overlap".to_owned(),
+        log2_p: Some(overlap.log2_p.bits()),
+        holds: overlap.log2_p.bits() <= judging.threshold,
+        reading: format!("{} of {} positions, {:.0} expected", overlap.overlap, overlap.kept, overlap.expected),
+    }));
     if answers.is_none() {
         flags.insert(Flag::NotEvaluated);
     }
@@ -109,7 +119,7 @@ pub(crate) fn judge(
     if report.verdict == Verdict::Inconclusive && !report.needed.is_empty() {
         flags.insert(Flag::TooFewPositions);
     }
-    Ok(Judged { accuracy, kept, turnover, report, flags })
+    Ok(Judged { accuracy, kept, turnover, report, others, flags })
 }
 
 fn mask_overlap(old: &Mask, new: &Mask) -> usize {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_attack::{Settings, attack};
 use counterfoil_ticket::Digest;
 use counterfoil_train::data::{Dataset, Split};
 use itertools::Itertools;
 use serde_json::{Value, json};
 
-use crate::spec::{AttackSpec, FOUND, Files, MAX_RUNS, Origin, Recipe, changed};
+use crate::spec::{AttackSpec, FOUND, Files, MAX_RUNS, Origin, Recipe, Strength};
 use crate::store::{Id, io};
 use crate::{Suite, SuiteError};
 
@@ -39,10 +38,10 @@ pub enum SubjectSource {
 pub struct StepTask {
     /// Digest of what the model after it depends on.
     pub id: Id,
-    /// The attack.
-    pub attack: &'static str,
-    /// Its settings.
-    pub settings: Settings,
+    /// The attack, or the program's name.
+    pub attack: String,
+    /// Its strength.
+    pub strength: Strength,
 }
 
 /// One run: a subject, attacked step by step, judged.
@@ -155,25 +154,22 @@ fn runs_of(
     others: &[Option<usize>],
     (data, threshold): (&str, f64),
 ) -> Vec<RunTask> {
-    let stacks: Vec<Vec<&Settings>> = spec.steps.iter().map(|step| &step.strengths).multi_cartesian_product().collect();
+    let stacks: Vec<Vec<&Strength>> = spec.steps.iter().map(|step| &step.strengths).multi_cartesian_product().collect();
     let other_ids: Vec<Value> =
         others.iter().map(|other| other.map_or(json!(FOUND), |i| json!(subjects[i].id.as_str()))).collect();
-    let run = |seed: u64, stack: &[&Settings]| {
+    let run = |seed: u64, stack: &[&Strength]| {
         let mut steps: Vec<StepTask> = Vec::new();
-        for (step, &settings) in spec.steps.iter().zip(stack) {
+        for (step, &strength) in spec.steps.iter().zip(stack) {
             let before = steps.last().map_or(subjects[subject].id.as_str(), |step| step.id.as_str());
             let id = Id::of(&json!({
-                "before": before, "attack": step.attack, "settings": settings, "seed": seed, "knows": spec.knows,
+                "before": before, "attack": step.attack, "settings": strength, "seed": seed, "knows": spec.knows,
                 "others": other_ids, "data": data, "version": VERSION,
             }));
-            steps.push(StepTask { id, attack: step.attack, settings: settings.clone() });
+            steps.push(StepTask { id, attack: step.attack.clone(), strength: strength.clone() });
         }
         let last = steps.last().map_or("", |step| step.id.as_str());
-        let strength = |step: &StepTask| {
-            let parameters = attack(step.attack).map(|attack| attack.profile().parameters).unwrap_or_default();
-            changed(&step.settings, parameters)
-        };
-        let strengths: Vec<String> = steps.iter().map(strength).filter(|text| !text.is_empty()).collect();
+        let changed = steps.iter().map(|step| step.strength.changed(&step.attack));
+        let strengths: Vec<String> = changed.filter(|text| !text.is_empty()).collect();
         RunTask {
             id: Id::of(&json!({ "of": last, "label": spec.label, "threshold": threshold })),
             subject,

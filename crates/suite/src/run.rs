@@ -13,7 +13,9 @@ use serde_json::json;
 use crate::judge::{Judged, Judging, Victim, evidence, judge};
 use crate::line::{Flag, Line, Step};
 use crate::local::with_sources;
+use crate::marks::external::with_files;
 use crate::plan::{Plan, RunTask, SubjectSource, SubjectTask};
+use crate::spec::Strength;
 use crate::store::{Store, io, write};
 use crate::subject::make;
 use crate::{Subject, Suite, SuiteError};
@@ -97,7 +99,9 @@ impl Worker<'_> {
         let task = &self.plan.subjects[index];
         match &task.source {
             SubjectSource::Files(files) => Subject::open(&task.name, files),
-            SubjectSource::Made(_) => Subject::load(&task.name, task.seed, &self.store.subject(&task.id)),
+            SubjectSource::Made(recipe) => {
+                Subject::load(&task.name, task.seed, &self.store.subject(&task.id), &recipe.marks)
+            }
         }
     }
 
@@ -150,6 +154,18 @@ impl Worker<'_> {
         };
         let mut endpoint = None;
         for step in &task.steps[done.map_or(0, |last| last + 1)..] {
+            let settings = match &step.strength {
+                Strength::Known(settings) => settings,
+                Strength::Program { command, settings } => {
+                    let attacked = with_files(command, "attack", task.seed, &json!(settings), &[("model", &model)]);
+                    let failed = |reason| SuiteError::Program { name: step.attack.clone(), reason };
+                    let (_, left) = attacked.map_err(failed)?;
+                    let left = left.ok_or_else(|| failed("has written no output".to_owned()))?;
+                    model = Model { description: model.description, ..handed_on(left) };
+                    file = self.store.put_model(&step.id, &model)?;
+                    continue;
+                }
+            };
             let mut means = Means {
                 seed: task.seed,
                 data: Some(self.data),
@@ -160,7 +176,7 @@ impl Worker<'_> {
                 device: DeviceChoice::Cpu,
                 on_event,
             };
-            match attack(step.attack)?.run(stolen(model), &step.settings, &mut means)? {
+            match attack(&step.attack)?.run(stolen(model), settings, &mut means)? {
                 Attacked::Model(attacked) => {
                     model = handed_on(attacked);
                     file = self.store.put_model(&step.id, &model)?;
@@ -187,10 +203,17 @@ impl Worker<'_> {
     }
 
     fn line(&self, task: &RunTask, subject: &Subject, judged: Judged, output: String, seconds: f64) -> Line {
-        let Judged { accuracy, kept, turnover, report, flags } = judged;
+        let Judged { accuracy, kept, turnover, report, others, flags } = judged;
         let step = |step: &crate::plan::StepTask| Step {
-            name: step.attack.to_owned(),
-            settings: step.settings.values().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect(),
+            name: step.attack.clone(),
+            settings: match &step.strength {
+                Strength::Known(settings) => {
+                    settings.values().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
+                }
+                Strength::Program { settings, .. } => {
+                    settings.iter().map(|(name, value)| (name.clone(), json!(value))).collect()
+                }
+            },
         };
         Line {
             id: task.id.as_str().to_owned(),
@@ -213,7 +236,7 @@ impl Worker<'_> {
             turnover,
             log2_p: evidence(&report),
             tests: report.tests.iter().map(|test| json!(test)).collect(),
-            others: Vec::new(),
+            others,
             verdict: name_of(report.verdict).to_owned(),
             decided_by: decided_by(&report),
             threshold: self.suite.threshold,

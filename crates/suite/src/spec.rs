@@ -1,8 +1,9 @@
 //! `suite.toml`: which subjects are attacked, how, how hard and how often. docs/suite.md goes through it field by field.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use counterfoil_attack::{Parameter, Settings, attack};
+use counterfoil_attack::{Settings, attack};
 use counterfoil_train::data::{DataSource, LoadOptions};
 use itertools::Itertools;
 use serde::Serialize;
@@ -94,6 +95,17 @@ pub struct Recipe {
     pub train_epochs: u32,
     /// Images a step.
     pub batch: u32,
+    /// Other people's marks in the same model.
+    pub marks: Vec<MarkSpec>,
+}
+
+/// One of other people's marks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MarkSpec {
+    /// Its name.
+    pub name: String,
+    /// Its program; `None` for those that come along.
+    pub command: Option<Vec<String>>,
 }
 
 /// How a ticket is stamped.
@@ -128,10 +140,42 @@ pub struct AttackSpec {
 /// One step, at each of its strengths.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepSpec {
-    /// Name of the attack.
-    pub attack: &'static str,
-    /// Settings, one for each combination of strengths.
-    pub strengths: Vec<Settings>,
+    /// Name of the attack, or of the program.
+    pub attack: String,
+    /// One for each combination of strengths.
+    pub strengths: Vec<Strength>,
+}
+
+/// An attack at one strength.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Strength {
+    /// One of ours.
+    Known(Settings),
+    /// A third party's program, which gets the settings as they stand in the file.
+    Program {
+        /// The program and its arguments.
+        command: Vec<String>,
+        /// Settings by name.
+        settings: BTreeMap<String, String>,
+    },
+}
+
+impl Strength {
+    /// Settings that differ from an attack's defaults, as a report shows them: `share=0.5`.
+    pub(crate) fn changed(&self, attack: &str) -> String {
+        let all = match self {
+            Self::Program { settings, .. } => settings.clone(),
+            Self::Known(settings) => {
+                let parameters = counterfoil_attack::attack(attack).map(|a| a.profile().parameters).unwrap_or_default();
+                let is_default =
+                    |name: &str, text: &str| parameters.iter().any(|p| p.name == name && p.default == text);
+                let texts = settings.values().iter().map(|(name, value)| ((*name).to_owned(), value.to_string()));
+                texts.filter(|(name, text)| !is_default(name, text)).collect()
+            }
+        };
+        all.iter().map(|(name, text)| format!("{name}={text}")).collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl Suite {
@@ -165,7 +209,8 @@ impl Suite {
         let threshold = table.number("threshold", [-1e6, -1.0])?.unwrap_or(counterfoil_verify::DEFAULT_THRESHOLD);
         let seeds = table.counts("seeds")?.unwrap_or_else(|| vec![0]);
         let subjects = table.tables("subject")?;
-        let subjects = subjects.into_iter().map(|t| subject(t, folder)).collect::<Result<Vec<_>, _>>()?;
+        let programs = table.tables("mark")?.into_iter().map(program).collect::<Result<Vec<_>, _>>()?;
+        let subjects = subjects.into_iter().map(|t| subject(t, folder, &programs)).collect::<Result<Vec<_>, _>>()?;
         let attacks = table.tables("attack")?;
         let attacks = attacks.into_iter().map(|t| attacks_of(t, source, &seeds)).collect::<Result<Vec<_>, _>>()?;
         let suite = Self { name, data, options, threshold, subjects, attacks };
@@ -197,7 +242,18 @@ impl Suite {
 /// In `others`: the subject's own ticket before it was stamped.
 pub(crate) const FOUND: &str = "found";
 
-fn subject(mut table: Table, folder: &Path) -> Result<SubjectSpec, SuiteError> {
+/// A third party's mark.
+fn program(mut table: Table) -> Result<MarkSpec, SuiteError> {
+    let name = table.text("name")?.ok_or_else(|| table.mistake("has no name"))?;
+    let command = table.texts("command")?;
+    if command.is_empty() || crate::marks::mark(&name).is_some() {
+        return Err(table.mistake("has no command, or the name of a mark that comes along"));
+    }
+    table.end()?;
+    Ok(MarkSpec { name, command: Some(command) })
+}
+
+fn subject(mut table: Table, folder: &Path, programs: &[MarkSpec]) -> Result<SubjectSpec, SuiteError> {
     let name = table.text("name")?.ok_or_else(|| table.mistake("has no name"))?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || " -_.=%".contains(c);
     if name.is_empty() || name == FOUND || !name.chars().all(is_name) {
@@ -212,18 +268,28 @@ fn subject(mut table: Table, folder: &Path) -> Result<SubjectSpec, SuiteError> {
             disclosures: table.texts("disclosures")?.into_iter().map(|path| folder.join(path)).collect(),
             counterfoil: table.path("counterfoil", folder)?,
         }),
-        None => made(&mut table)?,
+        None => made(&mut table, programs)?,
     };
     table.end()?;
     Ok(SubjectSpec { name, origin })
 }
 
-fn made(table: &mut Table) -> Result<Origin, SuiteError> {
+fn made(table: &mut Table, programs: &[MarkSpec]) -> Result<Origin, SuiteError> {
     const STAMPS: &[(&str, Stamp)] = &[("swaps", Stamp::Swaps), ("keyed", Stamp::Keyed), ("none", Stamp::None)];
     let flag = &[("yes", true), ("no", false)];
     let small = |count: Option<u64>, usual: u32| count.map_or(usual, |count| count as u32);
     const EPOCHS: [u64; 2] = [1, 100_000];
+    let mut marks = Vec::new();
+    for name in table.texts("marks")? {
+        let own = programs.iter().find(|program| program.name == name).cloned();
+        let known = crate::marks::mark(&name).map(|_| MarkSpec { name: name.clone(), command: None });
+        marks.push(own.or(known).ok_or_else(|| {
+            let all = crate::marks::NAMES.join(", ");
+            table.mistake(&format!("names the mark '{name}', expected one of {all}, or a [[mark]]"))
+        })?);
+    }
     let recipe = Recipe {
+        marks,
         width: small(table.count("width", [2, 1024])?, 16),
         sparsity: table.number("sparsity", [0.0, 0.9999])?.unwrap_or(0.95),
         prune_share: table.number("prune-share", [0.01, 0.99])?.unwrap_or(0.45),
@@ -256,7 +322,7 @@ fn attacks_of(mut table: Table, source: Source, seeds: &[u64]) -> Result<AttackS
         table.end()?;
         stack.into_iter().map(|table| step(table, source)).collect::<Result<_, _>>()?
     };
-    let names = || steps.iter().map(|step: &StepSpec| step.attack).collect::<Vec<_>>().join(" + ");
+    let names = || steps.iter().map(|step: &StepSpec| step.attack.as_str()).collect::<Vec<_>>().join(" + ");
     let label = label.unwrap_or_else(names);
     Ok(AttackSpec { label, steps, seeds, knows, others, subjects })
 }
@@ -264,11 +330,15 @@ fn attacks_of(mut table: Table, source: Source, seeds: &[u64]) -> Result<AttackS
 /// One step, with every combination of its strengths.
 fn step(mut table: Table, source: Source) -> Result<StepSpec, SuiteError> {
     let name = table.text("name")?.ok_or_else(|| table.mistake("has no name and no stack"))?;
-    let profile = attack(&name).map_err(|error| table.mistake(&error.to_string()))?.profile();
+    let command = table.texts("command")?;
+    let profile = match command.is_empty() {
+        true => Some(attack(&name).map_err(|error| table.mistake(&error.to_string()))?.profile()),
+        false => None,
+    };
     let values = table.rest()?;
     let mut count = 1usize;
     for (parameter, at, words) in &values {
-        for word in words {
+        for (word, profile) in words.iter().flat_map(|word| profile.iter().map(move |profile| (word, profile))) {
             // Told here, where it stands.
             let alone = Settings::new(profile.name, profile.parameters, [(*parameter, word.as_str())]);
             alone.map_err(|error| source.mistake(*at, error.to_string()))?;
@@ -283,19 +353,14 @@ fn step(mut table: Table, source: Source) -> Result<StepSpec, SuiteError> {
     if values.is_empty() {
         combinations = vec![Vec::new()]; // the product of nothing, which itertools leaves empty
     }
-    let settings = |combination: Vec<(&str, &str)>| {
-        Settings::new(profile.name, profile.parameters, combination)
-            .map_err(|error| SuiteError::Attack(Box::new(error)))
+    let strength = |combination: Vec<(&str, &str)>| -> Result<Strength, SuiteError> {
+        Ok(match &profile {
+            Some(profile) => Strength::Known(Settings::new(profile.name, profile.parameters, combination)?),
+            None => {
+                let settings = combination.into_iter().map(|(name, word)| (name.to_owned(), word.to_owned())).collect();
+                Strength::Program { command: command.clone(), settings }
+            }
+        })
     };
-    Ok(StepSpec { attack: profile.name, strengths: combinations.into_iter().map(settings).collect::<Result<_, _>>()? })
-}
-
-/// Settings that differ from an attack's defaults, as a report shows them: `share=0.5`.
-pub(crate) fn changed(settings: &Settings, parameters: &[Parameter]) -> String {
-    let shown = |(name, value): (&&'static str, &counterfoil_attack::Value)| {
-        let text = value.to_string();
-        let is_default = parameters.iter().any(|parameter| parameter.name == *name && parameter.default == text);
-        (!is_default).then(|| format!("{name}={text}"))
-    };
-    settings.values().iter().filter_map(shown).collect::<Vec<_>>().join(" ")
+    Ok(StepSpec { attack: name, strengths: combinations.into_iter().map(strength).collect::<Result<_, _>>()? })
 }

@@ -7,7 +7,7 @@ use counterfoil_attack::{Insight, handed_on};
 use counterfoil_claim::{
     Counterfoil, Dilution, OpenedPanel, OwnerKey, PanelCount, Protection, PublicKey, Unlock, VerifiedClaim,
 };
-use counterfoil_mark::{KeyedFinding, StampRequest, Stamped, SwapSettings, prepare};
+use counterfoil_mark::{KeyedFinding, StampRequest, Stamped, SwapSettings, TriggerSet, prepare};
 use counterfoil_ticket::{Architecture, Digest, Model, ModelFile, Overwrite, Provenance};
 use counterfoil_train::data::Dataset;
 use counterfoil_train::finder::{Imp, Keyed, Scope};
@@ -17,7 +17,8 @@ use counterfoil_train::{
 use serde_json::{Value, json};
 
 use crate::SuiteError;
-use crate::spec::{Files, Recipe, Stamp};
+use crate::marks::{External, Mark, Teaching, mark};
+use crate::spec::{Files, MarkSpec, Recipe, Stamp};
 use crate::store::{Id, Store, io, read_json, write};
 
 /// Weight decay of everything that the suite trains.
@@ -53,6 +54,8 @@ pub struct Subject {
     pub found: Option<PathBuf>,
     /// Seconds of the victim's training, if the suite has trained it.
     pub train_seconds: Option<f64>,
+    /// Other people's marks in it.
+    pub marks: Vec<Box<dyn Mark>>,
 }
 
 impl Subject {
@@ -92,11 +95,23 @@ impl Subject {
         let file = files.model.clone();
         let digest = Digest::of([bytes(&file)?]).to_string();
         let (name, train_seconds, found) = (name.to_owned(), None, None);
-        Ok(Self { name, seed: 0, file, digest, key, claim, disclosures, counterfoil, found, train_seconds })
+        Ok(Self {
+            name,
+            seed: 0,
+            file,
+            digest,
+            key,
+            claim,
+            disclosures,
+            counterfoil,
+            found,
+            train_seconds,
+            marks: Vec::new(),
+        })
     }
 
     /// A subject that the suite has made in this folder.
-    pub(crate) fn load(name: &str, seed: u64, folder: &Path) -> Result<Self, SuiteError> {
+    pub(crate) fn load(name: &str, seed: u64, folder: &Path, marks: &[MarkSpec]) -> Result<Self, SuiteError> {
         let record: Value = read_json(&folder.join(RECORD), "a record of a subject")?;
         let path = |file: &str| folder.join(file);
         let is_claimed = path(CLAIM).is_file();
@@ -121,6 +136,7 @@ impl Subject {
             subject.disclosures = opened;
         }
         subject.seed = seed;
+        subject.marks = marks.iter().filter_map(mark_of).collect();
         subject.found = Some(path(FOUND));
         subject.train_seconds = record["train_seconds"].as_f64();
         Ok(subject)
@@ -140,15 +156,29 @@ pub(crate) fn make(
     key_bytes.copy_from_slice(Digest::of(["counterfoil suite owner", id.as_str()]).as_bytes());
     let key = OwnerKey::from_seed(&key_bytes);
     let found = bench.find(&key, store.work(id, "found"), on_event)?;
-    let stamped = bench.stamp(&found, &key)?;
+    let other_marks: Vec<Box<dyn Mark>> = recipe.marks.iter().filter_map(mark_of).collect();
+    let refused = |mark: &dyn Mark, why: String| SuiteError::Subject { subject: mark.name().to_owned(), reason: why };
+    let mut ticket = found.clone();
+    for mark in &other_marks {
+        ticket = mark.on_ticket(ticket, seed).map_err(|why| refused(mark.as_ref(), why))?;
+    }
+    let stamped = bench.stamp(&ticket, &key)?;
     let started = Instant::now();
-    let ticket = stamped.as_ref().map_or(&found, |stamped| &stamped.model);
-    let network = bench.train(ticket, stamped.as_ref(), store.work(id, "model"), on_event)?;
+    let ticket = stamped.as_ref().map_or(&ticket, |stamped| &stamped.model);
+    let triggers = bench.triggers(stamped.as_ref())?;
+    let network = bench.train(ticket, stamped.as_ref(), &triggers, store.work(id, "model"), on_event)?;
     let seconds = started.elapsed().as_secs_f64();
 
     let mut description = ticket.description.clone();
     description.kind = counterfoil_ticket::Kind::Model;
-    let model = handed_on(Model { description, arrays: network.arrays(), ..Model::default() });
+    let mut model = Model { description, arrays: network.arrays(), masks: ticket.masks.clone(), ..Model::default() };
+    let schedule = bench.schedule(recipe.train_epochs);
+    let rate = schedule.rate_at(schedule.epochs - 1);
+    let teaching = Teaching { examples: bench.examples(&triggers), data, rate };
+    for mark in &other_marks {
+        model = mark.on_model(model, seed, &teaching).map_err(|why| refused(mark.as_ref(), why))?;
+    }
+    let model = handed_on(model);
     let folder = store.subject(id);
     let staged = store.work(id, "subject");
     let _ = std::fs::remove_dir_all(&staged);
@@ -203,7 +233,7 @@ impl Bench<'_> {
         Ok(imp.find(&mut Search {
             network,
             provenance: Provenance::Random,
-            examples: Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers: &[] },
+            examples: self.examples(&[]),
             aim: Aim { schedule, sparsity, rewind, seed: self.seed },
             keyed,
             checkpoint: &Checkpoint::beside(&place, settings),
@@ -232,10 +262,25 @@ impl Bench<'_> {
         Ok(Some(prepare(found, key, request)?.finish(CREATED, "suite")?))
     }
 
+    fn examples<'b>(&'b self, triggers: &'b [TriggerSet]) -> Examples<'b> {
+        Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers }
+    }
+
+    fn triggers(&self, stamped: Option<&Stamped>) -> Result<Vec<TriggerSet>, SuiteError> {
+        match stamped.filter(|_| self.recipe.triggers) {
+            Some(Stamped { counterfoil, .. }) => match counterfoil.triggers() {
+                Some(settings) => Ok(OwnMark::of_counterfoil(counterfoil).trigger_sets(settings)?),
+                None => Ok(Vec::new()),
+            },
+            None => Ok(Vec::new()),
+        }
+    }
+
     fn train(
         &self,
         ticket: &Model,
         stamped: Option<&Stamped>,
+        triggers: &[TriggerSet],
         place: PathBuf,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Network, SuiteError> {
@@ -246,11 +291,6 @@ impl Bench<'_> {
         let network = Network::from_model(ticket, architecture, self.data.normalisation.clone(), &device)?;
         let schedule = self.schedule(self.recipe.train_epochs);
         let mark = stamped.map(|stamped| OwnMark::of_counterfoil(&stamped.counterfoil));
-        let settings = stamped.and_then(|stamped| stamped.counterfoil.triggers()).filter(|_| self.recipe.triggers);
-        let triggers = match (&mark, settings) {
-            (Some(mark), Some(settings)) => mark.trigger_sets(settings)?,
-            _ => Vec::new(),
-        };
         let extra = match &mark {
             Some(mark) if self.recipe.reinforce => {
                 mark.extra_decay(&ticket.marked_carriers(), self.decay(&schedule, 0, Shrinkage::ByE))
@@ -258,9 +298,8 @@ impl Bench<'_> {
             _ => Default::default(),
         };
         let hold = Hold::new(&network, &ticket.masks, extra);
-        let examples = Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers: &triggers };
         let checkpoint = Checkpoint::beside(&place, json!({ "recipe": self.recipe, "seed": self.seed }));
-        Ok(fit(network, examples, &schedule, &hold, self.seed, Some(&checkpoint), on_event)?)
+        Ok(fit(network, self.examples(triggers), &schedule, &hold, self.seed, Some(&checkpoint), on_event)?)
     }
 }
 
@@ -272,6 +311,14 @@ const SEALED: PanelCount = PanelCount::new(4).expect("four are allowed");
 const ONE: PanelCount = PanelCount::new(1).expect("one is allowed");
 /// Time in the suite's claims: the same bytes whenever they are made.
 const CREATED: &str = "2026-01-01T00:00:00Z";
+
+/// A mark by its name, or as a program.
+fn mark_of(spec: &MarkSpec) -> Option<Box<dyn Mark>> {
+    match &spec.command {
+        Some(command) => Some(Box::new(External { name: spec.name.clone(), command: command.clone() })),
+        None => Some(Box::new(mark(&spec.name)?)),
+    }
+}
 
 fn bytes(path: &Path) -> Result<Vec<u8>, SuiteError> {
     std::fs::read(path).map_err(io(path, "read"))
