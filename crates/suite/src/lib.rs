@@ -6,6 +6,7 @@
 //!
 //! A mark that breaks is a result, not an error. Absent on purpose: printing.
 
+mod card;
 mod error;
 mod judge;
 mod line;
@@ -21,8 +22,9 @@ mod subject;
 mod toml_table;
 mod tuning;
 
+pub use card::{AttackCard, add};
 pub use error::SuiteError;
-pub use line::{Accuracy, Evidence, Flag, Line, OtherMark, Step};
+pub use line::{Accuracy, Card, Evidence, Flag, Line, OtherMark, Step};
 pub use local::{Progress, run_local};
 pub use plan::{Plan, RunTask, StepTask, SubjectSource, SubjectTask};
 pub use run::Worker;

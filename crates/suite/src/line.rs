@@ -58,6 +58,21 @@ pub struct Line {
     pub threshold: f64,
     /// Warnings.
     pub flags: BTreeSet<Flag>,
+    /// Who made the attacked model, if somebody else.
+    pub card: Option<Card>,
+}
+
+/// What somebody says of a model that he has attacked himself. He is believed in nothing that decides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// Who.
+    pub by: String,
+    /// What was done, in words.
+    pub what: String,
+    /// Where more is said.
+    pub link: Option<String>,
+    /// Accuracy that he reports, 0 to 1.
+    pub reported_accuracy: Option<f64>,
 }
 
 /// One attack of a run.

@@ -168,7 +168,7 @@ fn runs_of(
             steps.push(StepTask { id, attack: step.attack.clone(), strength: strength.clone() });
         }
         let last = steps.last().map_or("", |step| step.id.as_str());
-        let changed = steps.iter().map(|step| step.strength.changed(&step.attack));
+        let changed = steps.iter().map(|step| step.strength.in_words());
         let strengths: Vec<String> = changed.filter(|text| !text.is_empty()).collect();
         RunTask {
             id: Id::of(&json!({ "of": last, "label": spec.label, "threshold": threshold })),

@@ -95,7 +95,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn subject(&self, index: usize) -> Result<Subject, SuiteError> {
+    pub(crate) fn subject(&self, index: usize) -> Result<Subject, SuiteError> {
         let task = &self.plan.subjects[index];
         match &task.source {
             SubjectSource::Files(files) => Subject::open(&task.name, files),
@@ -155,7 +155,7 @@ impl Worker<'_> {
         let mut endpoint = None;
         for step in &task.steps[done.map_or(0, |last| last + 1)..] {
             let settings = match &step.strength {
-                Strength::Known(settings) => settings,
+                Strength::Known { settings, .. } => settings,
                 Strength::Program { command, settings } => {
                     let attacked = with_files(command, "attack", task.seed, &json!(settings), &[("model", &model)]);
                     let failed = |reason| SuiteError::Program { name: step.attack.clone(), reason };
@@ -202,12 +202,12 @@ impl Worker<'_> {
         task.others.iter().map(|index| Ok(stolen(other(index)?))).collect()
     }
 
-    fn line(&self, task: &RunTask, subject: &Subject, judged: Judged, output: String, seconds: f64) -> Line {
+    pub(crate) fn line(&self, task: &RunTask, subject: &Subject, judged: Judged, output: String, seconds: f64) -> Line {
         let Judged { accuracy, kept, turnover, report, others, flags } = judged;
         let step = |step: &crate::plan::StepTask| Step {
             name: step.attack.clone(),
             settings: match &step.strength {
-                Strength::Known(settings) => {
+                Strength::Known { settings, .. } => {
                     settings.values().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
                 }
                 Strength::Program { settings, .. } => {
@@ -241,6 +241,7 @@ impl Worker<'_> {
             decided_by: decided_by(&report),
             threshold: self.suite.threshold,
             flags,
+            card: None,
         }
     }
 }
@@ -265,7 +266,7 @@ fn is_divergence(error: &AttackError) -> bool {
     matches!(error, AttackError::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. }))
 }
 
-fn file_digest(file: &ModelFile) -> Result<String, SuiteError> {
+pub(crate) fn file_digest(file: &ModelFile) -> Result<String, SuiteError> {
     let path = file.path();
     Ok(Digest::of([std::fs::read(path).map_err(io(path, "read"))?]).to_string())
 }

@@ -151,7 +151,14 @@ pub struct StepSpec {
 #[serde(untagged)]
 pub enum Strength {
     /// One of ours.
-    Known(Settings),
+    Known {
+        /// All settings.
+        #[serde(flatten)]
+        settings: Settings,
+        /// Those that the file names.
+        #[serde(skip)]
+        named: Vec<String>,
+    },
     /// A third party's program, which gets the settings as they stand in the file.
     Program {
         /// The program and its arguments.
@@ -162,19 +169,16 @@ pub enum Strength {
 }
 
 impl Strength {
-    /// Settings that differ from an attack's defaults, as a report shows them: `share=0.5`.
-    pub(crate) fn changed(&self, attack: &str) -> String {
-        let all = match self {
-            Self::Program { settings, .. } => settings.clone(),
-            Self::Known(settings) => {
-                let parameters = counterfoil_attack::attack(attack).map(|a| a.profile().parameters).unwrap_or_default();
-                let is_default =
-                    |name: &str, text: &str| parameters.iter().any(|p| p.name == name && p.default == text);
-                let texts = settings.values().iter().map(|(name, value)| ((*name).to_owned(), value.to_string()));
-                texts.filter(|(name, text)| !is_default(name, text)).collect()
+    /// The settings that the suite's file names, as a report shows them: `share=0.5`.
+    pub(crate) fn in_words(&self) -> String {
+        let named: Vec<String> = match self {
+            Self::Program { settings, .. } => settings.iter().map(|(name, text)| format!("{name}={text}")).collect(),
+            Self::Known { settings, named } => {
+                let values = settings.values().iter().filter(|(name, _)| named.iter().any(|n| n == *name));
+                values.map(|(name, value)| format!("{name}={value}")).collect()
             }
         };
-        all.iter().map(|(name, text)| format!("{name}={text}")).collect::<Vec<_>>().join(" ")
+        named.join(" ")
     }
 }
 
@@ -355,7 +359,10 @@ fn step(mut table: Table, source: Source) -> Result<StepSpec, SuiteError> {
     }
     let strength = |combination: Vec<(&str, &str)>| -> Result<Strength, SuiteError> {
         Ok(match &profile {
-            Some(profile) => Strength::Known(Settings::new(profile.name, profile.parameters, combination)?),
+            Some(profile) => Strength::Known {
+                named: combination.iter().map(|(name, _)| (*name).to_owned()).collect(),
+                settings: Settings::new(profile.name, profile.parameters, combination)?,
+            },
             None => {
                 let settings = combination.into_iter().map(|(name, word)| (name.to_owned(), word.to_owned())).collect();
                 Strength::Program { command: command.clone(), settings }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use counterfoil_suite::{Line, Plan, Progress, Slurm, Store, Suite, Worker, run_local, run_slurm};
+use counterfoil_suite::{AttackCard, Line, Plan, Progress, Slurm, Store, Suite, Worker, add, run_local, run_slurm};
 use counterfoil_train::Event;
 use counterfoil_train::data::load;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,7 +24,32 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     Run(RunArgs),
+    Add(AddArgs),
     Task(TaskArgs),
+}
+
+/// Judge a model that somebody else has attacked, and list it with the others
+///
+/// The card says who, and what was done to which of the suite's subjects: docs/suite.md, "Break it yourself".
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  counterfoil suite add suites/scaled.toml -o runs --suspect broken.safetensors --card card.toml")]
+struct AddArgs {
+    /// The suite that made the subject
+    suite: PathBuf,
+    /// Folder of the results
+    #[arg(long, short, value_name = "FOLDER")]
+    output: PathBuf,
+    /// The attacked model
+    #[arg(long, value_name = "FILE")]
+    suspect: PathBuf,
+    /// What was done to it: a TOML file
+    #[arg(long, value_name = "FILE")]
+    card: PathBuf,
+    /// Print its line as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Do some tasks of a suite: what the jobs of a cluster call
@@ -101,6 +126,7 @@ impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
         match self.command {
             Command::Run(args) => args.run(),
+            Command::Add(args) => args.run(),
             Command::Task(args) => args.run(),
         }
     }
@@ -180,6 +206,28 @@ impl RunArgs {
             );
         }
         print(&format!("{text}{} runs, {open} open\n", plan.runs.len()))?;
+        Ok(Exit::Success)
+    }
+}
+
+impl AddArgs {
+    fn run(self) -> Result<Exit, Error> {
+        let text = open::text(&self.card, "an attack card")?;
+        let card = AttackCard::parse(&self.card, &text)?;
+        let text = open::text(&self.suite, "a suite")?;
+        let suite = Suite::parse(&self.suite, &text)?;
+        let data = load(&suite.data, &suite.options)?;
+        let plan = Plan::new(&suite, &data)?;
+        let store = Store::existing(&self.output)?;
+        let line = add(&Worker { suite: &suite, data: &data, plan: &plan, store: &store }, &self.suspect, &card)?;
+        let results = store.write_results()?;
+        if self.json {
+            print_json(&line)?;
+        } else {
+            let lost = line.accuracy.points_lost();
+            let lost = lost.map_or("not asked".to_owned(), |(points, _)| format!("{points:.1} points lost"));
+            print(&format!("{}: {}, {lost}: {}\n", line.label, line.verdict, results.display()))?;
+        }
         Ok(Exit::Success)
     }
 }
