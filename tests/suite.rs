@@ -72,7 +72,8 @@ fn the_smoke_suite_gives_the_verdicts_that_are_recorded() {
 fn nothing_is_done_twice_and_a_killed_run_goes_on() {
     let folder = Folder::new();
     folder.write("small.toml", SMALL);
-    let mut child = folder.command("suite run small.toml -o runs").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child =
+        folder.command("suite run small.toml -o runs").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     let begun = Instant::now();
     let done = || std::fs::read_dir(folder.path("runs/lines")).map_or(0, |lines| lines.count());
     while done() == 0 && child.try_wait().unwrap().is_none() {
@@ -103,7 +104,11 @@ fn mistakes_are_told_with_their_line() {
         ("width = 8", "width = 7", "line 5: subject: has an odd width"),
         ("sparsity = 0.9", "sparsity = 1.9", "line 8: 'sparsity' is '1.9', expected a number from 0 to 0.9999"),
         ("name = \"prune-mag\"", "name = \"prune\"", "line 13: attack: there is no attack 'prune'"),
-        ("share = [0.2, 0.4]", "share = [0.2, 1.4]", "line 15: share of prune-mag is '1.4', expected a number from 0 to 1"),
+        (
+            "share = [0.2, 0.4]",
+            "share = [0.2, 1.4]",
+            "line 15: share of prune-mag is '1.4', expected a number from 0 to 1",
+        ),
         ("share = [0.2, 0.4]", "part = 0.2", "line 15: prune-mag has no parameter 'part', expected one of share"),
         ("seeds = [0, 1, 2, 3]", "seeds = []", "line 20: 'seeds' is an empty list, expected a list of whole numbers"),
         ("seeds = [0, 1, 2, 3]", "subjects = [\"keyed\"]", "line 1: the suite: 'prune-rand' names the subject 'keyed'"),
@@ -171,9 +176,15 @@ fn outsiders_join_with_a_model_and_with_a_program() {
     let parts = ["<!DOCTYPE html>", "What a thief must pay", "<svg", "by hand", "sign bits", "made-elsewhere"];
     parts.iter().for_each(|part| assert!(page.contains(part), "{part}"));
     // It needs nothing else.
-    assert!(!page.contains("http://") && !page.contains("https://") || page.matches("http").count() == page.matches("www.w3.org").count());
+    assert!(
+        !page.contains("http://") && !page.contains("https://")
+            || page.matches("http").count() == page.matches("www.w3.org").count()
+    );
     let (_, stdout, _) = folder.run("report runs --markdown");
-    assert!(stdout.contains("| prune-mag | share=0.2 |") || stdout.contains("| swaps | prune-mag | share=0.2 |"), "{stdout}");
+    assert!(
+        stdout.contains("| prune-mag | share=0.2 |") || stdout.contains("| swaps | prune-mag | share=0.2 |"),
+        "{stdout}"
+    );
     let (_, stdout, _) = folder.run("report runs --json");
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(report["totals"]["runs"], lines(&folder, "runs").len());

@@ -54,7 +54,13 @@ fn draw<'a>(
         .y_label_area_size(64)
         .build_cartesian_2d(least_x..most_x, least_y..0.0)?;
     let what = if start.is_some() { "turnover, % of the kept positions" } else { "points of accuracy lost" };
-    chart.configure_mesh().x_desc(what).y_desc("log2 p").light_line_style(RGBColor(240, 240, 240)).draw()?;
+    chart
+        .configure_mesh()
+        .max_light_lines(0)
+        .bold_line_style(RGBColor(228, 232, 236))
+        .x_desc(what)
+        .y_desc("log2 p")
+        .draw()?;
     chart.draw_series(LineSeries::new([(least_x, -64.0), (most_x, -64.0)], BLACK.mix(0.5)))?;
     if let Some(start) = start {
         let curve = (0..=100).map(|share| (f64::from(share), start * (1.0 - f64::from(share) / 100.0).powi(2)));

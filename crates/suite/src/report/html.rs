@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
 use super::curves::curves;
 use super::markdown::{at, points};
-use super::{Report, TOLERATED};
+use super::{Report, TOLERATED, VERDICT};
 use crate::Line;
 
 const STYLE: &str = "
@@ -25,6 +25,7 @@ filters.forEach(f=>f.addEventListener('change',show));show();";
 /// The page.
 pub fn html(report: &Report, title: &str) -> String {
     let totals = report.totals;
+    let (verdicts, parts): (Vec<_>, Vec<_>) = report.columns().into_iter().partition(|(_, mark)| *mark == VERDICT);
     markup! {
         (DOCTYPE)
         html lang="en" {
@@ -44,7 +45,11 @@ pub fn html(report: &Report, title: &str) -> String {
                 h2 { "What each attack does" }
                 p { small { "In each cell: what became of the verdict within " (TOLERATED) " points; the largest log2 p there; \
                     where the verdict falls first, at whatever price. 'inconclusive' and 'evaded' (no-match) are apart." } }
-                div .wide { (outcomes(report)) }
+                div .wide { (outcomes(report, &verdicts)) }
+                h2 { "Parts of the mark, and other marks" }
+                p { small { "The same for the panels and the triggers alone, and for other marks in the same models, each by its \
+                    own criterion: 'evaded' is a mark that no longer holds while the model is worth keeping." } }
+                div .wide { (outcomes(report, &parts)) }
                 h2 { "What a thief must pay" }
                 p { small { "The least accuracy lost of all runs that bring log2 p of the best evidence above each level: the \
                     best seed for the attacker. Cost is the attack's time over that of the victim's training." } }
@@ -65,16 +70,20 @@ pub fn html(report: &Report, title: &str) -> String {
     .into_string()
 }
 
-fn outcomes(report: &Report) -> Markup {
+/// One column a subject and mark.
+fn outcomes(report: &Report, columns: &[(&str, &str)]) -> Markup {
     markup! {
         table {
-            thead { tr { th { "attack" } @for subject in &report.subjects { th { (subject) } } } }
+            thead { tr {
+                th { "attack" }
+                @for (subject, mark) in columns { th { (subject) @if *mark != VERDICT { br; small { (mark) } } } }
+            } }
             tbody {
                 @for attack in &report.attacks {
                     tr {
                         td { (attack) }
-                        @for subject in &report.subjects {
-                            @match report.outcome(subject, attack) {
+                        @for (subject, mark) in columns {
+                            @match report.outcome(subject, attack, mark) {
                                 None => td {},
                                 Some(outcome) => td class=(outcome.result) {
                                     (outcome.result)

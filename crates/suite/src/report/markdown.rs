@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Fall, Report, TOLERATED};
+use super::{Fall, Report, TOLERATED, VERDICT};
 
 /// The tables of a report.
 pub fn markdown(report: &Report) -> String {
@@ -13,9 +13,13 @@ pub fn markdown(report: &Report) -> String {
         "{} runs: {} held, {} inconclusive and {} evaded with at most {TOLERATED} points of accuracy lost.\n",
         totals.runs, totals.held, totals.inconclusive, totals.evaded
     );
-    header(&mut text, std::iter::once("attack".to_owned()).chain(report.subjects.iter().cloned()));
+    let columns = report.columns();
+    let name = |(subject, mark): &(&str, &str)| {
+        if *mark == VERDICT { (*subject).to_owned() } else { format!("{subject}: {mark}") }
+    };
+    header(&mut text, std::iter::once("attack".to_owned()).chain(columns.iter().map(name)));
     for attack in &report.attacks {
-        let cell = |subject: &String| match report.outcome(subject, attack) {
+        let cell = |(subject, mark): &(&str, &str)| match report.outcome(subject, attack, mark) {
             None => String::new(),
             Some(outcome) => {
                 let fall = outcome.falls_at.as_ref().map(|fall| format!(", falls at {}", at(fall)));
@@ -23,7 +27,7 @@ pub fn markdown(report: &Report) -> String {
                 format!("{}{worst}{}", outcome.result, fall.unwrap_or_default())
             }
         };
-        row(&mut text, std::iter::once(escaped(attack)).chain(report.subjects.iter().map(cell)));
+        row(&mut text, std::iter::once(escaped(attack)).chain(columns.iter().map(cell)));
     }
     text.push_str("\nIn parentheses: the largest log2 p within those points.\n\n");
     header(&mut text, ["subject", "log2 p above", "least points lost", "by"].map(str::to_owned).into_iter());

@@ -28,7 +28,9 @@ pub struct Report {
     pub subjects: Vec<String>,
     /// Attacks, in order.
     pub attacks: Vec<String>,
-    /// One a subject and attack that were run.
+    /// Marks: ours, its parts, and others in the same models.
+    pub marks: Vec<String>,
+    /// One a subject, attack and mark that were run.
     pub outcomes: Vec<Outcome>,
     /// The cheapest ways down, by subject.
     pub frontier: Vec<Frontier>,
@@ -52,19 +54,35 @@ pub struct Totals {
     pub evaded: usize,
 }
 
-/// What an attack does to a subject, over all strengths and seeds.
+/// What an attack does to one mark of a subject, over all strengths and seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
     /// The subject.
     pub subject: String,
     /// The attack.
     pub attack: String,
-    /// `held`, `inconclusive` or `evaded`.
+    /// [`VERDICT`]; its parts alone, [`PANELS`] and [`TRIGGERS`]; or another mark in the same model.
+    pub mark: String,
+    /// `held`, `inconclusive` or `evaded`; marks that give no verdict of ours are `evaded` where they no longer hold.
     pub result: &'static str,
-    /// The least points lost at which the verdict has fallen; `None` if it never has.
+    /// The least points lost at which it has fallen; `None` if it never has.
     pub falls_at: Option<Fall>,
-    /// log2 p, the largest of all runs within the tolerated points.
+    /// log2 p, the largest of all runs within the tolerated points; `None` for a mark without one.
     pub worst: Option<f64>,
+}
+
+/// The mark as a whole: what the verifier says.
+pub const VERDICT: &str = "counterfoil";
+/// The better level of the mask tests alone.
+pub const PANELS: &str = "panels alone";
+/// The better level of the triggers alone.
+pub const TRIGGERS: &str = "triggers alone";
+
+/// What a line says of one mark: whether it has fallen, and log2 p.
+struct Reading {
+    is_fallen: bool,
+    is_inconclusive: bool,
+    log2_p: Option<f64>,
 }
 
 /// Where a verdict falls.
@@ -158,6 +176,28 @@ impl Line {
         }
     }
 
+    /// What it says of a mark; `None` if it says nothing.
+    fn reading(&self, mark: &str) -> Option<Reading> {
+        let part = |log2_p: Option<f64>| {
+            let bits = log2_p?;
+            Some(Reading { is_fallen: bits > self.threshold, is_inconclusive: false, log2_p })
+        };
+        match mark {
+            VERDICT => Some(Reading {
+                is_fallen: self.has_fallen(),
+                is_inconclusive: self.verdict == INCONCLUSIVE,
+                log2_p: Some(self.best()),
+            }),
+            PANELS => part(self.mask()),
+            TRIGGERS => part(self.triggers()),
+            name => self.others.iter().find(|other| other.name == name).map(|other| Reading {
+                is_fallen: !other.holds,
+                is_inconclusive: false,
+                log2_p: other.log2_p,
+            }),
+        }
+    }
+
     fn fall(&self) -> Fall {
         let (strength, verdict, run) = (self.strength.clone(), self.verdict.clone(), self.id.clone());
         Fall { strength, points: self.points(), verdict, cost: self.cost, run }
@@ -206,13 +246,28 @@ impl Report {
             cells.entry((&line.subject, &line.label)).or_default().push(line);
         }
         let points = groups.iter().map(|(key, lines)| point(*key, lines)).collect();
-        let outcomes = cells.iter().map(|(key, lines)| outcome(*key, lines)).collect();
+        let mut marks = [VERDICT, PANELS, TRIGGERS].map(str::to_owned).to_vec();
+        let others: BTreeSet<&String> =
+            runs.iter().flat_map(|line| line.others.iter().map(|other| &other.name)).collect();
+        marks.extend(others.into_iter().cloned());
+        let of_cell = |(key, lines): (&(&str, &str), &Vec<&Line>)| {
+            marks.iter().filter_map(|mark| outcome(*key, mark, lines)).collect::<Vec<_>>()
+        };
+        let outcomes = cells.iter().flat_map(of_cell).collect();
         let frontier = subjects.iter().flat_map(|subject| frontier(subject, &runs)).collect();
-        Self { totals, subjects, attacks, outcomes, frontier, points, runs }
+        Self { totals, subjects, attacks, marks, outcomes, frontier, points, runs }
     }
 
-    fn outcome(&self, subject: &str, attack: &str) -> Option<&Outcome> {
-        self.outcomes.iter().find(|outcome| outcome.subject == subject && outcome.attack == attack)
+    fn outcome(&self, subject: &str, attack: &str, mark: &str) -> Option<&Outcome> {
+        self.outcomes.iter().find(|o| o.subject == subject && o.attack == attack && o.mark == mark)
+    }
+
+    /// All marks of all subjects, the verdict's first.
+    fn columns(&self) -> Vec<(&str, &str)> {
+        let is_there = |subject: &str, mark: &str| self.outcomes.iter().any(|o| o.subject == subject && o.mark == mark);
+        let of = |mark| self.subjects.iter().map(move |subject| (subject.as_str(), mark));
+        let all = self.marks.iter().flat_map(|mark| of(mark.as_str()));
+        all.filter(|(subject, mark)| is_there(subject, mark)).collect()
     }
 }
 
@@ -242,21 +297,28 @@ fn point((subject, attack, strength): (&str, &str, &str), lines: &[&Line]) -> Po
     }
 }
 
-fn outcome((subject, attack): (&str, &str), lines: &[&Line]) -> Outcome {
-    let result = match lines.iter().map(|line| line.result()) {
-        mut results if results.clone().any(|result| result == EVADED) => results.find(|r| *r == EVADED),
-        mut results => results.find(|result| *result == INCONCLUSIVE),
+fn outcome((subject, attack): (&str, &str), mark: &str, lines: &[&Line]) -> Option<Outcome> {
+    let readings: Vec<(&Line, Reading)> = lines.iter().filter_map(|line| Some((*line, line.reading(mark)?))).collect();
+    if readings.is_empty() {
+        return None;
+    }
+    let kept = || readings.iter().filter(|(line, _)| line.is_kept());
+    let result = if kept().any(|(_, reading)| reading.is_fallen && !reading.is_inconclusive) {
+        EVADED
+    } else if kept().any(|(_, reading)| reading.is_inconclusive) {
+        INCONCLUSIVE
+    } else {
+        HELD
     };
-    let fallen = lines.iter().filter(|line| line.has_fallen());
-    let cheapest = fallen.min_by(|a, b| loss(a).total_cmp(&loss(b)));
-    let kept = lines.iter().filter(|line| line.is_kept());
-    Outcome {
+    let fallen = readings.iter().filter(|(_, reading)| reading.is_fallen).map(|(line, _)| *line);
+    Some(Outcome {
         subject: subject.to_owned(),
         attack: attack.to_owned(),
-        result: result.unwrap_or(HELD),
-        falls_at: cheapest.map(|line| line.fall()),
-        worst: kept.map(|line| line.best()).reduce(f64::max),
-    }
+        mark: mark.to_owned(),
+        result,
+        falls_at: fallen.min_by(|a, b| loss(a).total_cmp(&loss(b))).map(Line::fall),
+        worst: kept().filter_map(|(_, reading)| reading.log2_p).reduce(f64::max),
+    })
 }
 
 /// For order: an attack that left nothing to ask is taken to be free.
