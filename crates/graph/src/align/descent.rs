@@ -1,0 +1,113 @@
+//! Coordinate descent over the node groups, from several starts.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::Aligner;
+use super::assignment::{Matrix, assign};
+use crate::draw::unit;
+
+/// For each channel of the ticket, the suspect's that stands for it.
+pub type Channels = Vec<Option<u32>>;
+
+/// How long is sought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlignSettings {
+    /// Starts at most; no other is made once two have led to the same alignment.
+    pub starts: u32,
+    /// Rounds over all groups at most, for each start.
+    pub rounds: u32,
+}
+
+impl Default for AlignSettings {
+    fn default() -> Self {
+        Self { starts: 4, rounds: 50 }
+    }
+}
+
+/// Rounds without a better alignment after which a start is given up.
+const PATIENCE: u32 = 4;
+
+/// Largest number added to similarities by signature, in starts other than the first.
+const PERTURBATION: f32 = 0.5;
+
+/// Which channels of ticket and suspect belong together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alignment {
+    /// For each node group.
+    pub channels: Vec<Channels>,
+    /// How alike ticket and suspect are under it, about −1 to 1; about 0 if they have nothing to do with each other.
+    pub similarity: f64,
+}
+
+impl Aligner {
+    /// The best alignment that is found.
+    pub fn align(&self, settings: AlignSettings) -> Alignment {
+        let signatures: Vec<Option<Matrix>> = (0..self.groups.len())
+            .map(|group| (!self.groups[group].is_fixed).then(|| self.signature_similarity(group)))
+            .collect();
+        let mut best: Option<Alignment> = None;
+        for start in 0..settings.starts.max(1) {
+            let found = self.descend(self.start(&signatures, start), settings.rounds);
+            let is_seen = best.as_ref().is_some_and(|best| best.channels == found.channels);
+            if best.as_ref().is_none_or(|best| found.similarity > best.similarity) {
+                best = Some(found);
+            }
+            if is_seen {
+                break;
+            }
+        }
+        best.expect("there is at least one start")
+    }
+
+    /// Groups to align, those that most layers meet first: streams before what lies within blocks.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.groups.len()).filter(|&group| !self.groups[group].is_fixed).collect();
+        order.retain(|&group| !self.groups[group].roles.is_empty());
+        order.sort_by_key(|&group| std::cmp::Reverse(self.groups[group].roles.len()));
+        order
+    }
+
+    /// Each group by its signatures, and by what is known of its neighbours by then.
+    fn start(&self, signatures: &[Option<Matrix>], start: u32) -> Vec<Channels> {
+        let mut rng = ChaCha8Rng::seed_from_u64(u64::from(start));
+        let fixed = |group: &super::aligner::Group| {
+            let known = |c: usize| (group.is_fixed && c < group.suspect).then_some(c as u32);
+            (0..group.reference).map(known).collect()
+        };
+        let mut channels: Vec<Channels> = self.groups.iter().map(fixed).collect();
+        for group in self.order() {
+            let mut matrix = self.similarity(group, &channels);
+            let signature = signatures[group].as_ref().expect("groups that are aligned have signatures");
+            for (value, signature) in matrix.values.iter_mut().zip(&signature.values) {
+                let noise = if start == 0 { 0.0 } else { PERTURBATION * unit(&mut rng) as f32 };
+                *value += signature + noise;
+            }
+            channels[group] = assign(&matrix);
+        }
+        channels
+    }
+
+    fn descend(&self, mut channels: Vec<Channels>, rounds: u32) -> Alignment {
+        let order = self.order();
+        let mut best = Alignment { similarity: self.total_similarity(&channels), channels: channels.clone() };
+        let mut waited = 0;
+        for _ in 0..rounds {
+            let mut has_changed = false;
+            for &group in &order {
+                let assigned = assign(&self.similarity(group, &channels));
+                has_changed |= assigned != channels[group];
+                channels[group] = assigned;
+            }
+            let similarity = self.total_similarity(&channels);
+            waited += 1;
+            if similarity > best.similarity {
+                (best, waited) = (Alignment { similarity, channels: channels.clone() }, 0);
+            }
+            if !has_changed || waited >= PATIENCE {
+                break;
+            }
+        }
+        best
+    }
+}
