@@ -45,7 +45,9 @@ mod wiring;
 pub use num_bigint;
 pub use petgraph;
 
-pub use align::{AlignError, AlignLayer, AlignSettings, Aligner, Alignment, Channels, MAX_PAIRS, Side, Tie};
+pub use align::{
+    AlignError, AlignLayer, AlignSettings, Aligner, Alignment, Channels, MAX_PAIRS, Side, Tie, finds_itself,
+};
 pub use bounds::{MAX_CHANNELS, MAX_COPIES, MAX_KERNELS, MAX_POSITIONS};
 pub use edge_betweenness::{
     EdgeBetweenness, SampledBetweenness, Sampling, edge_betweenness, edge_betweenness_from, sampled_edge_betweenness,

@@ -1,9 +1,10 @@
 //! Coordinate descent over the node groups, from several starts.
 
+use counterfoil_ticket::{CarrierShape, Mask};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::Aligner;
+use super::{Aligner, Side};
 use super::assignment::{Matrix, assign};
 use crate::draw::unit;
 
@@ -38,6 +39,33 @@ pub struct Alignment {
     pub channels: Vec<Channels>,
     /// How alike ticket and suspect are under it, about −1 to 1; about 0 if they have nothing to do with each other.
     pub similarity: f64,
+}
+
+impl Alignment {
+    /// What the suspect keeps of a layer, in the ticket's channels; `groups` are those that the layer reads and writes.
+    ///
+    /// # Panics
+    ///
+    /// If the layer is none of those that were aligned.
+    pub fn place(&self, groups: [usize; 2], shape: CarrierShape, suspect: Side) -> Mask {
+        let back = |group: usize, width: u32| {
+            let mut back = vec![None; width as usize];
+            let pairs = self.channels[group].iter().enumerate();
+            pairs.for_each(|(ours, theirs)| theirs.iter().for_each(|&theirs| back[theirs as usize] = Some(ours)));
+            back
+        };
+        let [inputs, outputs] = [back(groups[0], suspect.shape.inp), back(groups[1], suspect.shape.out)];
+        let (taps, inp) = (suspect.shape.taps(), suspect.shape.inp as usize);
+        assert_eq!(taps, shape.taps(), "kernels of different sizes");
+        let mut placed = Mask::empty(shape.size());
+        for position in suspect.kept.positions() {
+            let (kernel, tap) = (position / taps, position % taps);
+            if let (Some(out), Some(of)) = (outputs[kernel / inp], inputs[kernel % inp]) {
+                placed.set((out * shape.inp as usize + of) * taps + tap, true);
+            }
+        }
+        placed
+    }
 }
 
 impl Aligner {

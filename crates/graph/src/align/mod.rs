@@ -6,12 +6,14 @@
 //! Where the paper starts from the identity, which means nothing here, the first start is from what no permutation
 //! changes: see `signature`.
 //!
-//! Reading order: [`AlignLayer`] and [`Tie`] go in, [`Aligner`] indexes them, [`Aligner::align`] gives an [`Alignment`].
+//! Reading order: [`AlignLayer`] and [`Tie`] go in, [`Aligner`] indexes them, [`Aligner::align`] gives an [`Alignment`],
+//! and [`finds_itself`] says whether that would have worked.
 //! Similarities are scale-free, sign-free and centred, so that they say nothing of how many positions a channel keeps.
 //! What is counted is integers, what is drawn comes from a seed, and the result does not depend on the number of threads.
 
 mod aligner;
 mod assignment;
+mod control;
 mod descent;
 mod kept_lists;
 mod signature;
@@ -20,4 +22,5 @@ mod similarity;
 mod tests;
 
 pub use aligner::{AlignError, AlignLayer, Aligner, MAX_PAIRS, Side, Tie};
+pub use control::finds_itself;
 pub use descent::{AlignSettings, Alignment, Channels};

@@ -1,5 +1,7 @@
 //! The verifier on suspects that are written to files: marks planted, removed, renamed, drowned, and not there at all.
 
+mod align;
+mod align_kit;
 mod calibration;
 mod charges;
 mod kit;

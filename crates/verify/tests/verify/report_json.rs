@@ -33,6 +33,7 @@ struct TestJson {
     level: String,
     panel: String,
     reading: Option<String>,
+    alignment: Option<AlignmentJson>,
     dilution: Option<u8>,
     n: u64,
     hits: u64,
@@ -41,6 +42,16 @@ struct TestJson {
     charge: u32,
     after_charges: f64,
     decisive: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlignmentJson {
+    on: String,
+    turn: Option<String>,
+    similarity: f64,
+    bits: u32,
+    control: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,68 @@
+//! What the suspect's layers keep, in its own channels.
+
+use counterfoil_claim::ClaimedCarrier;
+use counterfoil_mark::{Balanced, RankDensity, RankRoom};
+use counterfoil_ticket::{Carrier, CarrierShape, Mask, ModelFile, ReadError};
+
+use crate::{MAX_ROW, VerifyError};
+
+/// Rows that are ranked at a time.
+const ROWS: usize = 64;
+
+/// A layer of the suspect, read.
+#[derive(Debug, Clone)]
+pub(crate) struct SuspectLayer {
+    /// Name of its tensor.
+    pub(crate) tensor: String,
+    pub(crate) shape: CarrierShape,
+    pub(crate) kept: Mask,
+    /// Whether it was read by rank, for want of zeros.
+    pub(crate) is_ranked: bool,
+    /// Positions that are kept with reason: all but those that a rank chose among equals.
+    pub(crate) clear: u64,
+}
+
+impl SuspectLayer {
+    /// Reads zeros if the suspect keeps at most twice the share that the claim states, ranks at that share otherwise: zeros
+    /// that are filled in in part hide the mask too. `None` if the claim's carrier is dense and so is the suspect's.
+    pub(crate) fn read(
+        file: &ModelFile,
+        tensor: &Carrier,
+        claimed: &ClaimedCarrier,
+    ) -> Result<Option<Self>, VerifyError> {
+        let shape = tensor.shape;
+        if shape.row() > MAX_ROW {
+            return Err(VerifyError::TooWide { tensor: tensor.name.clone(), found: shape.row(), limit: MAX_ROW });
+        }
+        let density = RankDensity::new(claimed.kept, claimed.shape.size() as u64);
+        let kept = file.kept(&tensor.name)?;
+        let usual = density.map_or(kept.size(), |density| density.count(kept.size()));
+        if kept.kept() < kept.size() && kept.kept() / 2 <= usual {
+            let clear = kept.kept() as u64;
+            return Ok(Some(Self { tensor: tensor.name.clone(), shape, kept, is_ranked: false, clear }));
+        }
+        if usual == kept.size() {
+            return Ok(None);
+        }
+        let (kept, clear) = read_ranks(file, tensor, usual)?;
+        Ok(Some(Self { tensor: tensor.name.clone(), shape, kept, is_ranked: true, clear }))
+    }
+}
+
+/// The positions of the `count` largest ranks, and how many of them are kept with reason.
+fn read_ranks(file: &ModelFile, tensor: &Carrier, count: usize) -> Result<(Mask, u64), ReadError> {
+    let values = file.values_by_parts(&tensor.name)?;
+    let balanced = Balanced::new(&values, tensor.shape)?;
+    let cut = balanced.cuts(&[count])?[0];
+    let mut kept = Mask::empty(tensor.shape.size());
+    let (rows, row) = (tensor.shape.out as usize, tensor.shape.row());
+    let (mut room, mut flags) = (RankRoom::default(), Vec::new());
+    for first in (0..rows).step_by(ROWS) {
+        let ranks = balanced.ranks(first..rows.min(first + ROWS), &mut room)?;
+        flags.clear();
+        flags.resize(ranks.len(), 0);
+        cut.count(first * row, ranks, &mut flags);
+        flags.iter().enumerate().filter(|(_, flag)| **flag > 0).for_each(|(i, _)| kept.set(first * row + i, true));
+    }
+    Ok((kept, cut.clear()))
+}
