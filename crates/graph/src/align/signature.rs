@@ -11,6 +11,7 @@ use super::Aligner;
 use super::aligner::Group;
 use super::assignment::Matrix;
 use super::kept_lists::{End, KeptLists};
+use super::similarity::AT_ONCE;
 
 impl Aligner {
     /// Similarities of all pairs of channels of a group, by signature alone.
@@ -20,7 +21,7 @@ impl Aligner {
         let theirs = self.signatures(of_group, of_group.suspect, |layer| &self.layers[layer].suspect);
         let columns = of_group.suspect;
         let mut values = vec![0.0; of_group.reference * columns];
-        values.par_chunks_mut(columns.max(1)).zip(&ours).for_each(|(row, c)| {
+        values.par_chunks_mut(columns.max(1)).with_min_len(AT_ONCE / columns.max(1) + 1).zip(&ours).for_each(|(row, c)| {
             for (value, d) in row.iter_mut().zip(&theirs) {
                 *value = c.iter().zip(d).map(|(a, b)| a * b).sum();
             }

@@ -16,6 +16,9 @@ use super::aligner::Tie;
 use super::assignment::Matrix;
 use super::descent::Channels;
 
+/// Pairs that a thread works on at a time, at least.
+pub(super) const AT_ONCE: usize = 1 << 14;
+
 /// What it adds to a pair's similarity that a shortcut leads from, or to, a pair that is taken to belong together.
 const TIE: f32 = 0.1;
 
@@ -28,7 +31,7 @@ impl Aligner {
             .map(|d| of_group.roles.iter().map(|&(l, end)| self.layers[l].suspect.degree(end, d)).sum::<usize>() as f32)
             .collect();
         let mut values = vec![0.0; of_group.reference * columns];
-        values.par_chunks_mut(columns.max(1)).enumerate().for_each_init(
+        values.par_chunks_mut(columns.max(1)).with_min_len(AT_ONCE / columns.max(1) + 1).enumerate().for_each_init(
             || vec![0u32; columns],
             |met, (c, row)| {
                 met.fill(0);

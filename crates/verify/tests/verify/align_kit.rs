@@ -12,6 +12,11 @@ pub(crate) fn resnet20(width: u32) -> Architecture {
     Architecture::Resnet20 { input: ImageShape { channels: 3, height: 32, width: 32 }, width, classes: 10 }
 }
 
+/// Whether several layers write the group.
+pub(crate) fn is_stream(net: &Architecture, group: usize) -> bool {
+    net.layers().iter().filter(|l| l.to == group).count() > 1
+}
+
 /// The layers that tickets prune.
 pub(crate) fn tensors(net: &Architecture) -> Vec<Tensor> {
     let tensor = |l: Layer| -> Tensor {

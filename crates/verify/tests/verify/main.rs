@@ -2,6 +2,7 @@
 
 mod align;
 mod align_kit;
+mod align_null;
 mod calibration;
 mod charges;
 mod kit;
