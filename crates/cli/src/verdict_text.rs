@@ -90,6 +90,12 @@ fn meaning(report: &Report) -> (String, &'static str) {
             format!("the model carries the public mark of this key. {chance}"),
             "that the key's owner put it there: whoever knows the public key could have. A claim and a disclosure tell.",
         ),
+        Verdict::Inconclusive if report.tests.iter().any(|test| fails_for_its_choice(test, report)) => (
+            "the model agrees with this key once its channels are aligned with the reference mask. But that mask may have been \
+             written to fit the model, as long as it is not known which of the two is older."
+                .to_owned(),
+            "that the model is unrelated to the key, nor that it is not.",
+        ),
         Verdict::Inconclusive if report.log2_p.bits() <= HINT => (
             "the model agrees with this key more than a stranger would, and less than a verdict takes: the mark may be \
              worn down."
@@ -115,6 +121,12 @@ fn meaning(report: &Report) -> (String, &'static str) {
             },
         ),
     }
+}
+
+/// Whether it would have reached the threshold if the choice of an alignment cost nothing.
+fn fails_for_its_choice(test: &TestReport, report: &Report) -> bool {
+    let bits = test.alignment.as_ref().map_or(0, |alignment| alignment.bits);
+    bits > 0 && test.decisive && test.log2_p.charged(test.charge - bits) <= report.threshold
 }
 
 /// The best test of each level and kind, with its panels one by one below it.
