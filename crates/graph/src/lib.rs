@@ -46,7 +46,7 @@ pub use num_bigint;
 pub use petgraph;
 
 pub use align::{
-    AlignError, AlignLayer, AlignSettings, Aligner, Alignment, Channels, MAX_PAIRS, Side, Tie, finds_itself,
+    AlignError, AlignLayer, AlignSettings, Aligner, Alignment, Channels, MAX_PAIRS, Shift, Side, Tie, finds_itself,
 };
 pub use bounds::{MAX_CHANNELS, MAX_COPIES, MAX_KERNELS, MAX_POSITIONS};
 pub use edge_betweenness::{

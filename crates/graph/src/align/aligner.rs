@@ -3,6 +3,7 @@
 use counterfoil_ticket::{CarrierShape, Mask};
 
 use super::kept_lists::{End, KeptLists};
+use super::shift::{border, cropped, widest_border};
 
 /// Most pairs of channels, one of the ticket and one of the suspect, of a group: 8 GiB of similarities and weights. ResNet-50
 /// has 4 million.
@@ -58,7 +59,7 @@ pub enum AlignError {
         expected: u128,
     },
     /// Kernels that cannot be laid over each other.
-    #[error("layer {layer}: the suspect's kernels have {found:?} rows and columns, expected {expected:?}")]
+    #[error("layer {layer}: the suspect's kernels have {found:?} rows and columns, expected {expected:?} or more, as many on either side")]
     Kernel {
         /// Index of the layer.
         layer: usize,
@@ -115,13 +116,25 @@ pub(super) struct Group {
 
 /// Layers and groups, ready to be aligned.
 #[derive(Debug, Clone)]
-pub struct Aligner {
+pub struct Aligner<'a> {
     pub(super) layers: Vec<Indexed>,
     pub(super) groups: Vec<Group>,
     pub(super) ties: Vec<Tie>,
+    /// Where kernels are larger and hold something outside their centre, the layers: taps are summed, and shifts sought.
+    pub(super) shifted: Option<Shifted<'a>>,
 }
 
-impl Aligner {
+/// What shifts are found from.
+#[derive(Debug, Clone)]
+pub(super) struct Shifted<'a> {
+    pub(super) layers: Vec<AlignLayer<'a>>,
+    /// The reference's positions with their taps, for each layer.
+    pub(super) reference: Vec<KeptLists>,
+    /// The suspect's, in its larger frame.
+    pub(super) suspect: Vec<KeptLists>,
+}
+
+impl<'a> Aligner<'a> {
     /// Indexes the layers. `fixed` are the groups whose channels are known, each by its index: the input and the classes.
     ///
     /// Groups that no layer meets stay empty; a tie of such a group, or a tie that leads beyond its group, is left out.
@@ -129,7 +142,7 @@ impl Aligner {
     /// # Errors
     ///
     /// [`AlignError`], before anything is allocated that a declared size alone would make large.
-    pub fn new(layers: &[AlignLayer], ties: &[Tie], fixed: &[usize]) -> Result<Self, AlignError> {
+    pub fn new(layers: &[AlignLayer<'a>], ties: &[Tie], fixed: &[usize]) -> Result<Self, AlignError> {
         let mut groups: Vec<Group> = Vec::new();
         for (index, layer) in layers.iter().enumerate() {
             check(index, layer)?;
@@ -167,22 +180,39 @@ impl Aligner {
             _ => false,
         };
         let ties = ties.iter().filter(|tie| fits(tie)).copied().collect();
-        let index = |layer: &AlignLayer| {
-            let lists = |side: &Side| KeptLists::new(side.shape, side.kept, false);
-            let (reference, suspect) = (lists(&layer.reference), lists(&layer.suspect));
+        let centres: Option<Vec<_>> = layers.iter().map(|l| cropped(l.reference.shape, l.suspect)).collect();
+        let is_shifted = centres.is_none();
+        let index = |(i, layer): (usize, &AlignLayer)| {
+            let reference = KeptLists::new(layer.reference.shape, layer.reference.kept, is_shifted);
+            let suspect = match &centres {
+                Some(centres) => KeptLists::new(centres[i].0, &centres[i].1, false),
+                None => KeptLists::new(layer.suspect.shape, layer.suspect.kept, true),
+            };
             Indexed { from: layer.from, to: layer.to, reference, suspect }
         };
-        Ok(Self { layers: layers.iter().map(index).collect(), groups, ties })
+        let with_taps = |side: fn(&AlignLayer<'a>) -> Side<'a>| {
+            layers.iter().map(side).map(|side| KeptLists::new(side.shape, side.kept, false)).collect()
+        };
+        let shifted = is_shifted.then(|| Shifted {
+            layers: layers.to_vec(),
+            reference: with_taps(|l| l.reference),
+            suspect: with_taps(|l| l.suspect),
+        });
+        Ok(Self { layers: layers.iter().enumerate().map(index).collect(), groups, ties, shifted })
     }
 
     /// log2 of the number of alignments that there are: for each group that is aligned, the ways to give each channel of
-    /// the smaller side one of the larger side's.
+    /// the smaller side one of the larger side's; and for each channel the shifts that its taps may have.
     pub fn log2_alignments(&self) -> f64 {
         let of_group = |group: &Group| {
             let (few, many) = (group.reference.min(group.suspect), group.reference.max(group.suspect));
             (many - few + 1..=many).map(|factor| (factor as f64).log2()).sum::<f64>()
         };
-        self.groups.iter().filter(|group| !group.is_fixed).map(of_group).sum()
+        let groups = || self.groups.iter().filter(|group| !group.is_fixed);
+        let most = self.shifted.as_ref().map_or([0, 0], |shifted| widest_border(&shifted.layers));
+        let shifts: f64 = most.iter().map(|&most| f64::from(2 * most + 1)).product();
+        let channels: usize = groups().map(|group| group.reference).sum();
+        groups().map(of_group).sum::<f64>() + channels as f64 * shifts.log2()
     }
 }
 
@@ -198,7 +228,10 @@ fn check(index: usize, layer: &AlignLayer) -> Result<(), AlignError> {
             return Err(AlignError::TooLarge { what: "positions of a layer", found: expected, limit });
         }
     }
+    if border(layer.reference.shape, layer.suspect.shape).is_some() {
+        return Ok(());
+    }
     let kernel = |shape: CarrierShape| [shape.height, shape.width];
     let (found, expected) = (kernel(layer.suspect.shape), kernel(layer.reference.shape));
-    if found == expected { Ok(()) } else { Err(AlignError::Kernel { layer: index, found, expected }) }
+    Err(AlignError::Kernel { layer: index, found, expected })
 }

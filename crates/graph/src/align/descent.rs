@@ -1,9 +1,12 @@
 //! Coordinate descent over the node groups, from several starts.
 
+use std::collections::BTreeMap;
+
 use counterfoil_ticket::{CarrierShape, Mask};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::shift::{self, Shift, tap_at};
 use super::{Aligner, Side};
 use super::assignment::{Matrix, assign};
 use crate::draw::unit;
@@ -37,6 +40,8 @@ const PERTURBATION: f32 = 0.5;
 pub struct Alignment {
     /// For each node group.
     pub channels: Vec<Channels>,
+    /// For each node group, the shifts of the ticket's channels; empty if the suspect's kernels are not shifted.
+    pub shifts: Vec<Vec<Shift>>,
     /// How alike ticket and suspect are under it, about −1 to 1; about 0 if they have nothing to do with each other.
     pub similarity: f64,
 }
@@ -56,19 +61,32 @@ impl Alignment {
         };
         let [inputs, outputs] = [back(groups[0], suspect.shape.inp), back(groups[1], suspect.shape.out)];
         let (taps, inp) = (suspect.shape.taps(), suspect.shape.inp as usize);
-        assert_eq!(taps, shape.taps(), "kernels of different sizes");
+        let shift = |group: usize, c: usize| self.shifts.get(group).map_or([0, 0], |of_group| of_group[c]);
         let mut placed = Mask::empty(shape.size());
+        // For each shift of a kernel, the tap of the ticket at each tap of the suspect.
+        let mut read: BTreeMap<[i32; 2], Vec<Option<usize>>> = BTreeMap::new();
         for position in suspect.kept.positions() {
             let (kernel, tap) = (position / taps, position % taps);
             if let (Some(out), Some(of)) = (outputs[kernel / inp], inputs[kernel % inp]) {
-                placed.set((out * shape.inp as usize + of) * taps + tap, true);
+                let (of_out, of_inp) = (shift(groups[1], out), shift(groups[0], of));
+                let by = [0, 1].map(|axis| i32::from(of_out[axis]) - i32::from(of_inp[axis]));
+                let read = read.entry(by).or_insert_with(|| {
+                    let mut read = vec![None; taps];
+                    for ours in 0..shape.taps() {
+                        tap_at(shape, suspect.shape, ours, by).into_iter().for_each(|at| read[at] = Some(ours));
+                    }
+                    read
+                });
+                if let Some(tap) = read[tap] {
+                    placed.set((out * shape.inp as usize + of) * shape.taps() + tap, true);
+                }
             }
         }
         placed
     }
 }
 
-impl Aligner {
+impl Aligner<'_> {
     /// The best alignment that is found.
     pub fn align(&self, settings: AlignSettings) -> Alignment {
         let signatures: Vec<Option<Matrix>> = (0..self.groups.len())
@@ -85,11 +103,15 @@ impl Aligner {
                 break;
             }
         }
-        best.expect("there is at least one start")
+        let mut best = best.expect("there is at least one start");
+        if let Some(shifted) = &self.shifted {
+            shift::refine(self, shifted, &mut best, settings.rounds);
+        }
+        best
     }
 
     /// Groups to align, those that most layers meet first: streams before what lies within blocks.
-    fn order(&self) -> Vec<usize> {
+    pub(super) fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.groups.len()).filter(|&group| !self.groups[group].is_fixed).collect();
         order.retain(|&group| !self.groups[group].roles.is_empty());
         order.sort_by_key(|&group| std::cmp::Reverse(self.groups[group].roles.len()));
@@ -118,7 +140,7 @@ impl Aligner {
 
     fn descend(&self, mut channels: Vec<Channels>, rounds: u32) -> Alignment {
         let order = self.order();
-        let mut best = Alignment { similarity: self.total_similarity(&channels), channels: channels.clone() };
+        let mut best = self.alignment(&channels);
         let mut waited = 0;
         for _ in 0..rounds {
             let mut has_changed = false;
@@ -127,15 +149,20 @@ impl Aligner {
                 has_changed |= assigned != channels[group];
                 channels[group] = assigned;
             }
-            let similarity = self.total_similarity(&channels);
+            let found = self.alignment(&channels);
             waited += 1;
-            if similarity > best.similarity {
-                (best, waited) = (Alignment { similarity, channels: channels.clone() }, 0);
+            if found.similarity > best.similarity {
+                (best, waited) = (found, 0);
             }
             if !has_changed || waited >= PATIENCE {
                 break;
             }
         }
         best
+    }
+
+    fn alignment(&self, channels: &[Channels]) -> Alignment {
+        let similarity = self.total_similarity(channels);
+        Alignment { similarity, channels: channels.to_vec(), shifts: Vec::new() }
     }
 }

@@ -16,6 +16,7 @@ mod assignment;
 mod control;
 mod descent;
 mod kept_lists;
+mod shift;
 mod signature;
 mod similarity;
 #[cfg(test)]
@@ -24,3 +25,4 @@ mod tests;
 pub use aligner::{AlignError, AlignLayer, Aligner, MAX_PAIRS, Side, Tie};
 pub use control::finds_itself;
 pub use descent::{AlignSettings, Alignment, Channels};
+pub use shift::Shift;

@@ -13,7 +13,7 @@ use super::assignment::Matrix;
 use super::kept_lists::{End, KeptLists};
 use super::similarity::AT_ONCE;
 
-impl Aligner {
+impl Aligner<'_> {
     /// Similarities of all pairs of channels of a group, by signature alone.
     pub(super) fn signature_similarity(&self, group: usize) -> Matrix {
         let of_group = &self.groups[group];
@@ -30,7 +30,7 @@ impl Aligner {
     }
 
     /// Residuals of each channel, of length 1 or 0.
-    fn signatures<'a>(&self, group: &Group, width: usize, side: impl Fn(usize) -> &'a KeptLists) -> Vec<Vec<f32>> {
+    fn signatures<'b>(&self, group: &Group, width: usize, side: impl Fn(usize) -> &'b KeptLists) -> Vec<Vec<f32>> {
         let counts = |channel: usize| -> Vec<f64> {
             let of_role = |&(layer, end): &(usize, End)| {
                 let lists = side(layer);

@@ -22,7 +22,7 @@ pub(super) const AT_ONCE: usize = 1 << 14;
 /// What it adds to a pair's similarity that a shortcut leads from, or to, a pair that is taken to belong together.
 const TIE: f32 = 0.1;
 
-impl Aligner {
+impl Aligner<'_> {
     /// Similarities of all pairs of channels of a group; `channels` says for each group what is known so far.
     pub(super) fn similarity(&self, group: usize, channels: &[Channels]) -> Matrix {
         let of_group = &self.groups[group];

@@ -153,15 +153,14 @@ impl<'a> AlignedMarks<'a> {
 
     /// The best alignment in place or, where that is not conclusive, under the turn that looks best.
     fn align(&self, visible: &[Mask]) -> Result<Found, AlignError> {
-        let aligner = |turn| {
-            let kept: Vec<Mask> =
-                self.marked.iter().map(|m| turned(&m.suspect.kept, m.suspect.shape, turn)).collect();
+        let align = |turn, settings| {
+            let kept: Vec<Mask> = self.marked.iter().map(|m| turned(&m.suspect.kept, m.suspect.shape, turn)).collect();
             let kept: Vec<&Mask> = kept.iter().collect();
-            Aligner::new(&self.layers(visible, &kept), &self.network.ties, &self.network.fixed)
+            let layers = self.layers(visible, &kept);
+            let aligner = Aligner::new(&layers, &self.network.ties, &self.network.fixed)?;
+            Ok((aligner.log2_alignments(), aligner.align(settings)))
         };
-        let in_place = aligner(None)?;
-        let log2_alignments = in_place.log2_alignments();
-        let alignment = in_place.align(AlignSettings::default());
+        let (log2_alignments, alignment) = align(None, AlignSettings::default())?;
         if self.marked.iter().all(|m| m.suspect.shape.taps() == 1) {
             return Ok(Found { alignment, turn: None, log2_alignments });
         }
@@ -171,13 +170,13 @@ impl<'a> AlignedMarks<'a> {
         }
         let mut best: Option<(f64, Turn)> = None;
         for turn in Turn::ALL {
-            let similarity = aligner(Some(turn))?.align(PROBE).similarity;
+            let similarity = align(Some(turn), PROBE)?.1.similarity;
             if best.is_none_or(|(most, _)| similarity > most) {
                 best = Some((similarity, turn));
             }
         }
         if let Some((_, turn)) = best {
-            let alignment = aligner(Some(turn))?.align(AlignSettings::default());
+            let (_, alignment) = align(Some(turn), AlignSettings::default())?;
             if alignment.similarity > found.alignment.similarity {
                 found = Found { alignment, turn: Some(turn), ..found };
             }

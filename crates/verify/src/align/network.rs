@@ -27,7 +27,7 @@ pub(crate) struct Network {
 
 impl Network {
     /// The network of the claim's carriers, and `suspect`'s tensors in it: by name if all of the claim's names occur with
-    /// kernels of their size; otherwise by order, if there are as many tensors as layers. Depends on names and shapes alone.
+    /// kernels of their size or larger; otherwise by order, if there are as many tensors as layers. Depends on names and shapes alone.
     ///
     /// The error says in words why nothing can be aligned.
     pub(crate) fn find(suspect: &[Carrier], claimed: &[ClaimedCarrier]) -> Result<Self, String> {
@@ -76,7 +76,7 @@ impl Network {
     }
 }
 
-/// The suspect's number of channels of each group; `None` if a claimed layer is missing or has other kernels, or if its
+/// The suspect's number of channels of each group; `None` if a claimed layer is missing or has smaller kernels, or if its
 /// layers disagree.
 fn widths(layers: &[Layer], claimed: &[Option<usize>], tensors: &[Option<&Carrier>]) -> Option<BTreeMap<usize, u32>> {
     let mut widths = BTreeMap::new();
@@ -87,8 +87,10 @@ fn widths(layers: &[Layer], claimed: &[Option<usize>], tensors: &[Option<&Carrie
             }
             continue;
         };
-        let kernel = |shape: CarrierShape| (shape.height, shape.width);
-        if kernel(tensor.shape) != kernel(layer.shape) {
+        // Kernels may lie in a larger frame, about whose centre they are laid.
+        let fits = |ours: u32, theirs: u32| theirs >= ours && (theirs - ours).is_multiple_of(2);
+        let (ours, theirs) = (layer.shape, tensor.shape);
+        if !fits(ours.height, theirs.height) || !fits(ours.width, theirs.width) {
             return None;
         }
         for (group, width) in [(layer.from, tensor.shape.inp), (layer.to, tensor.shape.out)] {

@@ -36,12 +36,14 @@ impl SuspectLayer {
         }
         let density = RankDensity::new(claimed.kept, claimed.shape.size() as u64);
         let kept = file.kept(&tensor.name)?;
-        let usual = density.map_or(kept.size(), |density| density.count(kept.size()));
+        // Of kernels in a larger frame the border does not count.
+        let size = kept.size() / shape.taps() * claimed.shape.taps();
+        let usual = density.map_or(size, |density| density.count(size));
         if kept.kept() < kept.size() && kept.kept() / 2 <= usual {
             let clear = kept.kept() as u64;
             return Ok(Some(Self { tensor: tensor.name.clone(), shape, kept, is_ranked: false, clear }));
         }
-        if usual == kept.size() {
+        if usual == size {
             return Ok(None);
         }
         let (kept, clear) = read_ranks(file, tensor, usual)?;

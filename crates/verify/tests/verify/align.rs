@@ -1,10 +1,10 @@
 //! Marks under permuted channels.
 
 use counterfoil_claim::PanelId;
-use counterfoil_ticket::{CarrierShape, Layer};
+use counterfoil_ticket::{CarrierShape, Layer, Model};
 use counterfoil_verify::Verdict;
 
-use crate::align_kit::{Shown, is_stream, permuted, pruned, relaid, resnet20};
+use crate::align_kit::{Shown, framed, is_stream, permuted, pruned, relaid, resnet20};
 use crate::kit::{Random, array, change, decided, look, rename};
 
 #[test]
@@ -119,6 +119,28 @@ fn dummy_channels_are_left_over() {
     let report = shown.align(&permuted(&wide, &wide_net, 8), true);
     assert_eq!(report.verdict, Verdict::Proven, "{:?}", report.tests.last());
     assert_eq!(decided(&report).n, shown.owner.carried(&shown.ticket, PanelId::sealed(1).unwrap()).n());
+}
+
+#[test]
+fn kernels_in_a_larger_frame_are_cropped_and_shifts_are_undone() {
+    let net = resnet20(16);
+    let shown = Shown::new(&net, 210, 0.05, 0.3, &[1, 2]);
+    let model = permuted(&shown.ticket.model(), &net, 12);
+    let whole = shown.align(&model, true);
+    for (shift, share) in [(None, 1.0), (Some(3), 0.95)] {
+        let report = shown.align(&framed(&model, &net, shift), true);
+        assert_eq!(report.verdict, Verdict::Proven);
+        let (found, expected) = (decided(&report), decided(&whole));
+        eprintln!("{shift:?} {} of {} {:?}", found.n, expected.n, found.log2_p);
+        assert!(found.n as f64 >= share * expected.n as f64, "{shift:?}: {} of {}", found.n, expected.n);
+    }
+    // Each of the hidden channels could have had nine shifts.
+    let bits = |model: &Model| {
+        let report = shown.align(model, false);
+        report.tests.iter().find_map(|t| t.alignment.as_ref().map(|a| a.bits)).unwrap()
+    };
+    let channels = f64::from(4 * (16 + 32 + 64));
+    assert_eq!(bits(&framed(&model, &net, Some(3))), (1831.6314 + 3.0 + channels * 9f64.log2()).ceil() as u32);
 }
 
 #[test]

@@ -120,6 +120,34 @@ pub(crate) fn relaid(
     relaid
 }
 
+/// Lays 3×3 kernels in a 5×5 frame. With `shift`, the taps into each hidden channel within a block are moved by up to one row and
+/// one column, and those out of it back.
+pub(crate) fn framed(model: &Model, net: &Architecture, shift: Option<u64>) -> Model {
+    let mut random = Random(shift.unwrap_or(0));
+    let mut shifts: BTreeMap<(usize, usize), [i64; 2]> = BTreeMap::new();
+    let mut framed = model.clone();
+    for layer in net.layers() {
+        let Some(old) = model.arrays.get(&layer.weight()).filter(|_| layer.shape.height == 3) else { continue };
+        let inputs = layer.shape.inp as usize;
+        let mut shift_of = |group: usize, c: usize| match shift {
+            Some(_) if group > 0 && !is_stream(net, group) => {
+                *shifts.entry((group, c)).or_insert_with(|| [0, 1].map(|_| (random.bits() % 3) as i64 - 1))
+            }
+            _ => [0, 0],
+        };
+        let mut values = vec![0.0; old.values().len() / 9 * 25];
+        for (p, value) in old.values().iter().enumerate() {
+            let (kernel, tap) = (p / 9, p % 9);
+            let (out, inp) = (shift_of(layer.to, kernel / inputs), shift_of(layer.from, kernel % inputs));
+            let [row, column] = [0, 1].map(|axis| out[axis] - inp[axis]);
+            let place = (1 + (tap / 3) as i64 + row) * 5 + 1 + (tap % 3) as i64 + column;
+            values[kernel * 25 + place as usize] = *value;
+        }
+        framed.arrays.insert(layer.weight(), array(&[layer.shape.out as usize, inputs, 5, 5], values));
+    }
+    framed
+}
+
 /// Zeroes each value with this chance.
 pub(crate) fn pruned(model: &Model, share: f64, seed: u64) -> Model {
     let mut random = Random(seed);
