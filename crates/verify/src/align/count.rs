@@ -8,7 +8,7 @@ use counterfoil_mark::{ChipPlanes, Reading, Tally, Turn, panels};
 use counterfoil_ticket::{Carrier, CarrierShape, Layer, Mask, ModelFile};
 
 use super::suspect::SuspectLayer;
-use super::{Fold, Network};
+use super::{Fold, Network, canonical, held};
 use crate::count::{CarrierCount, Clarity, MaskCount};
 use crate::report::join;
 use crate::search::{Look, Search};
@@ -64,17 +64,24 @@ impl<'a> AlignedMarks<'a> {
     ) -> Result<Self, VerifyError> {
         let masks: BTreeMap<(CarrierShape, u32), &Mask> =
             reference.iter().map(|(c, mask)| ((c.shape, c.ordinal), mask)).collect();
+        let mut held = held::read_all(file, network)?;
+        canonical::merge_split(network, &mut held);
+        let mut living = held.clone();
+        canonical::drop_dead(network, &mut living);
         let mut marked = Vec::new();
-        for (layer, index, tensor) in network.claimed() {
+        for ((layer, held), living) in network.layers.iter().zip(&held).zip(&living) {
+            let (Some(index), Some(tensor), Some(held), Some(living)) = (layer.claimed, &layer.tensor, held, living) else {
+                continue;
+            };
             let claimed = &claim.carriers[index];
             let Some(&mask) = masks.get(&(claimed.shape, claimed.ordinal)) else { continue };
             if mask.size() != claimed.shape.size() {
                 let (found, expected) = (mask.size(), claimed.shape.size());
                 return Err(VerifyError::ReferenceMask { carrier: claimed.name.clone(), found, expected });
             }
-            if let Some(suspect) = SuspectLayer::read(file, tensor, claimed)? {
+            if let Some(suspect) = SuspectLayer::read(&tensor.name, held, living, claimed)? {
                 let carrier = claimed.carrier();
-                marked.push(Marked { layer, carrier, claimed: index, reference: mask, suspect });
+                marked.push(Marked { layer: &layer.layer, carrier, claimed: index, reference: mask, suspect });
             }
         }
         Ok(Self { search, claim, network, marked, is_claim_older })

@@ -13,7 +13,12 @@ pub(crate) struct NetworkLayer {
     /// Index of the claim's carrier, if it is one.
     pub(crate) claimed: Option<usize>,
     pub(crate) tensor: Option<Carrier>,
+    /// The two tensors whose product it is, if it was factored: the one that reads the input first.
+    pub(crate) factors: Option<[Carrier; 2]>,
 }
+
+/// Most positions of all layers together, at 5 bytes each.
+const MAX_HELD: u128 = 1 << 28;
 
 /// The ticket's network with the suspect's tensors.
 #[derive(Debug, Clone)]
@@ -36,6 +41,12 @@ impl Network {
             return Err("the claim's carriers are of no network whose channels can be followed".to_owned());
         };
         let layers = architecture.layers();
+        let products: Vec<(Carrier, [Carrier; 2])> = layers.iter().filter_map(|l| product(l, suspect)).collect();
+        let factors: Vec<&str> = products.iter().flat_map(|(_, factors)| factors.iter().map(|f| f.name.as_str())).collect();
+        let mut whole: Vec<Carrier> = suspect.iter().filter(|c| !factors.contains(&c.name.as_str())).cloned().collect();
+        whole.extend(products.iter().map(|(product, _)| product.clone()));
+        whole.sort_by(|a, b| natural_order(&a.name, &b.name));
+        let suspect = &whole[..];
         let by_name: BTreeMap<&str, &Carrier> = suspect.iter().map(|c| (c.name.as_str(), c)).collect();
         let named: Vec<Option<&Carrier>> = layers.iter().map(|l| by_name.get(l.weight().as_str()).copied()).collect();
         let mut orders = vec![named];
@@ -55,6 +66,11 @@ impl Network {
         }) else {
             return Err("the suspect's tensors do not fit the layers of the claim's network".to_owned());
         };
+        let held = tensors.iter().flatten().map(|t| <[u32; 4]>::from(t.shape).iter().map(|&d| u128::from(d)).product::<u128>());
+        let held = held.fold(0, u128::saturating_add);
+        if held > MAX_HELD {
+            return Err(format!("the suspect has {held} weights in these layers, expected at most {MAX_HELD}"));
+        }
         let tie = |s: &counterfoil_ticket::Shortcut| {
             let (from, to) = (*widths.get(&s.from)?, *widths.get(&s.to)?);
             let ours = |group| layers.iter().find(|l| l.to == group).map(|l| l.shape.out);
@@ -66,14 +82,29 @@ impl Network {
         let ties = architecture.shortcuts().iter().filter_map(tie).collect();
         let classes = layers.iter().map(|l| l.to).max().unwrap_or(0);
         let layers = layers.into_iter().zip(claimed).zip(tensors);
-        let layers = layers.map(|((layer, claimed), tensor)| NetworkLayer { layer, claimed, tensor: tensor.cloned() });
+        let layers = layers.map(|((layer, claimed), tensor)| {
+            let is_it = |(product, _): &&(Carrier, [Carrier; 2])| tensor.is_some_and(|tensor| tensor.name == product.name);
+            let factors = products.iter().find(is_it).map(|(_, factors)| factors.clone());
+            NetworkLayer { layer, claimed, tensor: tensor.cloned(), factors }
+        });
         Ok(Self { layers: layers.collect(), ties, fixed: [0, classes] })
     }
+}
 
-    /// The layers that the claim is about.
-    pub(crate) fn claimed(&self) -> impl Iterator<Item = (&Layer, usize, &Carrier)> {
-        self.layers.iter().filter_map(|l| Some((&l.layer, l.claimed?, l.tensor.as_ref()?)))
+/// `X.0.weight` and `X.1.weight` in place of the layer's `X.weight`, and the tensor that they make.
+fn product(layer: &Layer, suspect: &[Carrier]) -> Option<(Carrier, [Carrier; 2])> {
+    let of = |name: String| suspect.iter().find(|c| c.name == name).cloned();
+    if of(layer.weight()).is_some() {
+        return None;
     }
+    let factors = [of(format!("{}.0.weight", layer.name))?, of(format!("{}.1.weight", layer.name))?];
+    let [first, second] = [factors[0].shape, factors[1].shape];
+    if first.out != second.inp || (first.taps() > 1 && second.taps() > 1) {
+        return None;
+    }
+    let (height, width) = (first.height.max(second.height), first.width.max(second.width));
+    let shape = CarrierShape { out: second.out, inp: first.inp, height, width };
+    Some((Carrier { name: layer.weight(), shape, ordinal: 0 }, factors))
 }
 
 /// The suspect's number of channels of each group; `None` if a claimed layer is missing or has smaller kernels, or if its

@@ -2,8 +2,9 @@
 
 use counterfoil_claim::ClaimedCarrier;
 use counterfoil_mark::{Balanced, RankDensity, RankRoom};
-use counterfoil_ticket::{Carrier, CarrierShape, Mask, ModelFile, ReadError};
+use counterfoil_ticket::{CarrierShape, Mask, ReadError, Values};
 
+use super::held::Held;
 use crate::{MAX_ROW, VerifyError};
 
 /// Rows that are ranked at a time.
@@ -25,39 +26,37 @@ pub(crate) struct SuspectLayer {
 impl SuspectLayer {
     /// Reads zeros if the suspect keeps at most twice the share that the claim states, ranks at that share otherwise: zeros
     /// that are filled in in part hide the mask too. `None` if the claim's carrier is dense and so is the suspect's.
-    pub(crate) fn read(
-        file: &ModelFile,
-        tensor: &Carrier,
-        claimed: &ClaimedCarrier,
-    ) -> Result<Option<Self>, VerifyError> {
-        let shape = tensor.shape;
+    ///
+    /// `living` are the values without those in dead channels, which ranks leave out.
+    pub(crate) fn read(tensor: &str, held: &Held, living: &Held, claimed: &ClaimedCarrier) -> Result<Option<Self>, VerifyError> {
+        let shape = held.shape;
         if shape.row() > MAX_ROW {
-            return Err(VerifyError::TooWide { tensor: tensor.name.clone(), found: shape.row(), limit: MAX_ROW });
+            return Err(VerifyError::TooWide { tensor: tensor.to_owned(), found: shape.row(), limit: MAX_ROW });
         }
         let density = RankDensity::new(claimed.kept, claimed.shape.size() as u64);
-        let kept = file.kept(&tensor.name)?;
+        let kept = &held.kept;
         // Of kernels in a larger frame the border does not count.
         let size = kept.size() / shape.taps() * claimed.shape.taps();
         let usual = density.map_or(size, |density| density.count(size));
+        let of = |kept, is_ranked, clear| Some(Self { tensor: tensor.to_owned(), shape, kept, is_ranked, clear });
         if kept.kept() < kept.size() && kept.kept() / 2 <= usual {
-            let clear = kept.kept() as u64;
-            return Ok(Some(Self { tensor: tensor.name.clone(), shape, kept, is_ranked: false, clear }));
+            return Ok(of(kept.clone(), false, kept.kept() as u64));
         }
         if usual == size {
             return Ok(None);
         }
-        let (kept, clear) = read_ranks(file, tensor, usual)?;
-        Ok(Some(Self { tensor: tensor.name.clone(), shape, kept, is_ranked: true, clear }))
+        let (kept, clear) = read_ranks(&living.values, shape, usual)?;
+        Ok(of(kept, true, clear))
     }
 }
 
 /// The positions of the `count` largest ranks, and how many of them are kept with reason.
-fn read_ranks(file: &ModelFile, tensor: &Carrier, count: usize) -> Result<(Mask, u64), ReadError> {
-    let values = file.values_by_parts(&tensor.name)?;
-    let balanced = Balanced::new(&values, tensor.shape)?;
+fn read_ranks(values: &[f32], shape: CarrierShape, count: usize) -> Result<(Mask, u64), ReadError> {
+    let values = Values::from(values.to_vec());
+    let balanced = Balanced::new(&values, shape)?;
     let cut = balanced.cuts(&[count])?[0];
-    let mut kept = Mask::empty(tensor.shape.size());
-    let (rows, row) = (tensor.shape.out as usize, tensor.shape.row());
+    let mut kept = Mask::empty(shape.size());
+    let (rows, row) = (shape.out as usize, shape.row());
     let (mut room, mut flags) = (RankRoom::default(), Vec::new());
     for first in (0..rows).step_by(ROWS) {
         let ranks = balanced.ranks(first..rows.min(first + ROWS), &mut room)?;

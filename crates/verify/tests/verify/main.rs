@@ -4,6 +4,7 @@ mod align;
 mod align_kit;
 mod align_null;
 mod calibration;
+mod canonical;
 mod charges;
 mod kit;
 mod mask;
