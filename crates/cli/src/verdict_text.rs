@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use counterfoil_claim::VerifiedClaim;
-use counterfoil_verify::{CarrierState, HINT, Level, Report, TestKind, TestReport, Verdict};
+use counterfoil_verify::{AlignmentReport, CarrierState, HINT, Level, Report, TestKind, TestReport, Verdict};
 
 use crate::output::{Align, Table, count, escaped, percent, wrapped};
 
@@ -42,12 +42,25 @@ fn remarks(report: &Report) -> String {
             "Of the reference mask's positions it keeps {kept}, where chance would give {expected}: corroboration only.\n"
         );
     }
+    text += &alignment(report);
     text += &damage(report);
     for skipped in &report.skipped {
         let level = skipped.level.map_or(String::new(), |level| format!("{} ", level_name(level)));
         text += &format!("Not tested: {level}{}, since {}.\n", kind_name(skipped.kind), skipped.reason);
     }
     text
+}
+
+/// How channels were aligned for the test that decided.
+fn alignment(report: &Report) -> String {
+    let decided = report.decided_by.and_then(|i| report.tests.get(i));
+    let Some(alignment) = decided.and_then(|test| test.alignment.as_ref()) else { return String::new() };
+    let AlignmentReport { on, turn, similarity, .. } = alignment;
+    let turned = turn.map_or(String::new(), |turn| format!(" and {turn} kernels"));
+    format!(
+        "The mark was read after the model's channels{turned} were aligned with the reference mask, at the positions of \
+         panel {on} alone (similarity {similarity:.2}).\n"
+    )
 }
 
 fn headline(report: &Report) -> String {
@@ -77,6 +90,12 @@ fn meaning(report: &Report) -> (String, &'static str) {
             format!("the model carries the public mark of this key. {chance}"),
             "that the key's owner put it there: whoever knows the public key could have. A claim and a disclosure tell.",
         ),
+        Verdict::Inconclusive if report.tests.iter().any(|test| fails_for_its_choice(test, report)) => (
+            "the model agrees with this key once its channels are aligned with the reference mask. But that mask may have been \
+             written to fit the model, as long as it is not known which of the two is older."
+                .to_owned(),
+            "that the model is unrelated to the key, nor that it is not.",
+        ),
         Verdict::Inconclusive if report.log2_p.bits() <= HINT => (
             "the model agrees with this key more than a stranger would, and less than a verdict takes: the mark may be \
              worn down."
@@ -95,9 +114,19 @@ fn meaning(report: &Report) -> (String, &'static str) {
         ),
         Verdict::NoMatch => (
             "the mark of this key would have shown, and it does not.".to_owned(),
-            "that the model was never related to the key: enough retraining, or shuffled channels, remove the mark.",
+            if report.tests.iter().any(|test| test.alignment.is_some()) {
+                "that the model was never related to the key: enough retraining removes the mark."
+            } else {
+                "that the model was never related to the key: enough retraining, or shuffled channels, remove the mark."
+            },
         ),
     }
+}
+
+/// Whether it would have reached the threshold if the choice of an alignment cost nothing.
+fn fails_for_its_choice(test: &TestReport, report: &Report) -> bool {
+    let bits = test.alignment.as_ref().map_or(0, |alignment| alignment.bits);
+    bits > 0 && test.decisive && test.log2_p.charged(test.charge - bits) <= report.threshold
 }
 
 /// The best test of each level and kind, with its panels one by one below it.
@@ -124,7 +153,10 @@ fn table(report: &Report) -> String {
             let decided = report.decided_by.and_then(|i| report.tests.get(i)) == Some(best);
             table.row(cells(best, if decided { "*" } else { "" }));
             let parts = report.tests.iter().filter(same).filter(|test| !test.decisive);
-            for part in parts.filter(|part| (&part.reading, part.dilution) == (&best.reading, best.dilution)) {
+            let is_part = |part: &&TestReport| {
+                (&part.reading, part.dilution, &part.alignment) == (&best.reading, best.dilution, &best.alignment)
+            };
+            for part in parts.filter(is_part) {
                 table.row(cells(part, ""));
             }
         }

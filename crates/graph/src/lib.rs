@@ -26,6 +26,7 @@
 //! Absent on purpose: drawing (the command line does it), weights' values beyond [`MaskGraph::weigh`], and anything
 //! that decides about ownership: graph statistics describe, the tests of the mark decide.
 
+mod align;
 mod bounds;
 mod draw;
 mod edge_betweenness;
@@ -44,6 +45,9 @@ mod wiring;
 pub use num_bigint;
 pub use petgraph;
 
+pub use align::{
+    AlignError, AlignLayer, AlignSettings, Aligner, Alignment, Channels, MAX_PAIRS, Shift, Side, Tie, finds_itself,
+};
 pub use bounds::{MAX_CHANNELS, MAX_COPIES, MAX_KERNELS, MAX_POSITIONS};
 pub use edge_betweenness::{
     EdgeBetweenness, SampledBetweenness, Sampling, edge_betweenness, edge_betweenness_from, sampled_edge_betweenness,

@@ -1,8 +1,8 @@
 //! Readings: which positions a suspect keeps, and what each way of looking costs.
 //!
 //! Implements "What is read as kept" and "Charges" of docs/protocol.md. A reading depends on the suspect alone, and on
-//! what the claim fixed before the suspect was seen, never on chips; only the assignment of carriers to ordinals does,
-//! and is paid for by the number of assignments.
+//! what the claim fixed before the suspect was seen, never on the chips that are tested; only the assignment of carriers to
+//! ordinals does, and is paid for by the number of assignments.
 
 use crate::{Turn, log2_orders};
 
@@ -35,6 +35,10 @@ pub enum Reading {
     AssignedZeros,
     /// As [`Reading::Zeros`], with all kernels turned.
     TurnedZeros(Turn),
+    /// As [`Reading::Zeros`], with the suspect's channels aligned with the reference mask's.
+    AlignedZeros,
+    /// As [`Reading::AlignedZeros`], where some carriers are read by rank for want of zeros.
+    AlignedRanks,
 }
 
 /// A share of positions, kept of size, as integers: ⌈d · size⌉ must not depend on rounding.
@@ -71,15 +75,19 @@ impl RankDensity {
 /// quarter; the other readings what is left.
 ///
 /// `others` is the number of readings by rank and by order that apply to this suspect; `is_turned` whether it is read under
-/// turns too; `groups` the numbers of carriers of each shape, which only [`Reading::AssignedZeros`] looks at.
-pub fn charge(reading: Reading, others: u32, is_turned: bool, groups: &[usize]) -> u32 {
+/// turns too; `groups` the numbers of carriers of each shape, which only [`Reading::AssignedZeros`] looks at. `aligned` is the
+/// number of aligned readings of the verdict level: if there are any, they get half of what may go wrong, and all others
+/// what is left. What the choice of an alignment costs is not in it.
+pub fn charge(reading: Reading, others: u32, is_turned: bool, groups: &[usize], aligned: u32) -> u32 {
     let bits = |count: u32| count.max(1).next_power_of_two().ilog2();
+    let in_place = u32::from(aligned > 0);
     let share = 1 + u32::from(is_turned) + bits(others);
     match reading {
-        Reading::Zeros => 1,
-        Reading::TurnedZeros(_) => 2 + bits(Turn::ALL.len() as u32),
-        Reading::ClaimedRanks | Reading::BlindRanks(_) => share,
-        Reading::AssignedZeros => share + log2_orders(groups).ceil() as u32,
+        Reading::Zeros => in_place + 1,
+        Reading::TurnedZeros(_) => in_place + 2 + bits(Turn::ALL.len() as u32),
+        Reading::ClaimedRanks | Reading::BlindRanks(_) => in_place + share,
+        Reading::AssignedZeros => in_place + share + log2_orders(groups).ceil() as u32,
+        Reading::AlignedZeros | Reading::AlignedRanks => 1 + bits(aligned),
     }
 }
 
@@ -107,27 +115,33 @@ mod tests {
 
     #[test]
     fn charges_are_those_of_the_protocol() {
-        assert_eq!(charge(Reading::Zeros, 7, true, &[3]), 1);
-        assert_eq!(charge(Reading::ClaimedRanks, 1, false, &[3]), 1);
-        assert_eq!(charge(Reading::ClaimedRanks, 2, false, &[3]), 2);
-        assert_eq!(charge(Reading::ClaimedRanks, 2, true, &[3]), 3);
-        assert_eq!(charge(Reading::BlindRanks(BLIND_DENSITIES[0]), 6, false, &[]), 4);
-        assert_eq!(charge(Reading::TurnedZeros(Turn::Mirrored), 7, true, &[3]), 5);
+        assert_eq!(charge(Reading::Zeros, 7, true, &[3], 0), 1);
+        assert_eq!(charge(Reading::ClaimedRanks, 1, false, &[3], 0), 1);
+        assert_eq!(charge(Reading::ClaimedRanks, 2, false, &[3], 0), 2);
+        assert_eq!(charge(Reading::ClaimedRanks, 2, true, &[3], 0), 3);
+        assert_eq!(charge(Reading::BlindRanks(BLIND_DENSITIES[0]), 6, false, &[], 0), 4);
+        assert_eq!(charge(Reading::TurnedZeros(Turn::Mirrored), 7, true, &[3], 0), 5);
         // two readings: 2 bits; 3! · 2! = 12 orders: 4 bits more
-        assert_eq!(charge(Reading::AssignedZeros, 2, false, &[3, 2, 1]), 6);
-        assert_eq!(charge(Reading::AssignedZeros, 1, false, &[2, 2]), 3);
+        assert_eq!(charge(Reading::AssignedZeros, 2, false, &[3, 2, 1], 0), 6);
+        assert_eq!(charge(Reading::AssignedZeros, 1, false, &[2, 2], 0), 3);
+        // aligned readings get half, and all others a bit more to pay
+        assert_eq!(charge(Reading::Zeros, 1, true, &[], 3), 2);
+        assert_eq!(charge(Reading::AlignedZeros, 1, true, &[], 3), 3);
+        assert_eq!(charge(Reading::AlignedRanks, 7, false, &[2, 2], 1), 1);
     }
 
     /// The weights 2^-charge of all readings that apply sum to at most 1, or Bonferroni would not hold.
     #[test]
     fn the_charges_of_all_readings_are_affordable() {
-        for (others, is_turned) in (0..=7).flat_map(|others| [(others, false), (others, true)]) {
-            let weight = |reading| 1.0 / f64::from(1u32 << charge(reading, others, is_turned, &[]));
+        let settings = (0..=7).flat_map(|others| [(others, false), (others, true)]);
+        for ((others, is_turned), aligned) in settings.flat_map(|setting| [0, 1, 3].map(|aligned| (setting, aligned))) {
+            let weight = |reading| 1.0 / f64::from(1u32 << charge(reading, others, is_turned, &[], aligned));
             let turns = if is_turned { Turn::ALL.len() } else { 0 };
             let sum = weight(Reading::Zeros)
                 + f64::from(others) * weight(Reading::ClaimedRanks)
-                + turns as f64 * weight(Reading::TurnedZeros(Turn::Mirrored));
-            assert!(sum <= 1.0, "{others} other readings: {sum}");
+                + turns as f64 * weight(Reading::TurnedZeros(Turn::Mirrored))
+                + f64::from(aligned) * weight(Reading::AlignedZeros);
+            assert!(sum <= 1.0, "{others} other readings, {aligned} aligned: {sum}");
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::CarrierShape;
 use resnet::{RESNET18, RESNET20, RESNET50, Resnet};
 
+mod of_carriers;
 mod resnet;
 mod vgg;
 

@@ -1,10 +1,11 @@
 //! What a verdict rests on beside arithmetic, and what would make it firmer, in words that a report can carry.
 
-use counterfoil_mark::Log2P;
+use counterfoil_claim::StampingMethod;
 
+use crate::decisive_test::Test;
 use crate::report::Needed;
 use crate::search::Search;
-use crate::{Level, TestKind, Tests};
+use crate::{AlignmentReport, Evidence, Level, Options, TestKind, Tests, Verdict};
 
 /// What was there to test.
 #[derive(Debug, Clone, Copy)]
@@ -15,10 +16,27 @@ pub(crate) struct Available {
 }
 
 /// Assumptions of the tests made at these levels.
-pub(crate) fn assumptions(search: &Search, available: Available, threshold: Log2P) -> Vec<String> {
+pub(crate) fn assumptions(search: &Search, available: Available, options: &Options, tests: &[Test]) -> Vec<String> {
+    let threshold = options.threshold;
     let mut assumptions = vec![format!(
         "a claimant who tried 2^k keys or seeds gains k bits; the threshold of {threshold} bits has to cover them"
     )];
+    if tests.iter().any(|test| alignment(test).is_some()) {
+        if options.claim_is_older {
+            assumptions.push(
+                "the verifier has established that the claim was fixed before the suspect existed, so that its reference mask \
+                 was not written to be aligned with it"
+                    .to_owned(),
+            );
+        }
+        if search.claim.is_some_and(|claim| claim.stamping.method == StampingMethod::KeyedFinding) {
+            assumptions.push(
+                "what the reference keeps at the positions aligned on does not tell the chips that are tested: its mask was \
+                 trained with all chips in force, and similarities leave out how much a channel keeps"
+                    .to_owned(),
+            );
+        }
+    }
     if search.claim.is_some() {
         assumptions.push("the claim and its seeds were fixed before the suspect was made public".to_owned());
     } else {
@@ -33,9 +51,39 @@ pub(crate) fn assumptions(search: &Search, available: Available, threshold: Log2
     assumptions
 }
 
-/// What would make the evidence stronger.
-pub(crate) fn stronger(search: &Search, available: Available, needed: &[Needed]) -> Vec<String> {
-    let mut stronger = Vec::new();
+fn alignment(test: &Test) -> Option<&AlignmentReport> {
+    test.mask.as_ref()?.alignment.as_ref()
+}
+
+/// Where permuted channels have not been looked for, or the choice of an alignment costs too much, what would help.
+pub(crate) fn look_further(verdict: Verdict, evidence: &Evidence, options: &Options, tests: &[Test]) -> Vec<String> {
+    if matches!(verdict, Verdict::Proven | Verdict::Marked) || evidence.claim.is_none() || !options.tests.mask() {
+        return Vec::new();
+    }
+    if !options.align {
+        let what = if evidence.reference.is_some() { "a look" } else { "the owner's reference mask, for a look" };
+        return vec![format!("{what} under permuted channels")];
+    }
+    let is_short_of_choice =
+        |test: &&Test| alignment(test).is_some() && test.without_choice().after_charges() <= options.threshold;
+    let bits = tests.iter().filter(is_short_of_choice).filter_map(alignment).map(|alignment| alignment.bits).max();
+    let phrase = |bits| {
+        format!(
+            "that the claim was fixed before the suspect existed, by a witnessed digest for instance: the aligned test \
+             then costs {bits} bits less, and reaches the threshold"
+        )
+    };
+    bits.map(phrase).into_iter().collect()
+}
+
+/// What would make the evidence stronger; `further` are phrases about alignment.
+pub(crate) fn stronger(
+    search: &Search,
+    available: Available,
+    needed: &[Needed],
+    further: &[String],
+) -> Vec<String> {
+    let mut stronger = further.to_vec();
     match search.claim {
         None => stronger.push("a claim signed by this key and a disclosure of a sealed panel".to_owned()),
         Some(claim) => {

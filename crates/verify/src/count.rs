@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::census::{Census, ChipCounts, census_of_turns};
 use crate::search::{Look, Search};
 use crate::stand_in::{Layout, StandIn};
-use crate::{CarrierState, VerifyError};
+use crate::{AlignmentReport, CarrierState, VerifyError};
 
 /// Most positions of carriers that are counted side by side; larger ones are shared by all threads.
 const SMALL: usize = 1 << 20;
@@ -58,6 +58,8 @@ pub(crate) struct MaskCount {
     pub(crate) reading: Reading,
     pub(crate) look: Look,
     pub(crate) carriers: Vec<CarrierCount>,
+    /// How channels were aligned first, for aligned readings.
+    pub(crate) alignment: Option<AlignmentReport>,
 }
 
 impl MaskCount {
@@ -75,8 +77,12 @@ impl MaskCount {
         let sum = |of: fn(&Clarity) -> u64| self.carriers.iter().map(|c| of(&c.clarity)).sum::<u64>();
         let (all, kept, clear) = (sum(|c| c.all), sum(|c| c.kept), sum(|c| c.clear));
         match self.reading {
-            Reading::Zeros | Reading::TurnedZeros(_) | Reading::AssignedZeros => all > 0 && kept <= all / 2,
-            Reading::ClaimedRanks | Reading::BlindRanks(_) => kept > 0 && clear >= kept.div_ceil(2),
+            Reading::Zeros | Reading::TurnedZeros(_) | Reading::AssignedZeros | Reading::AlignedZeros => {
+                all > 0 && kept <= all / 2
+            }
+            Reading::ClaimedRanks | Reading::BlindRanks(_) | Reading::AlignedRanks => {
+                kept > 0 && clear >= kept.div_ceil(2)
+            }
         }
     }
 
@@ -196,7 +202,7 @@ fn count(
                 CarrierCount { carrier, tensor, state, clarity, tallies }
             };
             let carriers = layout.stand_ins.iter().zip(&counted).map(of).collect();
-            counts.push(MaskCount { reading, look: look.clone(), carriers });
+            counts.push(MaskCount { reading, look: look.clone(), carriers, alignment: None });
         }
     }
     Ok(counts)

@@ -70,6 +70,12 @@ impl Test {
         self.log2_p.charged(self.charge)
     }
 
+    /// The same test, without paying for the choice of an alignment.
+    pub(crate) fn without_choice(&self) -> Self {
+        let bits = self.mask.as_ref().and_then(|mask| mask.alignment.as_ref()).map_or(0, |alignment| alignment.bits);
+        Self { charge: self.charge - bits, ..self.clone() }
+    }
+
     /// What log2 p must reach before charges.
     pub(crate) fn target(&self, threshold: Log2P) -> Log2P {
         Log2P::new(threshold.bits() - f64::from(self.charge)).expect("a threshold less a charge is finite and below 0")

@@ -59,6 +59,9 @@ pub enum VerifyError {
         /// Positions of the carrier.
         expected: usize,
     },
+    /// There is nothing to align the suspect with.
+    #[error("alignment: the claim and its reference mask are missing")]
+    NothingToAlignWith,
     /// The suspect cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -21,7 +21,8 @@ pub struct Evidence<'a> {
     pub claim: Option<&'a VerifiedClaim>,
     /// Sealed panels, opened under this claim; each at most once, in any order.
     pub disclosures: &'a [OpenedPanel],
-    /// The owner's reference mask, if it is shown: corroboration only, see [`Overlap`](crate::Overlap). The caller has
+    /// The owner's reference mask, if it is shown: corroboration, see [`Overlap`](crate::Overlap),
+    /// and what permuted channels are aligned with if [`Options::align`] asks for it. The caller has
     /// checked it against the claim's commitment. Needs a claim, and is ignored without.
     pub reference: Option<&'a [(Carrier, Mask)]>,
 }
@@ -67,12 +68,19 @@ pub struct Options {
     pub threshold: Log2P,
     /// Which tests are made.
     pub tests: Tests,
+    /// Whether the mark is also looked for under permuted channels, where it is not found in place. Needs a claim and its
+    /// reference mask.
+    pub align: bool,
+    /// Whether the verifier has established that the claim was fixed before the suspect existed, for instance by a digest that
+    /// somebody else witnessed. Otherwise the reference mask may have been written to fit the suspect, and an aligned test
+    /// pays for every alignment that there could have been.
+    pub claim_is_older: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let threshold = Log2P::new(DEFAULT_THRESHOLD).expect("the default is finite and below 0");
-        Self { threshold, tests: Tests::default() }
+        Self { threshold, tests: Tests::default(), align: false, claim_is_older: false }
     }
 }
 
@@ -114,7 +122,7 @@ mod tests {
     #[test]
     fn a_threshold_that_anything_passes_is_refused() {
         for (bits, taken) in [(0.0, false), (-0.5, false), (-1.0, true), (-64.0, true)] {
-            let options = Options { threshold: Log2P::new(bits).unwrap(), tests: Tests::Both };
+            let options = Options { threshold: Log2P::new(bits).unwrap(), ..Options::default() };
             match options.check(true, true) {
                 Ok(()) => assert!(taken, "{bits}"),
                 Err(VerifyError::Threshold { found }) => assert!(!taken && found.bits() == bits, "{bits}"),

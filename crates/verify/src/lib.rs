@@ -20,10 +20,10 @@
 //! [`verify`] is the protocol's steps in their order, [`Report`] comes out: plain data, documented field by field, and as
 //! JSON in docs/formats-report.md.
 //!
-//! Absent on purpose: printing, training frameworks, the network, QR codes and trigger folders (no exact null), and any
-//! search over permuted channels.
+//! Absent on purpose: printing, training frameworks, the network, QR codes and trigger folders (no exact null).
 
 mod advice;
+mod align;
 mod assigned;
 mod black_box;
 mod census;
@@ -46,7 +46,7 @@ pub use error::VerifyError;
 pub use evidence::{DEFAULT_THRESHOLD, Evidence, Options, Tests};
 pub use overlap::Overlap;
 pub use power::HINT;
-pub use report::{CarrierReport, CarrierState, Needed, REPORT_VERSION, Report, Skipped, TestKind, TestReport, Verdict};
+pub use report::{AlignmentReport, CarrierReport, CarrierState, Needed, REPORT_VERSION, Report, Skipped, TestKind, TestReport, Verdict};
 pub use search::Level;
 pub use stand_in::MAX_GROUP;
 pub use trigger_test::IMAGES_AT_ONCE;

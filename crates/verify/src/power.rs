@@ -6,7 +6,7 @@
 
 use counterfoil_mark::{Log2P, Reading};
 
-use crate::TestKind;
+use crate::{Level, TestKind};
 use crate::count::MaskCount;
 use crate::decisive_test::Test;
 use crate::report::Needed;
@@ -56,13 +56,37 @@ fn lack(needed: &Needed) -> u64 {
     needed.needed.map_or(u64::MAX, |trials| trials.saturating_sub(needed.n))
 }
 
+/// Whether some test says more of the mark than strangers do. What the choice of an alignment costs guards against a claimant
+/// who wrote the reference for this suspect; it says nothing for the suspect.
+pub(crate) fn says_something(tests: &[Test]) -> bool {
+    tests.iter().any(|test| test.without_choice().after_charges().bits() <= HINT)
+}
+
+fn is_of_alignment(test: &Test) -> bool {
+    test.mask.as_ref().is_some_and(|mask| mask.alignment.is_some())
+}
+
+/// Whether an aligned test would have shown the mark: it is large enough, and alignment finds the ticket itself.
+fn aligned_would_show(test: &Test, threshold: Log2P) -> bool {
+    let alignment = test.mask.as_ref().and_then(|mask| mask.alignment.as_ref());
+    let is_found = alignment.is_some_and(|alignment| alignment.control == Some(true));
+    is_found && is_clear(test) && test.without_choice().could_reach(threshold)
+}
+
 /// Whether, at some level, the mask would have shown the mark at every dilution that it may have.
 ///
 /// Triggers do not count: whether the suspect was ever trained with them, nobody has stated. Nor can a suspect be cleared
 /// that already says something of the mark.
-pub(crate) fn mask_would_show(tests: &[Test], threshold: Log2P) -> bool {
-    if tests.iter().any(|test| test.after_charges().bits() <= HINT) {
+///
+/// If channels were aligned, that has to have worked as well: in place a permuted suspect shows nothing.
+pub(crate) fn mask_would_show(tests: &[Test], threshold: Log2P, is_aligned: bool) -> bool {
+    if says_something(tests) {
         return false;
+    }
+    if is_aligned {
+        let of_level = |level| tests.iter().filter(move |test| test.level == level && is_of_alignment(test));
+        let would_show = |level| of_level(level).count() > 0 && of_level(level).all(|test| aligned_would_show(test, threshold));
+        return [Level::Sealed, Level::Public].into_iter().any(would_show);
     }
     let looks = looks(tests);
     looks.iter().any(|(one, _)| {
@@ -73,7 +97,8 @@ pub(crate) fn mask_would_show(tests: &[Test], threshold: Log2P) -> bool {
 
 fn looks(tests: &[Test]) -> Vec<(&Look, OfLook<'_>)> {
     let mut looks: Vec<(&Look, OfLook)> = Vec::new();
-    for (test, mask) in tests.iter().filter_map(|test| Some((test, test.mask.as_ref()?))) {
+    let in_place = tests.iter().filter(|test| !is_of_alignment(test));
+    for (test, mask) in in_place.filter_map(|test| Some((test, test.mask.as_ref()?))) {
         let found = looks.iter().position(|(look, _)| **look == mask.look).unwrap_or_else(|| {
             looks.push((&mask.look, OfLook::default()));
             looks.len() - 1
@@ -83,6 +108,7 @@ fn looks(tests: &[Test]) -> Vec<(&Look, OfLook<'_>)> {
             Reading::ClaimedRanks | Reading::BlindRanks(_) => looks[found].1.ranks.push(test),
             Reading::TurnedZeros(_) => looks[found].1.turned.push(test),
             Reading::AssignedZeros => looks[found].1.assigned = Some(test),
+            Reading::AlignedZeros | Reading::AlignedRanks => {}
         }
     }
     looks
@@ -91,7 +117,9 @@ fn looks(tests: &[Test]) -> Vec<(&Look, OfLook<'_>)> {
 /// For each level and kind that could not have shown the mark, what would have been enough at the dilution that lacks most.
 pub(crate) fn needed(tests: &[Test], threshold: Log2P) -> Vec<Needed> {
     let looks = looks(tests).into_iter().map(|(_, of)| of).filter(|of| !of.would_show(threshold));
-    let masks = looks.filter_map(|of| of.needed(threshold));
+    let aligned = tests.iter().filter(|test| is_of_alignment(test)).map(Test::without_choice);
+    let aligned = aligned.filter(|test| !test.could_reach(threshold)).map(|test| Needed::new(&test, threshold));
+    let masks = looks.filter_map(|of| of.needed(threshold)).chain(aligned);
     let triggers = tests.iter().filter(|test| test.kind == TestKind::Trigger && !test.could_reach(threshold));
     let mut most: Vec<Needed> = Vec::new();
     for needed in masks.chain(triggers.map(|test| Needed::new(test, threshold))) {

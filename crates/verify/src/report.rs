@@ -3,6 +3,7 @@
 //! The JSON form is a documented format, docs/formats-report.md: every field is always there, those without a value are
 //! null. Nothing in it depends on a clock, a path or a thread.
 
+use counterfoil_claim::PanelId;
 use counterfoil_mark::{Log2P, Reading};
 use counterfoil_ticket::CarrierShape;
 use serde::Serialize;
@@ -85,8 +86,10 @@ pub struct TestReport {
     /// Panels, pooled: "0", "1", "1+2".
     pub panel: String,
     /// How kept positions were read: "zeros", "ranks" (at the claimed densities), "ranks 0.05" (at this density),
-    /// "mirrored zeros" and six other turns, "assigned zeros"; null for triggers.
+    /// "mirrored zeros" and six other turns, "assigned zeros", "aligned zeros", "aligned ranks"; null for triggers.
     pub reading: Option<String>,
+    /// How the suspect's channels were aligned, for aligned readings.
+    pub alignment: Option<AlignmentReport>,
     /// Dilution D of the chips; null for triggers.
     pub dilution: Option<u8>,
     /// Kept active positions, or queries.
@@ -103,6 +106,22 @@ pub struct TestReport {
     pub after_charges: Log2P,
     /// Whether the verdict may rest on it. A single panel that is pooled with others is shown for information.
     pub decisive: bool,
+}
+
+/// How channels were aligned before a test.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AlignmentReport {
+    /// Panels at whose positions the reference mask was looked at; none of them is tested.
+    pub on: String,
+    /// Turn of all kernels, if the suspect was more like the reference under one.
+    pub turn: Option<&'static str>,
+    /// How alike suspect and reference are at these positions, about 0 for strangers and 1 for equals.
+    pub similarity: f64,
+    /// Bits of the charge that pay for the choice of this alignment; 0 if the claim is older than the suspect.
+    pub bits: u32,
+    /// Whether alignment finds the channels of the reference mask itself, permuted and cut down to as much as the suspect
+    /// keeps; null where the verdict did not hang on it.
+    pub control: Option<bool>,
 }
 
 /// What became of a carrier.
@@ -176,6 +195,7 @@ impl TestReport {
             level: test.level,
             panel: panel_names(test),
             reading: mask.map(|count| reading_name(count.reading)),
+            alignment: mask.and_then(|count| count.alignment.clone()),
             dilution: mask.map(|count| count.look.dilution.get()),
             n: tally.n(),
             hits: tally.hits(),
@@ -217,7 +237,12 @@ impl Needed {
 }
 
 fn panel_names(test: &Test) -> String {
-    test.panels.iter().map(|(panel, _)| panel.to_string()).collect::<Vec<_>>().join("+")
+    join(test.panels.iter().map(|(panel, _)| panel))
+}
+
+/// Panels as a report names them together.
+pub(crate) fn join<'a>(panels: impl Iterator<Item = &'a PanelId>) -> String {
+    panels.map(PanelId::to_string).collect::<Vec<_>>().join("+")
 }
 
 fn reading_name(reading: Reading) -> String {
@@ -227,5 +252,7 @@ fn reading_name(reading: Reading) -> String {
         Reading::BlindRanks(density) => format!("ranks {}", density.share()),
         Reading::TurnedZeros(turn) => format!("{} zeros", turn.name()),
         Reading::AssignedZeros => "assigned zeros".to_owned(),
+        Reading::AlignedZeros => "aligned zeros".to_owned(),
+        Reading::AlignedRanks => "aligned ranks".to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use counterfoil_mark::{Log2P, turnover_tolerance};
 use counterfoil_ticket::ModelFile;
 
-use crate::advice::{Available, assumptions, stronger};
+use crate::advice::{Available, assumptions, look_further, stronger};
 use crate::decisive_test::Test;
 use crate::mask_test::test_mask;
 use crate::power::{mask_would_show, needed};
@@ -26,6 +26,9 @@ pub fn verify(
 ) -> Result<Report, VerifyError> {
     let available = Available { file: suspect.is_some(), black_box: black_box.is_some(), tests: options.tests };
     options.check(available.file, available.black_box)?;
+    if options.align && (evidence.claim.is_none() || evidence.reference.is_none()) {
+        return Err(VerifyError::NothingToAlignWith);
+    }
     let threshold = options.threshold;
     let search = Search::new(evidence)?;
     let suspect = suspect.filter(|_| options.tests.mask());
@@ -36,21 +39,26 @@ pub fn verify(
     if let Some(black_box) = black_box {
         tests = test_triggers(black_box, &search, suspect.is_some(), &mut skipped)?;
     }
-    let (mut reference, mut is_order_open) = (None, false);
+    let (mut reference, mut is_open) = (None, false);
     if let Some(file) = suspect {
         let with_triggers: Vec<Level> = tests.iter().map(|test| test.level).collect();
-        let result = test_mask(file, &search, evidence.reference, threshold, &with_triggers)?;
+        let result = test_mask(file, &search, evidence.reference, options, &with_triggers)?;
         if !result.has_carriers {
             let whose = if search.claim.is_some() { "of any claimed shape" } else { "of rank 2, 3 or 4" };
             let reason = format!("the suspect has no tensor {whose}, so there was nothing to count");
             skipped.push(Skipped { kind: TestKind::Mask, level: None, reason });
         }
-        (reference, is_order_open) = (result.overlap, result.is_order_open);
+        if let Some(reason) = &result.not_aligned {
+            let reason = format!("channels were not aligned: {reason}");
+            skipped.push(Skipped { kind: TestKind::Mask, level: None, reason });
+        }
+        reference = result.overlap;
+        is_open = result.is_order_open || result.not_aligned.is_some();
         tests.extend(result.tests);
     }
     tests.sort_by_key(|test| (Reverse(test.level == Level::Sealed), test.kind == TestKind::Trigger));
 
-    let (verdict, decided_by) = judge(&tests, threshold, is_order_open);
+    let (verdict, decided_by) = judge(&tests, options, is_open);
     let level = decided_by.map(|i| tests[i].level);
     let mask = best(&tests, |test| Some(test.level) == level && test.kind == TestKind::Mask).map(|i| &tests[i]);
     let needed = if verdict == Verdict::Inconclusive { needed(&tests, threshold) } else { Vec::new() };
@@ -69,8 +77,8 @@ pub fn verify(
         carriers: mask
             .and_then(|t| t.mask.as_ref())
             .map_or_else(Vec::new, |count| count.carriers.iter().map(CarrierReport::new).collect()),
-        assumptions: assumptions(&search, available, threshold),
-        stronger: stronger(&search, available, &needed),
+        assumptions: assumptions(&search, available, options, &tests),
+        stronger: stronger(&search, available, &needed, &look_further(verdict, evidence, options, &tests)),
         needed,
         reference,
         skipped,
@@ -88,15 +96,17 @@ fn not_asked(available: Available) -> Vec<Skipped> {
     mask.into_iter().chain(trigger).collect()
 }
 
-/// docs/protocol.md, "Verdicts", and the index of the test that it rests on, the best one if on none.
-fn judge(tests: &[Test], threshold: Log2P, is_order_open: bool) -> (Verdict, Option<usize>) {
+/// docs/protocol.md, "Verdicts", and the index of the test that it rests on, the best one if on none. `is_open` says that
+/// tensors or channels could be in another order, and it could not be looked for.
+fn judge(tests: &[Test], options: &Options, is_open: bool) -> (Verdict, Option<usize>) {
+    let threshold = options.threshold;
     for (level, verdict) in [(Level::Sealed, Verdict::Proven), (Level::Public, Verdict::Marked)] {
         let decides = best(tests, |test| test.level == level);
         if decides.is_some_and(|i| tests[i].after_charges() <= threshold) {
             return (verdict, decides);
         }
     }
-    let missed = !is_order_open && mask_would_show(tests, threshold);
+    let missed = !is_open && mask_would_show(tests, threshold, options.align);
     (if missed { Verdict::NoMatch } else { Verdict::Inconclusive }, best(tests, |_| true))
 }
 

@@ -38,11 +38,21 @@ pub(crate) struct Args {
     /// A sealed panel, opened by the owner; may be repeated
     #[arg(long, value_name = "FILE")]
     disclosure: Vec<PathBuf>,
-    /// The owner's counterfoil, to show the overlap with the reference mask too: corroboration, never part of the verdict
+    /// The owner's counterfoil, to show the overlap with the reference mask too (corroboration, never part of the verdict), and
+    /// for --align
     #[arg(long, value_name = "FILE", requires = "claim")]
     counterfoil: Option<PathBuf>,
     #[command(flatten)]
     unlock: UnlockArgs,
+    /// Where the mark is not found in place, look for it under permuted channels: align the model with the reference mask at
+    /// the positions of some panels, and test the others
+    #[arg(long, requires = "counterfoil")]
+    align: bool,
+    /// Do not charge aligned readings for the choice of an alignment. You have established, by a witnessed digest of the claim
+    /// for instance, that the claim was fixed before the model existed: otherwise its reference mask may have been written to
+    /// fit the model
+    #[arg(long, requires = "align")]
+    claim_is_older: bool,
     /// What log2 p has to reach, in bits, after paying for every way of looking
     #[arg(long, value_name = "BITS", default_value = "-64", value_parser = value::bits, allow_negative_numbers = true)]
     threshold: Log2P,
@@ -108,7 +118,9 @@ impl Args {
             }
             None => Evidence::key_alone(&key),
         };
-        let mut report = verify(Some(&suspect), black_box, &evidence, &Options { threshold: self.threshold, tests })?;
+        let options =
+            Options { threshold: self.threshold, tests, align: self.align, claim_is_older: self.claim_is_older };
+        let mut report = verify(Some(&suspect), black_box, &evidence, &options)?;
         complete(&mut report, tests, &asked);
         Ok(report)
     }

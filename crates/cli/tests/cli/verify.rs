@@ -127,6 +127,146 @@ Would make it stronger:
 "#]]);
 }
 
+/// The stamped ticket with its hidden channels in another order: channel c becomes channel 7c + 3, modulo their number.
+fn write_permuted(folder: &Folder) {
+    let mut model = stamped().model.clone();
+    let widths = [64, 300, 100, 10];
+    let to = |group: usize, c: usize| if (1..3).contains(&group) { (7 * c + 3) % widths[group] } else { c };
+    for layer in 1..=3 {
+        let (inputs, outputs) = (widths[layer - 1], widths[layer]);
+        let name = format!("fc{layer}.weight");
+        let place = |p: usize| to(layer, p / inputs) * inputs + to(layer - 1, p % inputs);
+        let array = model.arrays.get_mut(&name).unwrap();
+        let old = array.values().to_vec();
+        old.iter().enumerate().for_each(|(p, value)| array.values_mut()[place(p)] = *value);
+        if let Some(mask) = model.masks.get_mut(&name) {
+            let old = mask.clone();
+            *mask = Mask::empty(old.size());
+            old.positions().for_each(|p| mask.set(place(p), true));
+        }
+        if let Some(bias) = model.arrays.get_mut(&format!("fc{layer}.bias")) {
+            let old = bias.values().to_vec();
+            (0..outputs).for_each(|c| bias.values_mut()[to(layer, c)] = old[c]);
+        }
+    }
+    folder.write_model("permuted.safetensors", &model);
+}
+
+const PERMUTED: &str = "verify permuted.safetensors --key owner.pub --claim stamped.claim.json --disclosure panel1.disclosure";
+
+#[test]
+fn permuted_channels_are_aligned_on_request() {
+    let folder = Folder::stamped();
+    write_permuted(&folder);
+    folder.run(PERMUTED).code(1).stdout_eq(str![[r#"
+permuted.safetensors: NO MATCH for key 324be2dea8bc4446… (log2 p = -0.4, threshold -64.0)
+
+  It means: the mark of this key would have shown, and it does not.
+  It does not mean: that the model was never related to the key: enough retraining, or shuffled
+    channels, remove the mark.
+
+Claim: 'stamped.safetensors', stamped 2026-01-01T00:00:00Z by the owner's account; its signature fits.
+
+   test             panel  read by          n  hits  by chance  log2 p  charged  result
+   sealed mask      1      zeros, 1 in 8  393   190      196.5    -0.3       +2     0.0
+   sealed triggers  1      answers         40     2        4.0    -0.1       +1     0.0
+   public mask      0      zeros, 1 in 8  373   185      186.5    -0.7       +2     0.0
+*  public triggers  0      answers         40     5        4.0    -1.4       +1    -0.4
+* comes closest; charged: bits paid for every way of looking
+
+Assumed:
+  - a claimant who tried 2^k keys or seeds gains k bits; the threshold of -64.0 bits has to cover them
+  - the claim and its seeds were fixed before the suspect was made public
+  - panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it
+  - the black box answers as the suspect does, and was not told the labels
+
+Would make it stronger:
+  - the owner's reference mask, for a look under permuted channels
+
+"#]]);
+    folder
+        .run(&format!("{PERMUTED} --counterfoil stamped.counterfoil --align --claim-is-older"))
+        .code(0)
+        .stderr_eq("")
+        .stdout_eq(str![[r#"
+permuted.safetensors: PROVEN for key 324be2dea8bc4446… (log2 p = -181.0, threshold -64.0)
+
+  It means: the model carries a mark that the owner of this key had sealed under a signed claim.
+    A model that has nothing to do with the key agrees this well with a chance of at most
+    2^-181.0.
+  It does not mean: that its holder has no licence, or that nobody else had a part in it.
+
+Claim: 'stamped.safetensors', stamped 2026-01-01T00:00:00Z by the owner's account; its signature fits.
+
+   test             panel  read by                  n  hits  by chance  log2 p  charged  result
+*  sealed mask      1      aligned zeros, 1 in 8  413   358      206.5  -183.0       +2  -181.0
+   sealed triggers  1      answers                 40     2        4.0    -0.1       +1     0.0
+   public mask      0      zeros, 1 in 8          373   185      186.5    -0.7       +3     0.0
+   public triggers  0      answers                 40     5        4.0    -1.4       +1    -0.4
+* decides; charged: bits paid for every way of looking
+
+The mark would survive another 40.0 % of the kept positions being moved at random.
+Of the reference mask's positions it keeps 736, where chance would give 716: corroboration only.
+The mark was read after the model's channels were aligned with the reference mask, at the positions of panel 0 alone (similarity 0.62).
+
+Assumed:
+  - a claimant who tried 2^k keys or seeds gains k bits; the threshold of -64.0 bits has to cover them
+  - the verifier has established that the claim was fixed before the suspect existed, so that its reference mask was not written to be aligned with it
+  - the claim and its seeds were fixed before the suspect was made public
+  - panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it
+  - the black box answers as the suspect does, and was not told the labels
+
+"#]]);
+}
+
+#[test]
+fn the_choice_of_an_alignment_is_charged_to_a_claim_that_may_be_younger() {
+    let folder = Folder::stamped();
+    write_permuted(&folder);
+    folder.run(&format!("{PERMUTED} --counterfoil stamped.counterfoil --align --tests mask")).code(3).stdout_eq(str![[r#"
+permuted.safetensors: INCONCLUSIVE for key 324be2dea8bc4446… (log2 p = 0.0, threshold -64.0)
+
+  It means: too little is left to look at: the mark could be all there and yet miss the
+    threshold.
+  It does not mean: that the model is unrelated to the key, nor that it is not.
+
+Claim: 'stamped.safetensors', stamped 2026-01-01T00:00:00Z by the owner's account; its signature fits.
+
+   test         panel  read by                  n  hits  by chance  log2 p  charged  result
+   sealed mask  1      aligned zeros, 1 in 8  413   358      206.5  -183.0    +2568     0.0
+*  public mask  0      aligned zeros, 1 in 8  375   331      187.5  -183.1    +2568     0.0
+* comes closest; charged: bits paid for every way of looking
+
+Of the reference mask's positions it keeps 736, where chance would give 716: corroboration only.
+The mark was read after the model's channels were aligned with the reference mask, at the positions of panel 1 alone (similarity 0.63).
+Not tested: triggers, since not asked for.
+
+Assumed:
+  - a claimant who tried 2^k keys or seeds gains k bits; the threshold of -64.0 bits has to cover them
+  - the claim and its seeds were fixed before the suspect was made public
+  - panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it
+
+Would make it stronger:
+  - that the claim was fixed before the suspect existed, by a witnessed digest for instance: the aligned test then costs 2567 bits less, and reaches the threshold
+  - access to the suspect as a black box, for the trigger test
+
+"#]]);
+}
+
+#[test]
+fn alignment_needs_the_counterfoil() {
+    let folder = Folder::stamped();
+    folder.refuses(&format!("{PROVE} panel1.disclosure --align"), str![[r#"
+error: the following required arguments were not provided:
+  --counterfoil <FILE>
+
+Usage: counterfoil verify --key <FILE> --claim <FILE> --counterfoil <FILE> --disclosure <FILE> --align <MODEL>
+
+For more information, try '--help'.
+
+"#]]);
+}
+
 #[test]
 fn the_report_is_json_on_request() {
     let folder = Folder::stamped();

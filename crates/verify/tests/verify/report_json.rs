@@ -4,6 +4,7 @@ use counterfoil_verify::Evidence;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::align_kit::{Shown, permuted, resnet20};
 use crate::kit::{NETWORK, Owner, look};
 
 #[derive(Deserialize)]
@@ -33,6 +34,7 @@ struct TestJson {
     level: String,
     panel: String,
     reading: Option<String>,
+    alignment: Option<AlignmentJson>,
     dilution: Option<u8>,
     n: u64,
     hits: u64,
@@ -41,6 +43,16 @@ struct TestJson {
     charge: u32,
     after_charges: f64,
     decisive: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlignmentJson {
+    on: String,
+    turn: Option<String>,
+    similarity: f64,
+    bits: u32,
+    control: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -109,7 +121,7 @@ fn a_report_reads_back_field_by_field() {
     assert_eq!((sealed.kind.as_str(), sealed.level.as_str(), sealed.panel.as_str()), ("mask", "sealed", "1+2"));
     assert_eq!((sealed.reading.as_deref(), sealed.dilution, sealed.q), (Some("zeros"), Some(1), 0.5));
     assert_eq!((sealed.after_charges, sealed.charge), (json.log2_p, 1));
-    assert!(sealed.log2_p < json.log2_p && sealed.decisive);
+    assert!(sealed.log2_p < json.log2_p && sealed.decisive && sealed.alignment.is_none());
     assert_eq!((public.level.as_str(), public.panel.as_str(), public.decisive), ("public", "0", true));
     assert_eq!((one.n + two.n, one.hits + two.hits, one.decisive), (sealed.n, sealed.hits, false));
 
@@ -123,6 +135,19 @@ fn a_report_reads_back_field_by_field() {
     let skipped = &json.skipped[0];
     assert_eq!((skipped.kind.as_str(), skipped.level.as_deref()), ("trigger", None));
     assert_eq!(skipped.reason, "no black box was given");
+}
+
+#[test]
+fn an_aligned_test_says_how_it_was_aligned() {
+    let net = resnet20(8);
+    let shown = Shown::new(&net, 73, 0.1, 0.5, &[1, 2]);
+    let report = shown.align(&permuted(&shown.ticket.model(), &net, 1), true);
+    let json: ReportJson = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
+    assert_eq!(json.verdict, "proven");
+    let test = &json.tests[json.decided_by.unwrap()];
+    let alignment = test.alignment.as_ref().unwrap();
+    assert_eq!((alignment.on.as_str(), alignment.turn.as_deref(), alignment.bits, alignment.control), ("0", None, 0, None));
+    assert!(alignment.similarity > 0.5 && alignment.similarity <= 1.0);
 }
 
 #[test]

@@ -1,0 +1,69 @@
+//! What the suspect's layers keep, in its own channels.
+
+use counterfoil_claim::ClaimedCarrier;
+use counterfoil_mark::{Balanced, RankDensity, RankRoom};
+use counterfoil_ticket::{CarrierShape, Mask, ReadError, Values};
+
+use super::held::Held;
+use crate::{MAX_ROW, VerifyError};
+
+/// Rows that are ranked at a time.
+const ROWS: usize = 64;
+
+/// A layer of the suspect, read.
+#[derive(Debug, Clone)]
+pub(crate) struct SuspectLayer {
+    /// Name of its tensor.
+    pub(crate) tensor: String,
+    pub(crate) shape: CarrierShape,
+    pub(crate) kept: Mask,
+    /// Whether it was read by rank, for want of zeros.
+    pub(crate) is_ranked: bool,
+    /// Positions that are kept with reason: all but those that a rank chose among equals.
+    pub(crate) clear: u64,
+}
+
+impl SuspectLayer {
+    /// Reads zeros if the suspect keeps at most twice the share that the claim states, ranks at that share otherwise: zeros
+    /// that are filled in in part hide the mask too. `None` if the claim's carrier is dense and so is the suspect's.
+    ///
+    /// `living` are the values without those in dead channels, which ranks leave out.
+    pub(crate) fn read(tensor: &str, held: &Held, living: &Held, claimed: &ClaimedCarrier) -> Result<Option<Self>, VerifyError> {
+        let shape = held.shape;
+        if shape.row() > MAX_ROW {
+            return Err(VerifyError::TooWide { tensor: tensor.to_owned(), found: shape.row(), limit: MAX_ROW });
+        }
+        let density = RankDensity::new(claimed.kept, claimed.shape.size() as u64);
+        let kept = &held.kept;
+        // Of kernels in a larger frame the border does not count.
+        let size = kept.size() / shape.taps() * claimed.shape.taps();
+        let usual = density.map_or(size, |density| density.count(size));
+        let of = |kept, is_ranked, clear| Some(Self { tensor: tensor.to_owned(), shape, kept, is_ranked, clear });
+        if kept.kept() < kept.size() && kept.kept() / 2 <= usual {
+            return Ok(of(kept.clone(), false, kept.kept() as u64));
+        }
+        if usual == size {
+            return Ok(None);
+        }
+        let (kept, clear) = read_ranks(&living.values, shape, usual)?;
+        Ok(of(kept, true, clear))
+    }
+}
+
+/// The positions of the `count` largest ranks, and how many of them are kept with reason.
+fn read_ranks(values: &[f32], shape: CarrierShape, count: usize) -> Result<(Mask, u64), ReadError> {
+    let values = Values::from(values.to_vec());
+    let balanced = Balanced::new(&values, shape)?;
+    let cut = balanced.cuts(&[count])?[0];
+    let mut kept = Mask::empty(shape.size());
+    let (rows, row) = (shape.out as usize, shape.row());
+    let (mut room, mut flags) = (RankRoom::default(), Vec::new());
+    for first in (0..rows).step_by(ROWS) {
+        let ranks = balanced.ranks(first..rows.min(first + ROWS), &mut room)?;
+        flags.clear();
+        flags.resize(ranks.len(), 0);
+        cut.count(first * row, ranks, &mut flags);
+        flags.iter().enumerate().filter(|(_, flag)| **flag > 0).for_each(|(i, _)| kept.set(first * row + i, true));
+    }
+    Ok((kept, cut.clear()))
+}
