@@ -6,9 +6,9 @@ use counterfoil_ticket::{CarrierShape, Mask};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::assignment::{Matrix, assign};
 use super::shift::{self, Shift, tap_at};
 use super::{Aligner, Side};
-use super::assignment::{Matrix, assign};
 use crate::draw::unit;
 
 /// For each channel of the ticket, the suspect's that stands for it.
@@ -29,8 +29,11 @@ impl Default for AlignSettings {
     }
 }
 
-/// Rounds without a better alignment after which a start is given up.
-const PATIENCE: u32 = 4;
+/// Rounds that do not make an alignment better by [`PROGRESS`] after which a start is given up.
+const PATIENCE: u32 = 3;
+
+/// By which factor an alignment has to become better: where channels begin to be found, many more are in the next round.
+const PROGRESS: f64 = 1.02;
 
 /// Largest number added to similarities by signature, in starts other than the first.
 const PERTURBATION: f32 = 0.5;
@@ -141,7 +144,7 @@ impl Aligner<'_> {
     fn descend(&self, mut channels: Vec<Channels>, rounds: u32) -> Alignment {
         let order = self.order();
         let mut best = self.alignment(&channels);
-        let mut waited = 0;
+        let (mut waited, mut goal) = (0, best.similarity * PROGRESS);
         for _ in 0..rounds {
             let mut has_changed = false;
             for &group in &order {
@@ -151,8 +154,11 @@ impl Aligner<'_> {
             }
             let found = self.alignment(&channels);
             waited += 1;
+            if found.similarity > goal {
+                (waited, goal) = (0, found.similarity * PROGRESS);
+            }
             if found.similarity > best.similarity {
-                (best, waited) = (found, 0);
+                best = found;
             }
             if !has_changed || waited >= PATIENCE {
                 break;

@@ -4,10 +4,11 @@
 //! the s were spread at random over the N positions of the layer's channel, r·s/N would meet. The similarity is
 //!
 //! ```text
-//! Σ (a − r·s/N) / √(Σ r · Σ s)        over the layers that meet the group
+//! Σ (a − r·s/N) / √(Σ r(1 − r/N) · Σ s(1 − s/N))        over the layers that meet the group
 //! ```
 //!
-//! a centred cosine: on average 0 for channels that have nothing to do with each other, however much they keep.
+//! Pearson's correlation of what they keep: 1 for equals, and on average 0 for channels that have nothing to do with each
+//! other, however much they keep.
 
 use rayon::prelude::*;
 
@@ -15,6 +16,7 @@ use super::Aligner;
 use super::aligner::Tie;
 use super::assignment::Matrix;
 use super::descent::Channels;
+use super::kept_lists::End;
 
 /// Pairs that a thread works on at a time, at least.
 pub(super) const AT_ONCE: usize = 1 << 14;
@@ -27,19 +29,23 @@ impl Aligner<'_> {
     pub(super) fn similarity(&self, group: usize, channels: &[Channels]) -> Matrix {
         let of_group = &self.groups[group];
         let columns = of_group.suspect;
-        let degrees: Vec<f32> = (0..columns)
-            .map(|d| of_group.roles.iter().map(|&(l, end)| self.layers[l].suspect.degree(end, d)).sum::<usize>() as f32)
-            .collect();
+        let of_role = |&(l, end): &(usize, End), d: usize| {
+            let suspect = &self.layers[l].suspect;
+            let (degree, room) = (suspect.degree(end, d) as f32, suspect.room(end) as f32);
+            degree - degree * degree / room
+        };
+        let variances: Vec<f32> =
+            (0..columns).map(|d| of_group.roles.iter().map(|role| of_role(role, d)).sum()).collect();
         let mut values = vec![0.0; of_group.reference * columns];
         values.par_chunks_mut(columns.max(1)).with_min_len(AT_ONCE / columns.max(1) + 1).enumerate().for_each_init(
             || vec![0u32; columns],
             |met, (c, row)| {
                 met.fill(0);
-                let mut kept = 0;
+                let mut variance = 0.0;
                 for &(index, end) in &of_group.roles {
                     let layer = &self.layers[index];
-                    let other = if end == super::kept_lists::End::Reads { layer.to } else { layer.from };
-                    let mut known = 0;
+                    let other = if end == End::Reads { layer.to } else { layer.from };
+                    let mut known = 0u32;
                     for (channel, tap) in layer.reference.links(end, c) {
                         if let Some(theirs) = channels[other][channel] {
                             let theirs = layer.suspect.linked(end, theirs as usize, tap);
@@ -47,14 +53,14 @@ impl Aligner<'_> {
                             known += 1;
                         }
                     }
-                    kept += known;
                     let share = known as f32 / layer.suspect.room(end) as f32;
+                    variance += known as f32 * (1.0 - share);
                     for (d, value) in row.iter_mut().enumerate() {
                         *value -= share * layer.suspect.degree(end, d) as f32;
                     }
                 }
-                for ((value, &met), &degree) in row.iter_mut().zip(&*met).zip(&degrees) {
-                    let size = (kept as f32 * degree).sqrt();
+                for ((value, &met), &theirs) in row.iter_mut().zip(&*met).zip(&variances) {
+                    let size = (variance * theirs).sqrt();
                     *value = if size > 0.0 { (*value + met as f32) / size } else { 0.0 };
                 }
             },
@@ -90,7 +96,7 @@ impl Aligner<'_> {
     /// How alike ticket and suspect are under an alignment: the same measure over all layers at once.
     pub(super) fn total_similarity(&self, channels: &[Channels]) -> f64 {
         let of_layer = |layer: &super::aligner::Indexed| {
-            let end = super::kept_lists::End::Writes;
+            let end = End::Writes;
             let (mut known, mut met, mut theirs) = (0u64, 0u64, 0u64);
             for (c, d) in channels[layer.to].iter().enumerate() {
                 let Some(d) = *d else { continue };

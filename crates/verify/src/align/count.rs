@@ -6,6 +6,7 @@ use counterfoil_claim::{ClaimBody, PanelId};
 use counterfoil_graph::{AlignError, AlignLayer, AlignSettings, Aligner, Alignment, Side, finds_itself};
 use counterfoil_mark::{ChipPlanes, Reading, Tally, Turn, panels};
 use counterfoil_ticket::{Carrier, CarrierShape, Layer, Mask, ModelFile};
+use rayon::prelude::*;
 
 use super::suspect::SuspectLayer;
 use super::{Fold, Network, canonical, held};
@@ -70,7 +71,8 @@ impl<'a> AlignedMarks<'a> {
         canonical::drop_dead(network, &mut living);
         let mut marked = Vec::new();
         for ((layer, held), living) in network.layers.iter().zip(&held).zip(&living) {
-            let (Some(index), Some(tensor), Some(held), Some(living)) = (layer.claimed, &layer.tensor, held, living) else {
+            let (Some(index), Some(tensor), Some(held), Some(living)) = (layer.claimed, &layer.tensor, held, living)
+            else {
                 continue;
             };
             let claimed = &claim.carriers[index];
@@ -175,9 +177,11 @@ impl<'a> AlignedMarks<'a> {
         if found.alignment.similarity >= CONCLUSIVE {
             return Ok(found);
         }
+        let probe = |turn: &Turn| Ok(align(Some(*turn), PROBE)?.1.similarity);
+        let similarities: Vec<Result<f64, AlignError>> = Turn::ALL.par_iter().map(probe).collect();
         let mut best: Option<(f64, Turn)> = None;
-        for turn in Turn::ALL {
-            let similarity = align(Some(turn), PROBE)?.1.similarity;
+        for (similarity, turn) in similarities.into_iter().zip(Turn::ALL) {
+            let similarity = similarity?;
             if best.is_none_or(|(most, _)| similarity > most) {
                 best = Some((similarity, turn));
             }
