@@ -25,8 +25,11 @@ impl BurnModel {
         let model = file.read()?;
         let device = DeviceChoice::Cpu.open()?;
         let network = Network::from_model(&model, architecture.clone(), normalisation, &device);
-        let images_at_once = (MAX_ACTIVATIONS / widest(architecture)).max(1);
-        Ok(network.map(|network| Self { network, images_at_once }).map_err(|error| error.to_string()))
+        let of_network = |network: Network| {
+            let images_at_once = (MAX_ACTIVATIONS / widest(architecture) / widening(&network)).max(1);
+            Self { network, images_at_once }
+        };
+        Ok(network.map(of_network).map_err(|error| error.to_string()))
     }
 }
 
@@ -66,6 +69,13 @@ pub(crate) fn normalisation_of(
 /// Pixels as v / 255, for want of anything better.
 pub(crate) fn plain_normalisation(channels: u32) -> Normalisation {
     Normalisation { mean: vec![0.0; channels as usize], std: vec![1.0; channels as usize] }
+}
+
+/// How many times as many channels as the architecture's its hidden layers have.
+fn widening(network: &Network) -> usize {
+    let layers = network.layers().iter().zip(network.architecture().layers());
+    let most = layers.map(|(found, expected)| found.shape.out.div_ceil(expected.shape.out)).max();
+    most.unwrap_or(1) as usize
 }
 
 /// Values of the widest layer for one image.

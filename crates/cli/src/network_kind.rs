@@ -3,7 +3,7 @@
 //! A description is believed only where the tensors bear it out: sizes that nothing in the file stands for would
 //! otherwise be allocated.
 
-use counterfoil_ticket::{Architecture, Entry, ImageShape, ModelFile};
+use counterfoil_ticket::{Architecture, CarrierShape, Entry, ImageShape, ModelFile};
 
 /// Image side of the networks of the CIFAR family, which their tensors do not tell.
 const USUAL_SIDE: u32 = 32;
@@ -26,8 +26,8 @@ pub(crate) fn architecture_of(file: &ModelFile, known: KnownInput) -> Result<Arc
     let tensors: Vec<(&str, &[usize])> = entries.iter().map(|e| (e.name.as_str(), e.shape.as_slice())).collect();
     let described = file.description().and_then(|description| description.architecture.clone());
     let found = match &described {
-        Some(described) => Architecture::recognise(&tensors, described.input()).filter(|found| found == described),
-        None => inputs(entries, known).into_iter().find_map(|input| Architecture::recognise(&tensors, input)),
+        Some(described) => Some(described).filter(|described| is_one(described, &tensors)).cloned(),
+        None => inputs(entries, known).into_iter().find_map(|input| Architecture::recognise_changed(&tensors, input)),
     };
     match (found, described) {
         (Some(found), _) if found.input().size() > MAX_INPUT => {
@@ -41,6 +41,13 @@ pub(crate) fn architecture_of(file: &ModelFile, known: KnownInput) -> Result<Arc
             Err("it is no network that counterfoil knows (mlp, resnet20, resnet18, resnet50, vgg16)".to_owned())
         }
     }
+}
+
+/// Whether the tensors are this architecture's, also with other hidden channels or kernels.
+fn is_one(described: &Architecture, tensors: &[(&str, &[usize])]) -> bool {
+    let shape_of = |name: &str| tensors.iter().find(|tensor| tensor.0 == name).map(|tensor| tensor.1);
+    let carriers = tensors.iter().filter(|(_, shape)| CarrierShape::of_tensor(shape).is_some()).count();
+    described.fit(shape_of).is_ok_and(|layers| layers.len() == carriers)
 }
 
 /// Input images to try: what is known, else the usual ones.

@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::CarrierShape;
 use resnet::{RESNET18, RESNET20, RESNET50, Resnet};
 
+mod fit;
 mod of_carriers;
 mod resnet;
 mod vgg;
+
+pub use fit::FitError;
 
 /// Shape of one input image: channels, height, width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -284,12 +287,22 @@ impl Architecture {
             layers.len() == carriers
                 && layers.iter().all(|l| shape_of(&l.weight()).and_then(CarrierShape::of_tensor) == Some(l.shape))
         };
+        Self::candidates(shape_of, input).into_iter().filter(Self::is_within_bounds).find(matches)
+    }
+
+    /// What a network could be, by its first and last layers' weights.
+    fn candidates<'a>(shape_of: impl Fn(&str) -> Option<&'a [usize]>, input: ImageShape) -> Vec<Self> {
         // Of a network that begins and ends with these: its input, first width and classes.
         let ends = |first: &str, classifier: &str| {
             let first = shape_of(&format!("{first}.weight"))?;
-            let (&[width, channels, 3, 3], &[classes, _]) = (first, shape_of(&format!("{classifier}.weight"))?) else {
+            let (&[width, channels, rows, columns], &[classes, _]) =
+                (first, shape_of(&format!("{classifier}.weight"))?)
+            else {
                 return None;
             };
+            if rows != columns || rows % 2 == 0 {
+                return None;
+            }
             let input = ImageShape { channels: u32::try_from(channels).ok()?, ..input };
             Some((input, u32::try_from(width).ok()?, u32::try_from(classes).ok()?))
         };
@@ -307,8 +320,7 @@ impl Architecture {
             let (&classes, hidden) = widths.split_last()?;
             Some(Self::Mlp { input, hidden: hidden.to_vec(), classes })
         };
-        let candidates = [resnet20, resnet18, resnet50, vgg16, mlp()].into_iter().flatten();
-        candidates.filter(Self::is_within_bounds).find(matches)
+        [resnet20, resnet18, resnet50, vgg16, mlp()].into_iter().flatten().collect()
     }
 }
 

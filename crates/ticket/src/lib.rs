@@ -27,7 +27,7 @@ mod temporary;
 mod values;
 mod write;
 
-pub use architecture::{Architecture, ImageShape, Layer, LayerKind, MAX_HIDDEN_LAYERS, MAX_WIDTH, Shortcut};
+pub use architecture::{Architecture, FitError, ImageShape, Layer, LayerKind, MAX_HIDDEN_LAYERS, MAX_WIDTH, Shortcut};
 pub use array::{Array, Element, ShapeError};
 pub use carrier::{Carrier, CarrierShape, natural_order};
 pub use container::{MAX_EXPANSION, MAX_HEADER, MAX_TENSOR};

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use counterfoil_mark::TriggerError;
-use counterfoil_ticket::{ReadError, WriteError};
+use counterfoil_ticket::{FitError, ReadError, WriteError};
 
 use crate::DeviceChoice;
 
@@ -18,6 +18,9 @@ pub enum TrainError {
         /// Its name.
         tensor: String,
     },
+    /// The weights are not the architecture's.
+    #[error(transparent)]
+    Fit(#[from] FitError),
     /// A tensor has another size than the architecture says.
     #[error("tensor '{tensor}' has {found} values, expected {expected}")]
     TensorSize {

@@ -70,8 +70,19 @@ impl Network {
     /// A freshly initialised network: He's uniform initialisation (arXiv 1502.01852, fan-in) of weights, drawn layer by
     /// layer from ChaCha8 seeded with `seed`; biases 0, batch norms identity.
     pub fn initialise(architecture: Architecture, normalisation: Normalisation, seed: u64, device: &Device) -> Self {
+        let layers = architecture.layers();
+        Self::initialise_layers(architecture, layers, normalisation, seed, device)
+    }
+
+    fn initialise_layers(
+        architecture: Architecture,
+        layers: Vec<Layer>,
+        normalisation: Normalisation,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut network = Self::empty(architecture, normalisation, device);
+        let mut network = Self::empty(architecture, layers, normalisation, device);
         for layer in network.layers.clone() {
             let bound = (6.0 / layer.shape.row() as f64).sqrt();
             // 24 bits fill a float's mantissa exactly, so that every platform draws the same values.
@@ -93,19 +104,21 @@ impl Network {
         network
     }
 
-    /// The network of a model file: its architecture must be described or have been recognised by the caller.
+    /// The network of a model file: its architecture must be described or have been recognised by the caller. Hidden
+    /// channels and kernels may be more or fewer than the architecture's, as [`Architecture::fit`] has it.
     ///
     /// # Errors
     ///
-    /// A tensor that the architecture needs is missing or has another shape.
+    /// A tensor that the architecture needs is missing or has a shape that does not fit.
     pub fn from_model(
         model: &Model,
         architecture: Architecture,
         normalisation: Normalisation,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        let template = Self::initialise(architecture.clone(), normalisation.clone(), 0, device);
-        let mut network = Self::empty(architecture, normalisation, device);
+        let layers = architecture.fit(|name| model.arrays.get(name).map(Array::shape))?;
+        let mut network = Self::empty(architecture.clone(), layers.clone(), normalisation.clone(), device);
+        let template = Self::initialise_layers(architecture, layers, normalisation, 0, device);
         let find = |name: &str, expected: usize| -> Result<Vec<f32>, TrainError> {
             let array = model.arrays.get(name).ok_or_else(|| TrainError::MissingTensor { tensor: name.to_owned() })?;
             if array.values().len() != expected {
@@ -131,9 +144,8 @@ impl Network {
         Ok(network)
     }
 
-    fn empty(architecture: Architecture, normalisation: Normalisation, device: &Device) -> Self {
+    fn empty(architecture: Architecture, layers: Vec<Layer>, normalisation: Normalisation, device: &Device) -> Self {
         let (parameters, statistics) = Default::default();
-        let layers = architecture.layers();
         Self { architecture, layers, normalisation, device: device.clone(), parameters, statistics }
     }
 

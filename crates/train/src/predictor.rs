@@ -19,6 +19,9 @@ use crate::reference::Reference;
 /// Images that go through Burn's operations at once.
 const BATCH: usize = 250;
 
+/// Largest side of a kernel that the CPU's kernels fold.
+const LARGEST_KERNEL: u32 = 3;
+
 /// A network with its batch norms folded into lists of its weights, on the CPU. Whoever asks more than once keeps it.
 #[derive(Debug)]
 pub struct Predictor<'a> {
@@ -50,7 +53,9 @@ impl<'a> Predictor<'a> {
         let size = architecture.input().size();
         let values = |logits: Tensor<2>| to_vec(&logits.flatten(0, 1));
         let is_mlp = matches!(architecture, Architecture::Mlp { .. });
-        if is_mlp || !fused::runs_on(self.network.device()) {
+        // Kernels that were given a border have no place in the CPU's.
+        let is_large = layers.iter().any(|layer| layer.shape.height > LARGEST_KERNEL);
+        if is_mlp || is_large || !fused::runs_on(self.network.device()) {
             let batches = images.chunks(BATCH * size);
             let logits = |batch| values(forward(architecture, layers, &mut Reference::evaluate(self.network), batch));
             return batches.flat_map(logits).collect();
