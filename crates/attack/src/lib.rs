@@ -6,22 +6,26 @@
 
 mod add_back;
 mod attack;
+mod draw;
 mod error;
 mod fine_tune;
+mod informed;
+#[cfg(test)]
+mod kit;
+mod model;
 mod parameter;
-mod prune;
 mod registry;
 mod rewire;
 mod sparse;
-mod turn;
+mod structure;
 
 pub use add_back::{Guess, add_back, drawn_weights};
 pub use attack::{Attack, Attacked, Class, Cost, Endpoint, Insight, Means, Need, Profile, handed_on, stolen};
 pub use error::AttackError;
 pub use fine_tune::{FineTuning, fine_tune};
+pub use model::prune::{Victims, prune, prune_masks};
 pub use parameter::{Parameter, Range, Settings, Value};
-pub use prune::{Victims, prune, prune_masks};
 pub use registry::{attack, attacks};
 pub use rewire::{Rewiring, rewire};
 pub use sparse::Sparse;
-pub use turn::turn_kernels;
+pub use structure::mirror::turn_kernels;

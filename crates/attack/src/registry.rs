@@ -1,7 +1,16 @@
 //! All attacks, by name.
 
+use crate::informed::{
+    add_on, collude, epsilon, mask_transplant, overwrite, panel_ruin, panel_undo, qr_overwrite, starve, tap_shuffle,
+    undo_reference,
+};
+use crate::model::{low_rank, noise, prune, prune_layer, prune_struct, quant, shift, soup};
+use crate::structure::{
+    ballast, dead_split, factor, hijack, kernel_expand, mirror, nso_clique, nso_split, nso_zero, permute, regroup,
+    rename, rescale, sign_flip, swap_colours,
+};
 use crate::{Attack, AttackError};
-use crate::{add_back, fine_tune, prune, rewire, turn};
+use crate::{add_back, fine_tune, rewire};
 
 /// All of them, by class as docs/attacks.md has them.
 pub fn attacks() -> &'static [&'static dyn Attack] {
@@ -9,10 +18,43 @@ pub fn attacks() -> &'static [&'static dyn Attack] {
         &fine_tune::FineTuneAll,
         &prune::PruneMagnitude,
         &prune::PruneRandom,
-        &turn::Mirror,
+        &prune_layer::PruneLayer,
+        &prune_struct::PruneStruct,
+        &quant::Quant,
+        &noise::Noise,
+        &shift::Shift,
+        &low_rank::LowRank,
+        &soup::Soup,
+        &permute::Permute,
+        &rescale::Rescale,
+        &sign_flip::SignFlip,
+        &nso_zero::NsoZero,
+        &nso_clique::NsoClique,
+        &nso_split::NsoSplit,
+        &dead_split::DeadSplit,
+        &ballast::Ballast,
+        &hijack::Hijack,
+        &kernel_expand::KernelExpand,
+        &factor::Factor,
+        &rename::Rename,
+        &rename::Reorder,
+        &regroup::Regroup,
+        &mirror::Mirror,
+        &swap_colours::SwapColours,
         &rewire::Rigl,
         &add_back::AddBackRandom,
         &add_back::AddBackMagnitude,
+        &panel_undo::PanelUndo,
+        &panel_ruin::PanelRuin,
+        &add_on::AddOn,
+        &epsilon::Epsilon,
+        &mask_transplant::MaskTransplant,
+        &tap_shuffle::TapShuffle,
+        &starve::Starve,
+        &collude::Collude,
+        &undo_reference::UndoReference,
+        &overwrite::Overwrite,
+        &qr_overwrite::QrOverwrite,
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_ticket::{Architecture, ImageShape, Mask, Model, Normalisation};
+use counterfoil_ticket::{Architecture, Array, ImageShape, Mask, Model, Normalisation};
 use counterfoil_train::{Hold, Network};
 
 use crate::{AttackError, Means};
@@ -65,7 +65,7 @@ impl Sparse {
 
 fn recognised(model: &Model, input: Option<ImageShape>) -> Option<Architecture> {
     let tensors: Vec<(&str, &[usize])> = model.arrays.iter().map(|(name, a)| (name.as_str(), a.shape())).collect();
-    Architecture::recognise(&tensors, input?)
+    Architecture::recognise_changed(&tensors, input?)
 }
 
 pub(crate) fn unsuitable(reason: &str) -> AttackError {
@@ -78,6 +78,37 @@ pub(crate) fn masks_or_full(model: &Model) -> BTreeMap<String, Mask> {
         model.carriers().into_iter().map(|carrier| (carrier.name, Mask::full(carrier.shape.size()))).collect()
     } else {
         model.masks.clone()
+    }
+}
+
+/// A model of which nothing is pruned any more, but for weights that are 0.
+pub(crate) fn no_longer_masked(model: Model) -> Model {
+    Model { masks: BTreeMap::new(), ..model }
+}
+
+/// Keeps the largest weights of these carriers, so many of each. Ties go to the earlier position.
+pub(crate) fn cut_to(model: Model, kept: &BTreeMap<String, usize>) -> Model {
+    let cut = |(name, &count): (&String, &usize)| {
+        let values = model.arrays.get(name)?.values();
+        let mut order: Vec<usize> = (0..values.len()).filter(|&position| values[position] != 0.0).collect();
+        order.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs()).then(a.cmp(&b)));
+        let mut mask = Mask::empty(values.len());
+        order.iter().take(count).for_each(|&position| mask.set(position, true));
+        Some((name.clone(), mask))
+    };
+    let masks = kept.iter().filter_map(cut).collect();
+    with_masks(model, masks)
+}
+
+/// Whether another model has all tensors, in the same shapes.
+pub(crate) fn same_tensors(model: &Model, other: &Model) -> Result<(), AttackError> {
+    let missing =
+        model.arrays.iter().find(|(name, array)| other.arrays.get(*name).map(Array::shape) != Some(array.shape()));
+    match missing {
+        None => Ok(()),
+        Some((name, _)) => {
+            Err(AttackError::Unsuitable { reason: format!("the other model has no tensor '{name}' of its shape") })
+        }
     }
 }
 
