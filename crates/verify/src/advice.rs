@@ -77,12 +77,7 @@ pub(crate) fn look_further(verdict: Verdict, evidence: &Evidence, options: &Opti
 }
 
 /// What would make the evidence stronger; `further` are phrases about alignment.
-pub(crate) fn stronger(
-    search: &Search,
-    available: Available,
-    needed: &[Needed],
-    further: &[String],
-) -> Vec<String> {
+pub(crate) fn stronger(search: &Search, available: Available, needed: &[Needed], further: &[String]) -> Vec<String> {
     let mut stronger = further.to_vec();
     match search.claim {
         None => stronger.push("a claim signed by this key and a disclosure of a sealed panel".to_owned()),

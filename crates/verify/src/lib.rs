@@ -46,7 +46,10 @@ pub use error::VerifyError;
 pub use evidence::{DEFAULT_THRESHOLD, Evidence, Options, Tests};
 pub use overlap::Overlap;
 pub use power::HINT;
-pub use report::{AlignmentReport, CarrierReport, CarrierState, Needed, REPORT_VERSION, Report, Skipped, TestKind, TestReport, Verdict};
+pub use report::{
+    AlignmentReport, CarrierReport, CarrierState, Needed, REPORT_VERSION, Report, Skipped, TestKind, TestReport,
+    Verdict,
+};
 pub use search::Level;
 pub use stand_in::MAX_GROUP;
 pub use trigger_test::IMAGES_AT_ONCE;

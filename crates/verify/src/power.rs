@@ -6,11 +6,11 @@
 
 use counterfoil_mark::{Log2P, Reading};
 
-use crate::{Level, TestKind};
 use crate::count::MaskCount;
 use crate::decisive_test::Test;
 use crate::report::Needed;
 use crate::search::Look;
+use crate::{Level, TestKind};
 
 /// log2 p after charges from which on a suspect is no stranger: one in a million are. A mark that is there, but worn down to
 /// less than the threshold, would otherwise be denied.
@@ -85,7 +85,8 @@ pub(crate) fn mask_would_show(tests: &[Test], threshold: Log2P, is_aligned: bool
     }
     if is_aligned {
         let of_level = |level| tests.iter().filter(move |test| test.level == level && is_of_alignment(test));
-        let would_show = |level| of_level(level).count() > 0 && of_level(level).all(|test| aligned_would_show(test, threshold));
+        let would_show =
+            |level| of_level(level).count() > 0 && of_level(level).all(|test| aligned_would_show(test, threshold));
         return [Level::Sealed, Level::Public].into_iter().any(would_show);
     }
     let looks = looks(tests);

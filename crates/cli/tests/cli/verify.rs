@@ -152,7 +152,8 @@ fn write_permuted(folder: &Folder) {
     folder.write_model("permuted.safetensors", &model);
 }
 
-const PERMUTED: &str = "verify permuted.safetensors --key owner.pub --claim stamped.claim.json --disclosure panel1.disclosure";
+const PERMUTED: &str =
+    "verify permuted.safetensors --key owner.pub --claim stamped.claim.json --disclosure panel1.disclosure";
 
 #[test]
 fn permuted_channels_are_aligned_on_request() {
@@ -256,7 +257,9 @@ Would make it stronger:
 #[test]
 fn alignment_needs_the_counterfoil() {
     let folder = Folder::stamped();
-    folder.refuses(&format!("{PROVE} panel1.disclosure --align"), str![[r#"
+    folder.refuses(
+        &format!("{PROVE} panel1.disclosure --align"),
+        str![[r#"
 error: the following required arguments were not provided:
   --counterfoil <FILE>
 
@@ -264,7 +267,8 @@ Usage: counterfoil verify --key <FILE> --claim <FILE> --counterfoil <FILE> --dis
 
 For more information, try '--help'.
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]

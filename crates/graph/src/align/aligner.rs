@@ -59,7 +59,9 @@ pub enum AlignError {
         expected: u128,
     },
     /// Kernels that cannot be laid over each other.
-    #[error("layer {layer}: the suspect's kernels have {found:?} rows and columns, expected {expected:?} or more, as many on either side")]
+    #[error(
+        "layer {layer}: the suspect's kernels have {found:?} rows and columns, expected {expected:?} or more, as many on either side"
+    )]
     Kernel {
         /// Index of the layer.
         layer: usize,

@@ -6,9 +6,9 @@ use counterfoil_ticket::{CarrierShape, Mask};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::assignment::{Matrix, assign};
 use super::shift::{self, Shift, tap_at};
 use super::{Aligner, Side};
-use super::assignment::{Matrix, assign};
 use crate::draw::unit;
 
 /// For each channel of the ticket, the suspect's that stands for it.

@@ -21,11 +21,13 @@ impl Aligner<'_> {
         let theirs = self.signatures(of_group, of_group.suspect, |layer| &self.layers[layer].suspect);
         let columns = of_group.suspect;
         let mut values = vec![0.0; of_group.reference * columns];
-        values.par_chunks_mut(columns.max(1)).with_min_len(AT_ONCE / columns.max(1) + 1).zip(&ours).for_each(|(row, c)| {
-            for (value, d) in row.iter_mut().zip(&theirs) {
-                *value = c.iter().zip(d).map(|(a, b)| a * b).sum();
-            }
-        });
+        values.par_chunks_mut(columns.max(1)).with_min_len(AT_ONCE / columns.max(1) + 1).zip(&ours).for_each(
+            |(row, c)| {
+                for (value, d) in row.iter_mut().zip(&theirs) {
+                    *value = c.iter().zip(d).map(|(a, b)| a * b).sum();
+                }
+            },
+        );
         Matrix { values, columns }
     }
 
@@ -47,7 +49,8 @@ impl Aligner<'_> {
         let residuals = |row: &Vec<f64>| {
             let of_channel: f64 = row.iter().sum();
             let expected = of_feature.iter().map(|sum| sum * of_channel / all);
-            let residual = |(n, expected): (&f64, f64)| if expected > 0.0 { (n - expected) / expected.sqrt() } else { 0.0 };
+            let residual =
+                |(n, expected): (&f64, f64)| if expected > 0.0 { (n - expected) / expected.sqrt() } else { 0.0 };
             let residuals: Vec<f64> = row.iter().zip(expected).map(residual).collect();
             let length = residuals.iter().map(|x| x * x).sum::<f64>().sqrt();
             residuals.iter().map(|x| if length > 0.0 { (x / length) as f32 } else { 0.0 }).collect()

@@ -73,7 +73,9 @@ fn permuted(network: &Network, moves: &[Vec<u32>]) -> Network {
 /// Keeps each kept position with this chance.
 fn thinned(network: &Network, share: f64, seed: u64) -> Network {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut thin = |(l, mask): &(Layer, Mask)| (l.clone(), Mask::from_fn(mask.size(), |p| mask.keeps(p) && unit(&mut rng) < share));
+    let mut thin = |(l, mask): &(Layer, Mask)| {
+        (l.clone(), Mask::from_fn(mask.size(), |p| mask.keeps(p) && unit(&mut rng) < share))
+    };
     Network { layers: network.layers.iter().map(&mut thin).collect(), ..network.clone() }
 }
 

@@ -45,7 +45,8 @@ pub(super) fn drop_dead(network: &Network, held: &mut [Option<Held>]) {
     for (writer, readers) in &hidden {
         let Some(writing) = &held[*writer] else { continue };
         let row = writing.shape.row();
-        let is_constant = |c: usize| writing.affine[c][0] == 0.0 || writing.values[c * row..][..row].iter().all(|v| *v == 0.0);
+        let is_constant =
+            |c: usize| writing.affine[c][0] == 0.0 || writing.values[c * row..][..row].iter().all(|v| *v == 0.0);
         let constant: Vec<usize> = (0..writing.shape.out as usize).filter(|&c| is_constant(c)).collect();
         for &reader in readers {
             held[reader].iter_mut().for_each(|reading| constant.iter().for_each(|&c| clear_input(reading, c)));

@@ -70,7 +70,8 @@ impl<'a> AlignedMarks<'a> {
         canonical::drop_dead(network, &mut living);
         let mut marked = Vec::new();
         for ((layer, held), living) in network.layers.iter().zip(&held).zip(&living) {
-            let (Some(index), Some(tensor), Some(held), Some(living)) = (layer.claimed, &layer.tensor, held, living) else {
+            let (Some(index), Some(tensor), Some(held), Some(living)) = (layer.claimed, &layer.tensor, held, living)
+            else {
                 continue;
             };
             let claimed = &claim.carriers[index];

@@ -63,12 +63,15 @@ fn product((a, first): (&[f32], CarrierShape), (b, second): (&[f32], CarrierShap
             let a = &a[r * inputs * of_a..][..inputs * of_a];
             for (p, (sum, size)) in sums.iter_mut().zip(&mut sizes).enumerate() {
                 let (i, t) = (p / taps, p % taps);
-                let term = f64::from(a[i * of_a + if of_a > 1 { t } else { 0 }]) * f64::from(b[if of_b > 1 { t } else { 0 }]);
+                let term =
+                    f64::from(a[i * of_a + if of_a > 1 { t } else { 0 }]) * f64::from(b[if of_b > 1 { t } else { 0 }]);
                 *sum += term;
                 *size += term.abs();
             }
         }
-        values.extend(sums.iter().zip(&sizes).map(|(&sum, size)| if sum.abs() > NOISE * size { sum as f32 } else { 0.0 }));
+        values.extend(
+            sums.iter().zip(&sizes).map(|(&sum, size)| if sum.abs() > NOISE * size { sum as f32 } else { 0.0 }),
+        );
     }
     values
 }

@@ -42,7 +42,8 @@ impl Network {
         };
         let layers = architecture.layers();
         let products: Vec<(Carrier, [Carrier; 2])> = layers.iter().filter_map(|l| product(l, suspect)).collect();
-        let factors: Vec<&str> = products.iter().flat_map(|(_, factors)| factors.iter().map(|f| f.name.as_str())).collect();
+        let factors: Vec<&str> =
+            products.iter().flat_map(|(_, factors)| factors.iter().map(|f| f.name.as_str())).collect();
         let mut whole: Vec<Carrier> = suspect.iter().filter(|c| !factors.contains(&c.name.as_str())).cloned().collect();
         whole.extend(products.iter().map(|(product, _)| product.clone()));
         whole.sort_by(|a, b| natural_order(&a.name, &b.name));
@@ -66,7 +67,10 @@ impl Network {
         }) else {
             return Err("the suspect's tensors do not fit the layers of the claim's network".to_owned());
         };
-        let held = tensors.iter().flatten().map(|t| <[u32; 4]>::from(t.shape).iter().map(|&d| u128::from(d)).product::<u128>());
+        let held = tensors
+            .iter()
+            .flatten()
+            .map(|t| <[u32; 4]>::from(t.shape).iter().map(|&d| u128::from(d)).product::<u128>());
         let held = held.fold(0, u128::saturating_add);
         if held > MAX_HELD {
             return Err(format!("the suspect has {held} weights in these layers, expected at most {MAX_HELD}"));
@@ -83,7 +87,8 @@ impl Network {
         let classes = layers.iter().map(|l| l.to).max().unwrap_or(0);
         let layers = layers.into_iter().zip(claimed).zip(tensors);
         let layers = layers.map(|((layer, claimed), tensor)| {
-            let is_it = |(product, _): &&(Carrier, [Carrier; 2])| tensor.is_some_and(|tensor| tensor.name == product.name);
+            let is_it =
+                |(product, _): &&(Carrier, [Carrier; 2])| tensor.is_some_and(|tensor| tensor.name == product.name);
             let factors = products.iter().find(is_it).map(|(_, factors)| factors.clone());
             NetworkLayer { layer, claimed, tensor: tensor.cloned(), factors }
         });

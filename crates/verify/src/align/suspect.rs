@@ -28,7 +28,12 @@ impl SuspectLayer {
     /// that are filled in in part hide the mask too. `None` if the claim's carrier is dense and so is the suspect's.
     ///
     /// `living` are the values without those in dead channels, which ranks leave out.
-    pub(crate) fn read(tensor: &str, held: &Held, living: &Held, claimed: &ClaimedCarrier) -> Result<Option<Self>, VerifyError> {
+    pub(crate) fn read(
+        tensor: &str,
+        held: &Held,
+        living: &Held,
+        claimed: &ClaimedCarrier,
+    ) -> Result<Option<Self>, VerifyError> {
         let shape = held.shape;
         if shape.row() > MAX_ROW {
             return Err(VerifyError::TooWide { tensor: tensor.to_owned(), found: shape.row(), limit: MAX_ROW });

@@ -88,11 +88,16 @@ pub(crate) fn permuted(model: &Model, net: &Architecture, seed: u64) -> Model {
     let scales: BTreeMap<usize, Vec<f32>> = (moves.iter())
         .map(|(&group, moves)| (group, moves.iter().map(|_| 2f32.powi((random.bits() % 9) as i32 - 4)).collect()))
         .collect();
-    relaid(model, net, |layer, [o, i]| {
-        let to = |group: usize, c: usize| moves.get(&group).map_or(c, |moves| moves[c]);
-        let scale = |group: usize, c: usize| scales.get(&group).map_or(1.0, |scales| scales[c]);
-        ([to(layer.to, o), to(layer.from, i)], scale(layer.to, o) / scale(layer.from, i))
-    }, |shape| shape)
+    relaid(
+        model,
+        net,
+        |layer, [o, i]| {
+            let to = |group: usize, c: usize| moves.get(&group).map_or(c, |moves| moves[c]);
+            let scale = |group: usize, c: usize| scales.get(&group).map_or(1.0, |scales| scales[c]);
+            ([to(layer.to, o), to(layer.from, i)], scale(layer.to, o) / scale(layer.from, i))
+        },
+        |shape| shape,
+    )
 }
 
 /// Writes kernel (o, i) of each layer where `to` says, times its factor; layers take the shape that `shape` says.

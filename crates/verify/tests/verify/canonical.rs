@@ -10,7 +10,8 @@ use crate::kit::{Random, array, change, decided, rename};
 /// added behind the outputs of the one and the inputs of the other.
 fn widened(model: &Model, more: usize, made: impl Fn(&mut [Vec<f32>], &mut [Vec<f32>])) -> Model {
     let mut widened = model.clone();
-    let firsts: Vec<String> = model.arrays.keys().filter(|name| name.ends_with("conv1.weight") && name.contains("layer")).cloned().collect();
+    let firsts: Vec<String> =
+        model.arrays.keys().filter(|name| name.ends_with("conv1.weight") && name.contains("layer")).cloned().collect();
     for first in firsts {
         let second = first.replace("conv1", "conv2");
         let [a, b] = [&first, &second].map(|name| &model.arrays[name]);
@@ -23,8 +24,9 @@ fn widened(model: &Model, more: usize, made: impl Fn(&mut [Vec<f32>], &mut [Vec<
         into.resize(hidden + more, vec![0.0; inputs * 9]);
         from.resize(hidden + more, vec![0.0; out * 9]);
         made(&mut into, &mut from);
-        let values: Vec<f32> =
-            (0..out).flat_map(|o| from.iter().flat_map(move |of| of[o * 9..][..9].to_vec()).collect::<Vec<_>>()).collect();
+        let values: Vec<f32> = (0..out)
+            .flat_map(|o| from.iter().flat_map(move |of| of[o * 9..][..9].to_vec()).collect::<Vec<_>>())
+            .collect();
         widened.arrays.insert(first, array(&[hidden + more, inputs, 3, 3], into.concat()));
         widened.arrays.insert(second, array(&[out, hidden + more, 3, 3], values));
     }
@@ -95,7 +97,8 @@ fn factored_layers_are_multiplied_back() {
     for (name, weight) in &model.arrays {
         let (out, row) = (weight.shape()[0], weight.values().len() / weight.shape()[0]);
         let mut u: Vec<Vec<f64>> = (0..out).map(|i| (0..out).map(|j| f64::from(u8::from(i == j))).collect()).collect();
-        let mut v: Vec<Vec<f64>> = weight.values().chunks(row).map(|r| r.iter().map(|x| f64::from(*x)).collect()).collect();
+        let mut v: Vec<Vec<f64>> =
+            weight.values().chunks(row).map(|r| r.iter().map(|x| f64::from(*x)).collect()).collect();
         for _ in 0..4 * out {
             let (i, j) = ((random.bits() % out as u64) as usize, (random.bits() % out as u64) as usize);
             let by = random.share() - 0.5;

@@ -146,7 +146,10 @@ fn an_aligned_test_says_how_it_was_aligned() {
     assert_eq!(json.verdict, "proven");
     let test = &json.tests[json.decided_by.unwrap()];
     let alignment = test.alignment.as_ref().unwrap();
-    assert_eq!((alignment.on.as_str(), alignment.turn.as_deref(), alignment.bits, alignment.control), ("0", None, 0, None));
+    assert_eq!(
+        (alignment.on.as_str(), alignment.turn.as_deref(), alignment.bits, alignment.control),
+        ("0", None, 0, None)
+    );
     assert!(alignment.similarity > 0.5 && alignment.similarity <= 1.0);
 }
 
