@@ -32,7 +32,7 @@ impl Draw {
     /// Whether something of this chance happens.
     pub(crate) fn happens(&mut self, chance: f64) -> bool {
         // 53 bits fill a mantissa exactly.
-        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64 <= chance && chance > 0.0
+        ((self.0.next_u64() >> 11) as f64) < chance * (1u64 << 53) as f64
     }
 
     /// The items in a random order.

@@ -1,60 +1,51 @@
 //! All attacks, by name.
 
-use crate::informed::{
-    add_on, collude, epsilon, mask_transplant, overwrite, panel_ruin, panel_undo, qr_overwrite, starve, tap_shuffle,
-    undo_reference,
-};
-use crate::model::{low_rank, noise, prune, prune_layer, prune_struct, quant, shift, soup};
-use crate::structure::{
-    ballast, dead_split, factor, hijack, kernel_expand, mirror, nso_clique, nso_split, nso_zero, permute, regroup,
-    rename, rescale, sign_flip, swap_colours,
-};
 use crate::{Attack, AttackError};
-use crate::{add_back, fine_tune, rewire};
+use crate::{add_back, fine_tune, informed, model, rewire, structure};
 
 /// All of them, by class as docs/attacks.md has them.
 pub fn attacks() -> &'static [&'static dyn Attack] {
     &[
         &fine_tune::FineTuneAll,
-        &prune::PruneMagnitude,
-        &prune::PruneRandom,
-        &prune_layer::PruneLayer,
-        &prune_struct::PruneStruct,
-        &quant::Quant,
-        &noise::Noise,
-        &shift::Shift,
-        &low_rank::LowRank,
-        &soup::Soup,
-        &permute::Permute,
-        &rescale::Rescale,
-        &sign_flip::SignFlip,
-        &nso_zero::NsoZero,
-        &nso_clique::NsoClique,
-        &nso_split::NsoSplit,
-        &dead_split::DeadSplit,
-        &ballast::Ballast,
-        &hijack::Hijack,
-        &kernel_expand::KernelExpand,
-        &factor::Factor,
-        &rename::Rename,
-        &rename::Reorder,
-        &regroup::Regroup,
-        &mirror::Mirror,
-        &swap_colours::SwapColours,
+        &model::prune::PruneMagnitude,
+        &model::prune::PruneRandom,
+        &model::prune_layer::PruneLayer,
+        &model::prune_struct::PruneStruct,
+        &model::quant::Quant,
+        &model::noise::Noise,
+        &model::shift::Shift,
+        &model::low_rank::LowRank,
+        &model::soup::Soup,
+        &structure::permute::Permute,
+        &structure::rescale::Rescale,
+        &structure::sign_flip::SignFlip,
+        &structure::nso_zero::NsoZero,
+        &structure::nso_clique::NsoClique,
+        &structure::nso_split::NsoSplit,
+        &structure::dead_split::DeadSplit,
+        &structure::ballast::Ballast,
+        &structure::hijack::Hijack,
+        &structure::kernel_expand::KernelExpand,
+        &structure::factor::Factor,
+        &structure::rename::Rename,
+        &structure::rename::Reorder,
+        &structure::regroup::Regroup,
+        &structure::mirror::Mirror,
+        &structure::swap_colours::SwapColours,
         &rewire::Rigl,
         &add_back::AddBackRandom,
         &add_back::AddBackMagnitude,
-        &panel_undo::PanelUndo,
-        &panel_ruin::PanelRuin,
-        &add_on::AddOn,
-        &epsilon::Epsilon,
-        &mask_transplant::MaskTransplant,
-        &tap_shuffle::TapShuffle,
-        &starve::Starve,
-        &collude::Collude,
-        &undo_reference::UndoReference,
-        &overwrite::Overwrite,
-        &qr_overwrite::QrOverwrite,
+        &informed::panel_undo::PanelUndo,
+        &informed::panel_ruin::PanelRuin,
+        &informed::add_on::AddOn,
+        &informed::epsilon::Epsilon,
+        &informed::mask_transplant::MaskTransplant,
+        &informed::tap_shuffle::TapShuffle,
+        &informed::starve::Starve,
+        &informed::collude::Collude,
+        &informed::undo_reference::UndoReference,
+        &informed::overwrite::Overwrite,
+        &informed::qr_overwrite::QrOverwrite,
     ]
 }
 
@@ -73,7 +64,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::Settings;
+    use crate::{Parameter, Profile, Range, Settings};
 
     #[test]
     fn every_attack_has_a_name_of_its_own_and_defaults_within_its_ranges() {
@@ -85,5 +76,32 @@ mod tests {
             Settings::new(profile.name, profile.parameters, []).expect("the defaults are within their ranges");
         }
         assert!(attack("none-such").is_err());
+    }
+
+    /// An attack as docs/attacks.md has it.
+    fn row(profile: &Profile) -> String {
+        let range = |range: Range| match range {
+            Range::Number { least, most } => format!("{least} to {most}"),
+            Range::Count { least, most } => format!("{least} to {most}"),
+            Range::Choice { words } => words.join(" \\| "),
+        };
+        let parameter = |parameter: &Parameter| {
+            format!("`{}` = {}: {} ({})", parameter.name, parameter.default, parameter.about, range(parameter.range))
+        };
+        let or_none = |texts: Vec<String>, between: &str| {
+            if texts.is_empty() { "–".to_owned() } else { texts.join(between) }
+        };
+        let needs = or_none(profile.needs.iter().map(|need| need.in_words().to_owned()).collect(), ", ");
+        let parameters = or_none(profile.parameters.iter().map(parameter).collect(), "<br>");
+        let Profile { name, does, source, .. } = profile;
+        format!("| `{name}` | {does} | {} | {needs} | {parameters} | {source} |\n", profile.cost.name())
+    }
+
+    #[test]
+    fn the_page_has_every_attack_with_its_parameters() {
+        let page = include_str!("../../../docs/attacks.md");
+        let missing = attacks().iter().map(|attack| row(&attack.profile())).filter(|row| !page.contains(row));
+        let missing: String = missing.collect();
+        assert!(missing.is_empty(), "docs/attacks.md lacks these rows:\n{missing}");
     }
 }

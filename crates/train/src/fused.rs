@@ -293,7 +293,7 @@ fn floats(tensor: &Values) -> &[f32] {
 mod tests {
     use std::collections::BTreeMap;
 
-    use counterfoil_ticket::{Architecture, ImageShape, Mask, Normalisation};
+    use counterfoil_ticket::{Architecture, Array, ImageShape, Mask, Model, Normalisation};
 
     use super::*;
     use crate::DeviceChoice;
@@ -389,6 +389,21 @@ mod tests {
         let evaluated = Predictor::new(network).logits(&images);
         let expected = forward(network.architecture(), network.layers(), &mut Reference::evaluate(network), &images);
         close("evaluated logits", &evaluated, &to_vec(&expected.flatten::<1>(0, 1)));
+    }
+
+    #[test]
+    fn layers_with_other_channels_and_larger_kernels_agree_too() {
+        let network = network(RESNET20);
+        let mut model = Model { arrays: network.arrays(), ..Model::default() };
+        let mut set = |name: &str, shape: &[usize]| {
+            let values = (0..shape.iter().product()).map(|i: usize| 0.1 + (i * 31 % 17) as f32 / 34.0).collect();
+            model.arrays.insert(format!("layer2.0.{name}"), Array::new(shape.to_vec(), values).unwrap());
+        };
+        set("conv1.weight", &[6, 4, 5, 5]);
+        set("conv2.weight", &[8, 6, 3, 3]);
+        ["weight", "bias", "running_mean", "running_var"].map(|kind| set(&format!("bn1.{kind}"), &[6]));
+        let changed = Network::from_model(&model, RESNET20, network.normalisation().clone(), network.device());
+        compare(&changed.unwrap());
     }
 
     #[test]

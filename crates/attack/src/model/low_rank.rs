@@ -94,7 +94,9 @@ mod tests {
         let whole = attacked("low-rank", &model, &[("energy", "1")]).unwrap();
         assert!(difference(&model, &whole) < 1e-3, "{}", difference(&model, &whole));
         let cut = attacked("low-rank", &model, &[("energy", "0.9")]).unwrap();
-        assert!(cut.arrays["layer2.1.conv1.weight"].values().iter().all(|w| *w != 0.0) && cut.masks.is_empty());
+        let zeros =
+            |model: &Model| model.arrays["layer2.1.conv1.weight"].values().iter().filter(|w| **w == 0.0).count();
+        assert!(zeros(&cut) * 4 < zeros(&model) && cut.masks.is_empty());
         let factors = attacked("low-rank", &model, &[("stored", "factors"), ("energy", "0.9")]).unwrap();
         let rank = factors.arrays["layer2.1.conv1.0.weight"].shape()[0];
         assert!(rank < 8 && factors.arrays["layer2.1.conv1.1.weight"].shape() == [8, rank, 1, 1], "{rank}");
