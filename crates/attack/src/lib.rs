@@ -7,21 +7,24 @@
 mod add_back;
 mod attack;
 mod error;
-mod fine_tune;
+mod odd_images;
 mod parameter;
 mod prune;
 mod registry;
-mod rewire;
 mod sparse;
+mod sparse_training;
+mod tuning;
 mod turn;
+#[cfg(test)]
+mod victim;
 
 pub use add_back::{Guess, add_back, drawn_weights};
 pub use attack::{Attack, Attacked, Class, Cost, Endpoint, Insight, Means, Need, Profile, handed_on, stolen};
 pub use error::AttackError;
-pub use fine_tune::{FineTuning, fine_tune};
 pub use parameter::{Parameter, Range, Settings, Value};
 pub use prune::{Victims, prune, prune_masks};
 pub use registry::{attack, attacks};
-pub use rewire::{Rewiring, rewire};
 pub use sparse::Sparse;
+pub use sparse_training::rewire::{Growth, Rewiring, rewire};
+pub use tuning::fine_tune::{FineTuning, fine_tune};
 pub use turn::turn_kernels;

@@ -1,16 +1,32 @@
 //! All attacks, by name.
 
+use crate::sparse_training::{densify_reprune, re_imp, reverse_reinforce, rewire};
+use crate::tuning::{adv_train, fine_prune, fine_tune, label_smooth, regularise, reinitialise, transfer, unlearn};
 use crate::{Attack, AttackError};
-use crate::{add_back, fine_tune, prune, rewire, turn};
+use crate::{add_back, prune, turn};
 
 /// All of them, by class as docs/attacks.md has them.
 pub fn attacks() -> &'static [&'static dyn Attack] {
     &[
+        &fine_tune::FineTuneLast,
         &fine_tune::FineTuneAll,
+        &reinitialise::RetrainLast,
+        &reinitialise::RetrainAll,
+        &transfer::Transfer,
+        &fine_prune::FinePrune,
+        &regularise::Regularise,
+        &label_smooth::LabelSmooth,
+        &label_smooth::LabelNoise,
+        &adv_train::AdvTrain,
         &prune::PruneMagnitude,
         &prune::PruneRandom,
         &turn::Mirror,
         &rewire::Rigl,
+        &rewire::Set,
+        &densify_reprune::DensifyReprune,
+        &re_imp::ReImp,
+        &reverse_reinforce::ReverseReinforce,
+        &unlearn::Unlearn,
         &add_back::AddBackRandom,
         &add_back::AddBackMagnitude,
     ]
