@@ -6,6 +6,7 @@
 
 mod add_back;
 mod attack;
+mod endpoint;
 mod error;
 mod odd_images;
 mod parameter;

@@ -1,5 +1,6 @@
 //! All attacks, by name.
 
+use crate::endpoint::{api_filter, api_vote, flip, jpeg, label_flip, noise, occlude, quantise, smooth};
 use crate::sparse_training::{densify_reprune, re_imp, reverse_reinforce, rewire};
 use crate::tuning::{adv_train, fine_prune, fine_tune, label_smooth, regularise, reinitialise, transfer, unlearn};
 use crate::{Attack, AttackError};
@@ -21,6 +22,18 @@ pub fn attacks() -> &'static [&'static dyn Attack] {
         &prune::PruneMagnitude,
         &prune::PruneRandom,
         &turn::Mirror,
+        &jpeg::Jpeg,
+        &smooth::Blur,
+        &smooth::Mean,
+        &smooth::Median,
+        &noise::InputNoise,
+        &quantise::Quantise,
+        &quantise::Squeeze,
+        &flip::Flip,
+        &occlude::Occlude,
+        &api_filter::ApiFilter,
+        &api_vote::ApiVote,
+        &label_flip::LabelFlip,
         &rewire::Rigl,
         &rewire::Set,
         &densify_reprune::DensifyReprune,
