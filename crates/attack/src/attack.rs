@@ -187,6 +187,7 @@ impl<'a> Means<'a> {
 }
 
 /// What an attack leaves.
+#[allow(clippy::large_enum_variant)] // A run makes one.
 pub enum Attacked {
     /// A model file.
     Model(Model),

@@ -8,6 +8,7 @@ mod add_back;
 mod attack;
 mod endpoint;
 mod error;
+mod extraction;
 mod odd_images;
 mod parameter;
 mod prune;

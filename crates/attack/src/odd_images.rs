@@ -29,11 +29,6 @@ impl Odd {
         let index = Self::WORDS.iter().position(|other| *other == word).expect("settings are one of the words");
         Self::ALL[index]
     }
-
-    /// One of the kinds that are made of the attacker's images.
-    pub(crate) fn any_natural(rng: &mut ChaCha8Rng) -> Self {
-        [Self::Mixes, Self::Crops][below(2, rng) as usize]
-    }
 }
 
 /// One odd image, [channels, height, width].

@@ -1,6 +1,7 @@
 //! All attacks, by name.
 
 use crate::endpoint::{api_filter, api_vote, flip, jpeg, label_flip, noise, occlude, quantise, smooth};
+use crate::extraction::{adv_extract, distil, knockoff, retrain};
 use crate::sparse_training::{densify_reprune, re_imp, reverse_reinforce, rewire};
 use crate::tuning::{adv_train, fine_prune, fine_tune, label_smooth, regularise, reinitialise, transfer, unlearn};
 use crate::{Attack, AttackError};
@@ -22,6 +23,12 @@ pub fn attacks() -> &'static [&'static dyn Attack] {
         &prune::PruneMagnitude,
         &prune::PruneRandom,
         &turn::Mirror,
+        &retrain::Retrain,
+        &retrain::CrossArch,
+        &distil::Distil,
+        &distil::TicketDistil,
+        &knockoff::Knockoff,
+        &adv_extract::AdvExtract,
         &jpeg::Jpeg,
         &smooth::Blur,
         &smooth::Mean,

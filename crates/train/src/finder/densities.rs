@@ -20,7 +20,7 @@ pub enum Densities {
 
 impl Densities {
     /// Kept weights of each prunable layer: together `1 − sparsity` of them, in each at least one.
-    pub(crate) fn kept(self, layers: &[Layer], sparsity: f64) -> BTreeMap<String, usize> {
+    pub fn kept(self, layers: &[Layer], sparsity: f64) -> BTreeMap<String, usize> {
         let prunable: Vec<&Layer> = layers.iter().filter(|layer| layer.prunable).collect();
         let sizes: Vec<f64> = prunable.iter().map(|layer| layer.shape.size() as f64).collect();
         let total = ((1.0 - sparsity) * sizes.iter().sum::<f64>()).round();
