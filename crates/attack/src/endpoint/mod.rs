@@ -75,6 +75,9 @@ mod tests {
     use crate::victim::{attempt, data, victim, with_means};
     use crate::{Attack, Sparse};
 
+    /// An attack and its settings.
+    type Strength<'a> = (&'a dyn Attack, &'a [(&'a str, &'a str)]);
+
     /// Answers of the served victim to the test images.
     pub(super) fn served(attack: &dyn Attack, set: &[(&str, &str)], others: Vec<Model>) -> Vec<Option<u32>> {
         let data = data();
@@ -101,7 +104,7 @@ mod tests {
     fn gentle_changes_cost_little_and_rough_ones_much() {
         let plain = crate::victim::correct(&victim());
         let (jpeg, noise): (&dyn Attack, &dyn Attack) = (&jpeg::Jpeg, &noise::InputNoise);
-        let gentle: [(&dyn Attack, &[(&str, &str)]); 6] = [
+        let gentle: [Strength; 6] = [
             (jpeg, &[("quality", "95")]),
             (&smooth::Blur, &[("sigma", "0.3")]),
             (noise, &[("sigma", "0.01")]),
@@ -113,7 +116,7 @@ mod tests {
             let right = right(&served(attack, set, Vec::new()));
             assert!(right + 25 > plain, "{}: {right} of {plain}", attack.profile().name);
         }
-        let rough: [(&dyn Attack, &[(&str, &str)]); 4] = [
+        let rough: [Strength; 4] = [
             (&flip::Flip, &[]),
             (&smooth::Median, &[("size", "7")]),
             (noise, &[("sigma", "1")]),
