@@ -134,7 +134,7 @@ impl Bench {
         let device = DeviceChoice::Cpu.open()?;
         // Lives as long as the process, as the strategies do.
         let split = Box::leak(Box::new(self.harness.data.train.clone()));
-        let examples = Examples { split, augmentation: Augmentation::NONE, triggers: &[] };
+        let examples = Examples::new(split, Augmentation::NONE);
         let probe = || Probe { examples, count: PROBE, seed, device: device.clone() };
         let all: Vec<Box<dyn Strategy>> = vec![
             Box::new(Random { seed }),

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
-use counterfoil_attack::{FineTuning, Rewiring, Sparse, Victims, prune, rewire};
+use counterfoil_attack::{FineTuning, Growth, Rewiring, Sparse, Victims, prune, rewire};
 use counterfoil_claim::{Counterfoil, Dilution, OwnerKey};
 use counterfoil_mark::{StampRequest, SwapSettings, Tally, TriggerSet, prepare};
 use counterfoil_ticket::Model;
@@ -198,11 +198,15 @@ impl Bench {
             "prune-mag 80 % + ft" => tuned(prune(victim, 0.8, Victims::Smallest), 0.01)?,
             "prune-rand 50 % + ft" => tuned(prune(victim, 0.5, Victims::Random(7)), 0.01)?,
             "rigl" => {
+                let examples = self.harness.examples(&[]);
                 let rewiring = Rewiring {
                     share: 0.31,
+                    // An epoch, in batches of 128.
+                    interval: u32::try_from(examples.len().div_ceil(128))?,
+                    growth: Growth::Gradient,
                     training: FineTuning { epochs: 8, ..self.harness.tuning(0.05, self.seed) },
                 };
-                rewire(victim, self.harness.examples(&[]), &rewiring, &mut |_| ())?
+                rewire(victim, examples, &rewiring, &mut |_| ())?
             }
             _ => return Err(format!("'{name}' is not an attack").into()),
         })

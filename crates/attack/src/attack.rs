@@ -6,7 +6,7 @@ use counterfoil_claim::{Dilution, PanelCount, PanelId, PublicKey, Seed};
 use counterfoil_mark::masks_of;
 use counterfoil_ticket::{Description, Mask, Model};
 use counterfoil_train::data::{Augmentation, Dataset};
-use counterfoil_train::{DeviceChoice, Event, Examples, Predictor};
+use counterfoil_train::{DeviceChoice, Event, Predictor};
 use serde::Serialize;
 
 use crate::{AttackError, Parameter, Settings};
@@ -165,15 +165,6 @@ impl<'a> Means<'a> {
     /// He has none.
     pub fn data(&self) -> Result<&'a Dataset, AttackError> {
         self.data.ok_or(AttackError::Lacks { what: Need::Data })
-    }
-
-    /// What he trains on.
-    ///
-    /// # Errors
-    ///
-    /// He has no images.
-    pub fn examples(&self) -> Result<Examples<'a>, AttackError> {
-        Ok(Examples { split: &self.data()?.train, augmentation: self.augmentation, triggers: &[] })
     }
 
     /// What he knows of the mark.

@@ -7,25 +7,30 @@
 mod add_back;
 mod attack;
 mod draw;
+mod endpoint;
 mod error;
-mod fine_tune;
+mod extraction;
 mod informed;
 #[cfg(test)]
 mod kit;
 mod model;
+mod odd_images;
 mod parameter;
 mod registry;
-mod rewire;
 mod sparse;
+mod sparse_training;
 mod structure;
+mod tuning;
+#[cfg(test)]
+mod victim;
 
 pub use add_back::{Guess, add_back, drawn_weights};
 pub use attack::{Attack, Attacked, Class, Cost, Endpoint, Insight, Means, Need, Profile, handed_on, stolen};
 pub use error::AttackError;
-pub use fine_tune::{FineTuning, fine_tune};
 pub use model::prune::{Victims, prune, prune_masks};
 pub use parameter::{Parameter, Range, Settings, Value};
 pub use registry::{attack, attacks};
-pub use rewire::{Rewiring, rewire};
 pub use sparse::Sparse;
+pub use sparse_training::rewire::{Growth, Rewiring, rewire};
 pub use structure::mirror::turn_kernels;
+pub use tuning::fine_tune::{FineTuning, fine_tune};

@@ -1,12 +1,21 @@
 //! All attacks, by name.
 
 use crate::{Attack, AttackError};
-use crate::{add_back, fine_tune, informed, model, rewire, structure};
+use crate::{add_back, endpoint, extraction, informed, model, sparse_training, structure, tuning};
 
 /// All of them, by class as docs/attacks.md has them.
 pub fn attacks() -> &'static [&'static dyn Attack] {
     &[
-        &fine_tune::FineTuneAll,
+        &tuning::fine_tune::FineTuneLast,
+        &tuning::fine_tune::FineTuneAll,
+        &tuning::reinitialise::RetrainLast,
+        &tuning::reinitialise::RetrainAll,
+        &tuning::transfer::Transfer,
+        &tuning::fine_prune::FinePrune,
+        &tuning::regularise::Regularise,
+        &tuning::label_smooth::LabelSmooth,
+        &tuning::label_smooth::LabelNoise,
+        &tuning::adv_train::AdvTrain,
         &model::prune::PruneMagnitude,
         &model::prune::PruneRandom,
         &model::prune_layer::PruneLayer,
@@ -32,7 +41,30 @@ pub fn attacks() -> &'static [&'static dyn Attack] {
         &structure::regroup::Regroup,
         &structure::mirror::Mirror,
         &structure::swap_colours::SwapColours,
-        &rewire::Rigl,
+        &extraction::retrain::Retrain,
+        &extraction::retrain::CrossArch,
+        &extraction::distil::Distil,
+        &extraction::distil::TicketDistil,
+        &extraction::knockoff::Knockoff,
+        &extraction::adv_extract::AdvExtract,
+        &endpoint::jpeg::Jpeg,
+        &endpoint::smooth::Blur,
+        &endpoint::smooth::Mean,
+        &endpoint::smooth::Median,
+        &endpoint::noise::InputNoise,
+        &endpoint::quantise::Quantise,
+        &endpoint::quantise::Squeeze,
+        &endpoint::flip::Flip,
+        &endpoint::occlude::Occlude,
+        &endpoint::api_filter::ApiFilter,
+        &endpoint::api_vote::ApiVote,
+        &endpoint::label_flip::LabelFlip,
+        &sparse_training::rewire::Rigl,
+        &sparse_training::rewire::Set,
+        &sparse_training::densify_reprune::DensifyReprune,
+        &sparse_training::re_imp::ReImp,
+        &sparse_training::reverse_reinforce::ReverseReinforce,
+        &tuning::unlearn::Unlearn,
         &add_back::AddBackRandom,
         &add_back::AddBackMagnitude,
         &informed::panel_undo::PanelUndo,

@@ -59,7 +59,23 @@ impl Sparse {
 
     /// Sets the weights outside the masks to 0.
     pub(crate) fn hold(&mut self) {
-        Hold::new(&self.network, &self.masks, BTreeMap::new()).apply(&mut self.network);
+        self.held().apply(&mut self.network);
+    }
+
+    /// Holds the masks in a training.
+    pub(crate) fn held(&self) -> Hold {
+        Hold::new(&self.network, &self.masks, BTreeMap::new())
+    }
+
+    /// With the network that a training makes of it.
+    pub(crate) fn trained<E>(self, train: impl FnOnce(Network) -> Result<Network, E>) -> Result<Self, E> {
+        Ok(Self { network: train(self.network)?, masks: self.masks })
+    }
+
+    /// Refuses a model that prunes nothing.
+    pub(crate) fn check_prunes(&self) -> Result<(), AttackError> {
+        let prunes = self.masks.values().any(|mask| mask.kept() < mask.size());
+        prunes.then_some(()).ok_or_else(|| unsuitable("none of its weights are pruned"))
     }
 }
 

@@ -58,7 +58,7 @@ impl WinningArgs {
         if masks.is_empty() {
             return Err(Error::NoTicket { file: path.to_owned() });
         }
-        let examples = Examples { split: &data.train, augmentation: data.augmentation, triggers: &[] };
+        let examples = Examples::new(&data.train, data.augmentation);
         let schedule = usual_schedule(self.epochs, &data);
         let rounds = Rounds { count: TRAININGS, first: schedule.epochs, rewind: 0 };
         let (seed, device) = (self.seed, network.device().clone());

@@ -263,7 +263,7 @@ impl Bench<'_> {
     }
 
     fn examples<'b>(&'b self, triggers: &'b [TriggerSet]) -> Examples<'b> {
-        Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers }
+        Examples { triggers, ..Examples::new(&self.data.train, self.data.augmentation) }
     }
 
     fn triggers(&self, stamped: Option<&Stamped>) -> Result<Vec<TriggerSet>, SuiteError> {

@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let hold = Hold::new(&network, &masks, BTreeMap::new());
     let mut learner = Learner::new(network);
     hold.apply(&mut learner.network);
-    let examples = Examples { split: &data.train, augmentation: data.augmentation, triggers: &[] };
+    let examples = Examples::new(&data.train, data.augmentation);
     let schedule = Schedule::paper(epochs);
     for _ in 0..epochs {
         learner.train_epoch(examples, &schedule, &hold, EpochSeed { seed: 1, round: 0 }, &mut |_| ())?;

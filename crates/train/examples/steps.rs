@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let split = images(steps.parse::<usize>()? * batch, &mut rng).ok_or("as many labels as images")?;
         let started = match what {
             "train" => {
-                let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &[] };
+                let examples = Examples::new(&split, Augmentation::NONE);
                 let started = Instant::now();
                 learner.train_epoch(examples, &schedule, &hold, EpochSeed { seed: 1, round: 0 }, &mut |_| ())?;
                 started

@@ -426,7 +426,7 @@ mod tests {
         }
         let images = images(&network, 16);
         let labels = (0..16).map(|i| i % 5).collect();
-        let batch = Batch { images: images.clone(), labels, stakes: vec![Stake::FULL; 16] };
+        let batch = Batch { images: images.clone(), labels, stakes: vec![Stake::FULL; 16], soft: None };
         let gradients = |connected: &Connected| -> BTreeMap<String, Vec<f32>> {
             let (loss, leaves) = network.clone().loss(&batch, connected);
             let gradients = loss.backward();

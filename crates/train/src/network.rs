@@ -16,6 +16,7 @@ use crate::forward::{Connected, convolution, forward};
 use crate::fused;
 use crate::reference::Reference;
 use crate::sgd::Hold;
+use crate::targets::Soft;
 
 /// Weight of the newest batch in the running statistics; PyTorch's default.
 const STATISTICS_MOMENTUM: f64 = 0.1;
@@ -43,6 +44,8 @@ pub(crate) struct Batch {
     pub(crate) labels: Vec<u32>,
     /// One an image.
     pub(crate) stakes: Vec<Stake>,
+    /// What the images are to be answered instead of their labels.
+    pub(crate) soft: Option<Soft>,
 }
 
 /// What an example has to say in the loss.
@@ -249,7 +252,7 @@ impl Network {
     /// The loss, with this weight of the batch in the running statistics.
     fn loss_following(&mut self, batch: &Batch, connected: &Connected, newest: f64) -> (Tensor<1>, Leaves) {
         let device = self.device.clone().autodiff();
-        let Batch { images, labels, stakes } = batch;
+        let Batch { images, labels, stakes, soft } = batch;
         let leaves: Leaves =
             self.parameters.iter().map(|(n, t)| (n.clone(), t.clone().autodiff().require_grad())).collect();
         let mut batch = Vec::new();
@@ -265,9 +268,19 @@ impl Network {
         };
         self.follow(batch, newest);
         let shape = [labels.len(), 1];
-        let targets: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
-        let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, shape), &device);
-        let losses = activation::log_softmax(logits, 1).gather(1, targets).neg();
+        let losses = match soft {
+            None => {
+                let targets: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
+                let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, shape), &device);
+                activation::log_softmax(logits, 1).gather(1, targets).neg()
+            }
+            Some(Soft { probabilities, temperature }) => {
+                let targets = TensorData::new(probabilities.clone(), logits.dims());
+                let targets = Tensor::<2>::from_data(targets, &device);
+                let logits = activation::log_softmax(logits.div_scalar(*temperature), 1);
+                (logits * targets).sum_dim(1).mul_scalar(-temperature * temperature)
+            }
+        };
         let of_each = |of: fn(&Stake) -> f32| {
             let values: Vec<f32> = stakes.iter().map(of).collect();
             Tensor::<2>::from_data(TensorData::new(values, shape), &device)
@@ -284,6 +297,15 @@ impl Network {
         let gradients = loss.backward();
         let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).map(|g| to_vec(&g.inner()));
         leaves.iter().filter_map(|(name, leaf)| Some((name.clone(), gradient(leaf)?))).collect()
+    }
+
+    /// The network with all its values on the device with gradients, itself not differentiated.
+    fn constant(&self) -> Self {
+        let lifted = |values: &BTreeMap<String, Tensor<1>>| {
+            values.iter().map(|(name, tensor)| (name.clone(), tensor.clone().autodiff())).collect()
+        };
+        let (parameters, statistics) = (lifted(&self.parameters), lifted(&self.statistics));
+        Self { parameters, statistics, device: self.device.clone().autodiff(), ..self.clone() }
     }
 
     /// Running mean and variance of what a convolution gives without its bias: the kernels leave it out, and running
@@ -315,6 +337,23 @@ impl Network {
             }
         }
     }
+}
+
+/// Derivatives of the sum of images' cross-entropies by their normalised pixels, `[n, channels, height, width]`, with the
+/// running statistics. By Burn's operations on any device: on the CPU slower than a step of training.
+pub fn input_gradients(network: &Network, images: &[u8], labels: &[u32]) -> Vec<f32> {
+    let [channels, height, width] = <[u32; 3]>::from(network.architecture.input()).map(|n| n as usize);
+    let network = network.constant();
+    let dims = [labels.len(), channels, height, width];
+    let input = TensorData::new(network.normalised(images), dims);
+    let input = Tensor::<4>::from_data(input, &network.device).require_grad();
+    let mut pass = Reference::evaluate_input(&network, input.clone());
+    let logits = forward(&network.architecture, &network.layers, &mut pass, images);
+    let targets: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
+    let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [labels.len(), 1]), &network.device);
+    let loss = activation::log_softmax(logits, 1).gather(1, targets).neg().sum();
+    let gradient = input.grad(&loss.backward()).map(|gradient| to_vec(&gradient.inner().flatten(0, 3)));
+    gradient.unwrap_or_else(|| vec![0.0; images.len()])
 }
 
 /// PyTorch's shape of a layer's weight.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::{Tensor, TensorData};
 use counterfoil_kernels::{Connections, ConvNorm, Folded, Kernels, Parameters, Planes, Statistics};
 use counterfoil_mark::TriggerSet;
-use counterfoil_ticket::{Architecture, Layer};
+use counterfoil_ticket::{Architecture, ImageShape, Layer};
 use rayon::prelude::*;
 
 use crate::TrainError;
@@ -42,8 +42,17 @@ impl<'a> Predictor<'a> {
     /// The class with the largest logit for each image (`[n, channels, height, width]` bytes), first of equals. `None`
     /// where that means nothing: a logit is NaN, or the largest are infinite and several.
     pub fn classify(&self, images: &[u8]) -> Vec<Option<u32>> {
-        let classes = self.network.architecture().classes() as usize;
-        self.logits(images).chunks_exact(classes).map(largest).collect()
+        self.logits(images).chunks_exact(self.classes() as usize).map(largest).collect()
+    }
+
+    /// Shape of the images that it takes.
+    pub fn input(&self) -> ImageShape {
+        self.network.architecture().input()
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> u32 {
+        self.network.architecture().classes()
     }
 
     /// Logits `[n, classes]` of `n` images, with running statistics and without gradients. What an image gets depends

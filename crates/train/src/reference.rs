@@ -19,17 +19,25 @@ pub(crate) struct Reference<'a> {
     values: &'a BTreeMap<String, Tensor<1>>,
     /// Where batch norms leave their statistics; without it they use the running ones.
     batch: Option<&'a mut BatchStatistics>,
+    /// Normalised images to use in place of the bytes'.
+    input: Option<Tensor<4>>,
 }
 
 impl<'a> Reference<'a> {
     /// With gradients by `leaves`, batch norms by the batch.
     pub(crate) fn train(network: &'a Network, leaves: &'a Leaves, batch: &'a mut BatchStatistics) -> Self {
-        Self { network, device: network.device().clone().autodiff(), values: leaves, batch: Some(batch) }
+        Self { network, device: network.device().clone().autodiff(), values: leaves, batch: Some(batch), input: None }
     }
 
     /// Without gradients, batch norms by the running statistics.
     pub(crate) fn evaluate(network: &'a Network) -> Self {
-        Self { network, device: network.device().clone(), values: &network.parameters, batch: None }
+        Self { network, device: network.device().clone(), values: &network.parameters, batch: None, input: None }
+    }
+
+    /// As [`Reference::evaluate`], on normalised images that are there already. The network and they are on one device, with
+    /// gradients or without.
+    pub(crate) fn evaluate_input(network: &'a Network, input: Tensor<4>) -> Self {
+        Self { device: input.device(), input: Some(input), ..Self::evaluate(network) }
     }
 }
 
@@ -37,6 +45,9 @@ impl Pass for Reference<'_> {
     type Activation = Tensor<4>;
 
     fn images(&mut self, images: &[u8]) -> Tensor<4> {
+        if let Some(input) = self.input.take() {
+            return input;
+        }
         let shape = self.network.architecture().input();
         let n = images.len() / shape.size();
         let dims = [n, shape.channels as usize, shape.height as usize, shape.width as usize];

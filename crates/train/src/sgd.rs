@@ -4,11 +4,11 @@
 //! additions: a pruned position stays 0, and decay may differ from position to position, which is how a mark is
 //! reinforced (docs/protocol.md names the chips, the threat model says what it is for).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use burn::tensor::{Gradients, Tensor};
-use counterfoil_ticket::Mask;
+use counterfoil_ticket::{Layer, Mask};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -100,6 +100,7 @@ pub struct Hold {
     pub(crate) connected: Arc<Connected>,
     masks: BTreeMap<String, Tensor<1>>,
     extra_decay: BTreeMap<String, Tensor<1>>,
+    frozen: BTreeSet<String>,
 }
 
 impl Hold {
@@ -115,7 +116,21 @@ impl Hold {
             connected: Arc::new(Connected::new(masks.clone())),
             masks: masks.iter().map(|(name, mask)| (name.clone(), on_device(mask))).collect(),
             extra_decay: extra_decay.into_iter().map(|(name, values)| (name, network.tensor(values))).collect(),
+            frozen: BTreeSet::new(),
         }
+    }
+
+    /// Also leaves all parameters as they are but those of these layers and of their batch norms. Running statistics
+    /// follow the data all the same.
+    pub fn but_for_layers<'a>(self, network: &Network, trained: impl IntoIterator<Item = &'a Layer>) -> Self {
+        let mut frozen: BTreeSet<String> = network.parameters.keys().cloned().collect();
+        for layer in trained {
+            let modules = [Some(&layer.name), layer.norm.as_ref()];
+            for module in modules.into_iter().flatten() {
+                frozen.retain(|name| name.rsplit_once('.').is_none_or(|(owner, _)| owner != module));
+            }
+        }
+        Self { frozen, ..self }
     }
 
     /// Applies the masks to the network's parameters.
@@ -146,6 +161,9 @@ impl Sgd {
         hold: &Hold,
     ) {
         for (name, value) in &mut network.parameters {
+            if hold.frozen.contains(name) {
+                continue;
+            }
             let Some(gradient) = leaves[name].grad_remove(&mut gradients) else { continue };
             let mut push = gradient.inner() + value.clone().mul_scalar(schedule.decay);
             if let Some(extra) = hold.extra_decay.get(name) {

@@ -4,6 +4,7 @@
 //! resumed at an epoch's end goes on exactly as if it had not stopped.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use burn::tensor::Gradients;
 use counterfoil_mark::TriggerSet;
@@ -18,6 +19,7 @@ use crate::forward::Connected;
 use crate::network::{Batch, Leaves, Network, Stake, to_vec};
 use crate::predictor::classify;
 use crate::sgd::{Hold, Schedule, Sgd};
+use crate::targets::Targets;
 
 /// How often an epoch shows each trigger. Shown once, the public ones of the worst of three seeds were at −63.8 after
 /// eight epochs on the digits and fine-tuning (docs/results.md at commit 24d3ceb); shown twice, they are far below −64.
@@ -87,9 +89,16 @@ pub struct Examples<'a> {
     pub augmentation: Augmentation,
     /// Trigger sets, each image of which is seen twice an epoch.
     pub triggers: &'a [TriggerSet],
+    /// What all of these are to be answered.
+    pub targets: Targets<'a>,
 }
 
-impl Examples<'_> {
+impl<'a> Examples<'a> {
+    /// A split and its labels.
+    pub fn new(split: &'a Split, augmentation: Augmentation) -> Self {
+        Self { split, augmentation, triggers: &[], targets: Targets::Labels }
+    }
+
     /// Number of examples of an epoch.
     pub fn len(&self) -> usize {
         self.split.len() + TRIGGER_SHOWINGS * self.trigger_count()
@@ -134,11 +143,12 @@ impl Examples<'_> {
     fn batch(&self, indices: &[usize], rng: &mut ChaCha8Rng) -> Batch {
         let mut batch = Batch::default();
         indices.iter().for_each(|&index| self.push(index, rng, &mut batch));
+        batch.soft = self.targets.soft(&batch.images, &batch.labels);
         batch
     }
 
     /// Appends example `index` to a batch.
-    fn push(&self, index: usize, rng: &mut ChaCha8Rng, Batch { images, labels, stakes }: &mut Batch) {
+    fn push(&self, index: usize, rng: &mut ChaCha8Rng, Batch { images, labels, stakes, .. }: &mut Batch) {
         if index < self.split.len() {
             let (start, shape) = (images.len(), self.split.shape());
             images.resize(start + shape.size(), 0);
@@ -191,24 +201,46 @@ impl Learner {
         seed: EpochSeed,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<f64, TrainError> {
+        self.train_epoch_moving(examples, schedule, &mut hold.clone(), seed, on_event, |_| None)
+    }
+
+    /// One epoch as [`Learner::train_epoch`] does it, after each step of which `moved` looks at the network and gives what
+    /// holds it from then on, if that is to change.
+    ///
+    /// # Errors
+    ///
+    /// As [`Learner::train_epoch`].
+    pub fn train_epoch_moving(
+        &mut self,
+        examples: Examples,
+        schedule: &Schedule,
+        hold: &mut Hold,
+        seed: EpochSeed,
+        on_event: &mut dyn FnMut(Event),
+        mut moved: impl FnMut(&Network) -> Option<Hold>,
+    ) -> Result<f64, TrainError> {
         let (rate, mut optimizer) = (schedule.rate_at(self.epoch), std::mem::take(&mut self.optimizer));
-        let loss =
-            self.epoch_by(examples, schedule.batch, &hold.connected, seed, on_event, |network, leaves, gradients| {
-                optimizer.step(network, &leaves, gradients, schedule, rate, hold);
-            });
+        let connected = Arc::clone(&hold.connected);
+        let loss = self.epoch_by(examples, schedule.batch, connected, seed, on_event, |network, leaves, gradients| {
+            optimizer.step(network, &leaves, gradients, schedule, rate, hold);
+            *hold = moved(network)?;
+            hold.apply(network);
+            Some(Arc::clone(&hold.connected))
+        });
         self.optimizer = optimizer;
         loss
     }
 
-    /// One epoch in a seeded order, in which `step` does what it likes with each batch's gradients.
+    /// One epoch in a seeded order, in which `step` does what it likes with each batch's gradients, and gives the weights
+    /// that the next ones are computed with, if those are others.
     pub(crate) fn epoch_by(
         &mut self,
         examples: Examples,
         batch_size: usize,
-        connected: &Connected,
+        mut connected: Arc<Connected>,
         seed: EpochSeed,
         on_event: &mut dyn FnMut(Event),
-        mut step: impl FnMut(&mut Network, Leaves, Gradients),
+        mut step: impl FnMut(&mut Network, Leaves, Gradients) -> Option<Arc<Connected>>,
     ) -> Result<f64, TrainError> {
         let mut rng = seed.rng(self.epoch);
         let mut order: Vec<usize> = (0..examples.len()).collect();
@@ -216,12 +248,14 @@ impl Learner {
         let (mut sum, mut done, mut last) = (0.0, 0, Vec::new());
         for indices in order.chunks(batch_size) {
             let batch = examples.batch(indices, &mut rng);
-            let (loss, leaves) = self.network.loss(&batch, connected);
+            let (loss, leaves) = self.network.loss(&batch, &connected);
             let value = f64::from(to_vec(&loss.clone().inner())[0]);
             if !value.is_finite() {
                 return Err(TrainError::Diverged { epoch: self.epoch + 1, loss: value });
             }
-            step(&mut self.network, leaves, loss.backward());
+            if let Some(moved) = step(&mut self.network, leaves, loss.backward()) {
+                connected = moved;
+            }
             sum += value * indices.len() as f64;
             done += indices.len();
             last = batch.images;
@@ -244,9 +278,21 @@ impl Learner {
     /// Gradients of the loss by parameter, also at pruned positions, over `count` examples drawn by `seed`. Running
     /// statistics stay as they are.
     pub fn gradients(&self, examples: Examples, count: usize, seed: EpochSeed) -> BTreeMap<String, Vec<f32>> {
-        let batch = examples.drawn(count, count, seed, self.epoch).pop().unwrap_or_default();
-        self.network.gradients(&batch, &Hold::default())
+        gradients(&self.network, examples, count, seed, self.epoch)
     }
+}
+
+/// Gradients of the loss by parameter, also at pruned positions, over `count` examples drawn by `seed` and the number of the
+/// draw. Running statistics stay as they are.
+pub fn gradients(
+    network: &Network,
+    examples: Examples,
+    count: usize,
+    seed: EpochSeed,
+    draw: u32,
+) -> BTreeMap<String, Vec<f32>> {
+    let batch = examples.drawn(count, count, seed, draw).pop().unwrap_or_default();
+    network.gradients(&batch, &Hold::default())
 }
 
 /// Trains a network through the whole schedule, or goes on from the checkpoint.
@@ -322,9 +368,50 @@ mod tests {
 
     fn run(checkpoint: Option<&Checkpoint>, epochs: u32, hold: &Hold) -> Network {
         let split = split();
-        let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &[] };
+        let examples = Examples::new(&split, Augmentation::NONE);
         let schedule = Schedule { batch: 16, milestones: vec![3], ..Schedule::paper(epochs) };
         fit(network(), examples, &schedule, hold, 5, checkpoint, &mut |_| ()).unwrap()
+    }
+
+    #[test]
+    fn layers_that_are_frozen_stay_as_they_are() {
+        let before = network();
+        let layers = before.layers().to_vec();
+        let hold = Hold::default().but_for_layers(&before, layers.last());
+        let trained = run(None, 2, &hold);
+        let same = |name| trained.parameter(name) == before.parameter(name);
+        assert!(same("fc1.weight") && same("fc1.bias") && !same("fc2.weight") && !same("fc2.bias"));
+    }
+
+    #[test]
+    fn a_mask_that_moves_within_an_epoch_holds_from_then_on() {
+        let (split, schedule) = (split(), Schedule { batch: 16, ..Schedule::paper(1) });
+        let mut learner = Learner::new(network());
+        let mask = |keep: usize| BTreeMap::from([("fc1.weight".to_owned(), Mask::from_fn(128, |p| p % 2 == keep))]);
+        let mut hold = Hold::new(&learner.network, &mask(0), BTreeMap::new());
+        hold.apply(&mut learner.network);
+        let (examples, seed) = (Examples::new(&split, Augmentation::NONE), EpochSeed { seed: 1, round: 0 });
+        let mut steps = 0;
+        let moved = |network: &Network| {
+            steps += 1;
+            (steps == 2).then(|| Hold::new(network, &mask(1), BTreeMap::new()))
+        };
+        learner.train_epoch_moving(examples, &schedule, &mut hold, seed, &mut |_| (), moved).unwrap();
+        let weights = learner.network.parameter("fc1.weight").unwrap();
+        assert_eq!(steps, 4);
+        assert!(weights.iter().step_by(2).all(|w| *w == 0.0) && weights.iter().skip(1).step_by(2).any(|w| *w != 0.0));
+    }
+
+    #[test]
+    fn a_student_learns_what_its_teacher_says_and_not_the_labels() {
+        let (split, teacher) = (split(), run(None, 5, &Hold::default()));
+        let wrong = Split::new(split.images().to_vec(), vec![0; 64], split.shape()).unwrap();
+        let teacher = crate::Predictor::new(&teacher);
+        let targets = Targets::Taught { teacher: &teacher, temperature: 3.0 };
+        let examples = Examples { targets, ..Examples::new(&wrong, Augmentation::NONE) };
+        let schedule = Schedule { batch: 16, ..Schedule::paper(5) };
+        let student = fit(network(), examples, &schedule, &Hold::default(), 2, None, &mut |_| ()).unwrap();
+        assert_eq!(count_correct(&student, &split).unwrap(), 64);
     }
 
     #[test]
@@ -348,7 +435,7 @@ mod tests {
             let pixel = |i: usize, p: usize| (if i.is_multiple_of(2) { 20 } else { 160 }) + ((i + p) * 7919 % 61) as u8;
             let images = (0..64).flat_map(|i| (0..shape.size()).map(move |p| pixel(i, p))).collect();
             let split = Split::new(images, (0..64).map(|i| i % 2).collect(), shape).unwrap();
-            let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &[] };
+            let examples = Examples::new(&split, Augmentation::NONE);
             let normalisation = Normalisation { mean: vec![0.5], std: vec![0.5] };
             let network = Network::initialise(architecture, normalisation, 3, &DeviceChoice::Cpu.open().unwrap());
             let schedule = Schedule { batch: 16, rate: 0.02, ..Schedule::paper(16) };
@@ -370,7 +457,7 @@ mod tests {
                 classes: 2,
             })
             .collect();
-        let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &triggers };
+        let examples = Examples { triggers: &triggers, ..Examples::new(&split, Augmentation::NONE) };
         assert_eq!(examples.len(), 64 + 2 * 3);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let batch = examples.batch(&[64, 65, 66, 67, 68, 69, 0], &mut rng);
@@ -390,7 +477,7 @@ mod tests {
         // Gradients are about 1, so weights become about the rate, and products of two layers' its square.
         for (rate, batch, epoch) in [(1e38, 16, 1), (1e38, 64, 1), (1e30, 64, 1)] {
             let split = split();
-            let examples = Examples { split: &split, augmentation: Augmentation::NONE, triggers: &[] };
+            let examples = Examples::new(&split, Augmentation::NONE);
             let schedule = Schedule { batch, rate, ..Schedule::paper(3) };
             let folder = tempfile::tempdir().unwrap();
             let checkpoint = Checkpoint::beside(&folder.path().join("model"), serde_json::json!(null));

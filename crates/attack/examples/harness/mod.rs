@@ -139,7 +139,7 @@ impl Harness {
     }
 
     pub(crate) fn examples<'a>(&'a self, triggers: &'a [TriggerSet]) -> Examples<'a> {
-        Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers }
+        Examples { triggers, ..Examples::new(&self.data.train, self.data.augmentation) }
     }
 
     /// The network that a ticket trains to, plainly.

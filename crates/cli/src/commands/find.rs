@@ -149,7 +149,7 @@ impl Args {
         let context: [u8; 32] = Sha256::digest(record.to_string()).into();
         let mark = key.as_ref().map(|(key, ..)| OwnMark::under(key.public(), &key.master_seed(&context), sealed));
 
-        let examples = Examples { split: &data.train, augmentation: self.recipe.augmentation(&data), triggers: &[] };
+        let examples = Examples::new(&data.train, self.recipe.augmentation(&data));
         let owner = key.as_ref().map(|(key, ..)| key.public().key_id());
         let checkpoint = Checkpoint::beside(&self.output, json!({ "run": record, "owner": owner }));
         let accepts = || match &key {

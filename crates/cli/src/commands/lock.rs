@@ -154,7 +154,7 @@ impl Args {
         let Effort { probe: count, samples, paths, sources, seed, device } = self.effort;
         let probe = || -> Result<Probe<'a>, Error> {
             let data = data.ok_or(Error::StrategyWithoutData)?;
-            let examples = Examples { split: &data.train, augmentation: Augmentation::NONE, triggers: &[] };
+            let examples = Examples::new(&data.train, Augmentation::NONE);
             Ok(Probe { examples, count, seed, device: device.open()? })
         };
         Ok(match self.strategy {

@@ -101,7 +101,7 @@ impl Args {
 
         let hold = Hold::new(&network, &masks, extra_decay);
         let augmentation = self.recipe.augmentation(&data);
-        let examples = Examples { split: &data.train, augmentation, triggers: &triggers };
+        let examples = Examples { triggers: &triggers, ..Examples::new(&data.train, augmentation) };
         let mut record = json!({
             "command": "train", "version": env!("CARGO_PKG_VERSION"), "data": data.name, "images": data.train.len(),
             "augmentation": augmentation, "schedule": schedule, "seed": self.recipe.seed,

@@ -126,7 +126,7 @@ pub(super) fn learn(
         let loss = course.learner.epoch_by(
             examples,
             batch,
-            &all.connected,
+            std::sync::Arc::clone(&all.connected),
             seed,
             search.on_event,
             |network, leaves, mut gradients| {
@@ -137,6 +137,7 @@ pub(super) fn learn(
                 batches += 1;
                 masks = rule.masks(&supermask.scores);
                 supermask.show(network, &masks);
+                None
             },
         )?;
         course.learner.optimizer = optimizer;

@@ -52,7 +52,7 @@ fn gradients_agree_with_finite_differences() {
 fn compare_to_finite_differences(net: &Network, names: &[&str]) {
     // One image is learned well enough at any loss, and so has no part in it.
     let stakes = [1.0, 0.5, 1.0, 1.0, 1.0, 1.0].map(|weight| Stake { weight, ..Stake::FULL }).to_vec();
-    let mut batch = Batch { images: images(net, 6), labels: vec![0, 1, 2, 3, 0, 1], stakes };
+    let mut batch = Batch { images: images(net, 6), labels: vec![0, 1, 2, 3, 0, 1], stakes, soft: None };
     batch.stakes[3].enough = f32::INFINITY;
     let loss_of = |net: &Network| f64::from(to_vec(&net.clone().loss(&batch, &Connected::default()).0.inner())[0]);
     let (loss, leaves) = net.clone().loss(&batch, &Connected::default());
@@ -72,6 +72,43 @@ fn compare_to_finite_differences(net: &Network, names: &[&str]) {
         let analytic = f64::from(gradient[position]);
         assert!((difference - analytic).abs() < 0.05 * analytic.abs() + 1e-3, "{name}: {difference} {analytic}");
     }
+}
+
+#[test]
+fn input_gradients_agree_with_finite_differences() {
+    let mut net = resnet20();
+    // Away from the kinks of most ReLUs.
+    net.layers().to_vec().iter().filter_map(|layer| layer.norm.clone()).for_each(|norm| {
+        let channels = net.parameter(&format!("{norm}.bias")).unwrap().len();
+        net.set_parameter(format!("{norm}.bias"), vec![2.0; channels]);
+    });
+    // No class is certain.
+    let classifier = net.parameter("linear.weight").unwrap();
+    net.set_parameter("linear.weight".into(), classifier.into_iter().map(|w| 0.02 * w).collect());
+    let pixels = images(&net, 1);
+    let gradient = input_gradients(&net, &pixels, &[1]);
+    let loss = |pixels: &[u8]| -f64::from(crate::softmax(&Predictor::new(&net).logits(pixels), 1.0)[1]).ln();
+    let steepest = (0..gradient.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
+    let moved = |by: i16| {
+        let mut pixels = pixels.clone();
+        pixels[steepest] = (i16::from(pixels[steepest]) + by) as u8;
+        loss(&pixels)
+    };
+    // A byte is 1 / 255 / 0.25 of the normalised scale.
+    let difference = (moved(2) - moved(-2)) / 4.0 * 255.0 * 0.25;
+    let analytic = f64::from(gradient[steepest]);
+    assert!((difference - analytic).abs() < 0.1 * analytic.abs(), "{difference} {analytic}");
+}
+
+#[test]
+fn soft_targets_that_are_certain_are_labels() {
+    let net = resnet20();
+    let stakes = vec![Stake::FULL; 2];
+    let hard = Batch { images: images(&net, 2), labels: vec![0, 3], stakes, soft: None };
+    let probabilities = vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
+    let soft = Batch { soft: Some(Soft { probabilities, temperature: 1.0 }), ..hard.clone() };
+    let [hard, soft] = [hard, soft].map(|batch| to_vec(&net.clone().loss(&batch, &Connected::default()).0.inner())[0]);
+    assert!((hard - soft).abs() < 1e-6, "{hard} {soft}");
 }
 
 #[test]
@@ -119,7 +156,7 @@ fn a_vgg16_has_the_state_of_torchvision_s_features() {
 fn a_bias_in_front_of_a_batch_norm_is_in_the_running_mean_and_nowhere_else() {
     let (mut net, images) = (vgg16(), images(&vgg16(), 3));
     let stakes = vec![Stake::FULL; 3];
-    let batch = Batch { images: images.clone(), labels: vec![0, 1, 2], stakes };
+    let batch = Batch { images: images.clone(), labels: vec![0, 1, 2], stakes, soft: None };
     let mut plain = net.clone();
     let shift = |channels: usize, by: f32| (0..channels).map(|c| by * (1 + c) as f32).collect::<Vec<f32>>();
     for layer in net.layers().to_vec() {
@@ -148,7 +185,12 @@ fn a_bias_in_front_of_a_batch_norm_is_in_the_running_mean_and_nowhere_else() {
 #[test]
 fn examples_count_by_their_stakes() {
     let net = resnet20();
-    let batch = |stakes: [Stake; 3]| Batch { images: images(&net, 3), labels: vec![0, 1, 2], stakes: stakes.to_vec() };
+    let batch = |stakes: [Stake; 3]| Batch {
+        images: images(&net, 3),
+        labels: vec![0, 1, 2],
+        stakes: stakes.to_vec(),
+        soft: None,
+    };
     let loss_of = |stakes| to_vec(&net.clone().loss(&batch(stakes), &Connected::default()).0.inner())[0];
     let alone = |i: usize| {
         let none = Stake { weight: 0.0, ..Stake::FULL };

@@ -145,7 +145,7 @@ mod tests {
     }
 
     fn probe(split: &Split) -> Probe<'_> {
-        let examples = Examples { split, augmentation: Augmentation::NONE, triggers: &[] };
+        let examples = Examples::new(split, Augmentation::NONE);
         Probe { examples, count: 40, seed: 1, device: DeviceChoice::Cpu.open().unwrap() }
     }
 

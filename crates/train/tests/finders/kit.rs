@@ -55,7 +55,7 @@ impl Kit {
     }
 
     fn examples(&self) -> Examples<'_> {
-        Examples { split: &self.data.train, augmentation: Augmentation::NONE, triggers: &[] }
+        Examples::new(&self.data.train, Augmentation::NONE)
     }
 
     pub(crate) fn network(&self, seed: u64) -> Network {
