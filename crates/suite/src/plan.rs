@@ -114,6 +114,8 @@ impl Plan {
         // A strength that is there twice is one run.
         let mut seen = std::collections::BTreeSet::new();
         runs.retain(|run| seen.insert(run.id.clone()));
+        // One seed after the other: a suite that is stopped has some of everything.
+        runs.sort_by_key(|run| subjects[run.subject].seed);
         Ok(Self { subjects, runs })
     }
 }

@@ -3,7 +3,7 @@
 //! A layer that was factored in two (`X.0.weight`, then `X.1.weight`, without a non-linearity between them) is multiplied back
 //! here: W(o, i, t) = Σ b(o, r) · a(r, i), one of the two having the taps.
 
-use counterfoil_ticket::{CarrierShape, Mask, ModelFile, ReadError};
+use counterfoil_ticket::{Carrier, CarrierShape, Mask, ModelFile, ReadError};
 
 use super::Network;
 use super::network::NetworkLayer;
@@ -33,14 +33,15 @@ fn read(file: &ModelFile, layer: &NetworkLayer) -> Result<Option<Held>, ReadErro
     let Some(tensor) = &layer.tensor else { return Ok(None) };
     let (values, kept) = match &layer.factors {
         Some([first, second]) => {
-            let (a, b) = (file.values(&first.name)?.into_values(), file.values(&second.name)?.into_values());
+            let factor = |of: &Carrier| Ok(layer.layout.values(of.shape, file.values(&of.name)?.into_values()));
+            let (a, b): (Vec<f32>, Vec<f32>) = (factor(first)?, factor(second)?);
             let values = product((&a, first.shape), (&b, second.shape));
             let kept = Mask::of_nonzero(&values);
             (values, kept)
         }
         None => {
-            let kept = file.kept(&tensor.name)?;
-            let mut values = file.values(&tensor.name)?.into_values();
+            let kept = layer.layout.mask(tensor.shape, file.kept(&tensor.name)?);
+            let mut values = layer.layout.values(tensor.shape, file.values(&tensor.name)?.into_values());
             kept.apply(&mut values);
             (values, kept)
         }

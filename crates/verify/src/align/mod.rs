@@ -4,7 +4,7 @@
 //! the reference mask keeps at the positions of some panels; the panels that are tested are others. So their chips are fair
 //! coins to it, and the p-value is as exact as in place (cross-fitting).
 //!
-//! In reading order: `network` finds the suspect's layers, `held` reads them and multiplies factors back, `canonical` merges what
+//! In reading order: `network` finds the suspect's layers, `layout` in which order of axes, `held` reads them and multiplies factors back, `canonical` merges what
 //! was split, `suspect` says what is kept, `folds` says on which panels to
 //! align and which to test, `count` does both.
 
@@ -12,6 +12,7 @@ mod canonical;
 mod count;
 mod folds;
 mod held;
+mod layout;
 mod network;
 mod suspect;
 

@@ -6,6 +6,8 @@ use counterfoil_claim::ClaimedCarrier;
 use counterfoil_graph::Tie;
 use counterfoil_ticket::{Architecture, Carrier, CarrierShape, Layer, natural_order};
 
+use super::layout::Layout;
+
 /// A layer of the ticket and the suspect's tensor in its place.
 #[derive(Debug, Clone)]
 pub(crate) struct NetworkLayer {
@@ -15,6 +17,8 @@ pub(crate) struct NetworkLayer {
     pub(crate) tensor: Option<Carrier>,
     /// The two tensors whose product it is, if it was factored: the one that reads the input first.
     pub(crate) factors: Option<[Carrier; 2]>,
+    /// Order of the stored axes; the tensors' shapes here are those in the usual order.
+    pub(crate) layout: Layout,
 }
 
 /// Most positions of all layers together, at 5 bytes each.
@@ -35,7 +39,18 @@ impl Network {
     /// kernels of their size or larger; otherwise by order, if there are as many tensors as layers. Depends on names and shapes alone.
     ///
     /// The error says in words why nothing can be aligned.
+    /// Axes may be in another order: the first of [`Layout::ALL`] under which the tensors fit.
     pub(crate) fn find(suspect: &[Carrier], claimed: &[ClaimedCarrier]) -> Result<Self, String> {
+        let in_layout = |layout: Layout| {
+            let laid_out = |c: &Carrier| Carrier { shape: layout.shape(c.shape), ..c.clone() };
+            Self::find_in(layout, &suspect.iter().map(laid_out).collect::<Vec<_>>(), claimed)
+        };
+        let usual = in_layout(Layout::ALL[0]);
+        let others = || Layout::ALL[1..].iter().find_map(|&layout| in_layout(layout).ok());
+        usual.or_else(|why| others().ok_or(why))
+    }
+
+    fn find_in(layout: Layout, suspect: &[Carrier], claimed: &[ClaimedCarrier]) -> Result<Self, String> {
         let carriers: Vec<(&str, CarrierShape)> = claimed.iter().map(|c| (c.name.as_str(), c.shape)).collect();
         let Some(architecture) = Architecture::of_carriers(&carriers) else {
             return Err("the claim's carriers are of no network whose channels can be followed".to_owned());
@@ -90,7 +105,7 @@ impl Network {
             let is_it =
                 |(product, _): &&(Carrier, [Carrier; 2])| tensor.is_some_and(|tensor| tensor.name == product.name);
             let factors = products.iter().find(is_it).map(|(_, factors)| factors.clone());
-            NetworkLayer { layer, claimed, tensor: tensor.cloned(), factors }
+            NetworkLayer { layer, claimed, tensor: tensor.cloned(), factors, layout }
         });
         Ok(Self { layers: layers.collect(), ties, fixed: [0, classes] })
     }
