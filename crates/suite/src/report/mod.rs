@@ -339,3 +339,96 @@ fn frontier(subject: &str, runs: &[Line]) -> Vec<Frontier> {
     };
     LEVELS.into_iter().map(at).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Accuracy, Evidence, OtherMark};
+
+    /// A run on 100 images of which 90 were right before; so many are lost.
+    fn line(strength: &str, seed: u64, verdict: &str, log2_p: f64, lost: usize) -> Line {
+        Line {
+            id: format!("{strength} {seed}"),
+            suite: "s".to_owned(),
+            subject: "a".to_owned(),
+            subject_seed: 0,
+            input: String::new(),
+            output: String::new(),
+            label: "cut".to_owned(),
+            attack: Vec::new(),
+            strength: strength.to_owned(),
+            seed,
+            knows: Vec::new(),
+            version: String::new(),
+            device: String::new(),
+            seconds: 1.0,
+            cost: None,
+            accuracy: Accuracy { images: 100, before: 90, after: Some(90 - lost), lost: Some(lost), gained: Some(0) },
+            kept: [10, 10],
+            turnover: Some(0.0),
+            log2_p: Evidence { mask_sealed: Some(log2_p), ..Evidence::default() },
+            tests: Vec::new(),
+            others: vec![OtherMark { name: "b".to_owned(), log2_p: None, holds: lost == 0, reading: String::new() }],
+            verdict: verdict.to_owned(),
+            decided_by: None,
+            threshold: -64.0,
+            flags: BTreeSet::new(),
+            card: None,
+        }
+    }
+
+    fn report() -> Report {
+        Report::new(vec![
+            line("1", 0, "proven", -300.0, 0),
+            line("2", 0, "proven", -100.0, 2),
+            line("2", 1, "inconclusive", -40.0, 4),
+            line("3", 0, "no-match", -1.0, 30),
+        ])
+    }
+
+    #[test]
+    fn a_verdict_that_falls_with_the_model_has_held() {
+        let report = report();
+        assert_eq!(report.totals, Totals { runs: 4, held: 3, inconclusive: 1, evaded: 0 });
+        let verdict = report.outcome("a", "cut", VERDICT).expect("it was run");
+        assert_eq!((verdict.result, verdict.worst), ("inconclusive", Some(-40.0)));
+        let fall = verdict.falls_at.as_ref().expect("it falls");
+        assert_eq!((fall.strength.as_str(), fall.points, fall.verdict.as_str()), ("2", Some(4.0), "inconclusive"));
+        // The panels have no verdict of their own: below the threshold they are lost.
+        assert_eq!(report.outcome("a", "cut", PANELS).map(|o| o.result), Some("evaded"));
+        assert_eq!(report.outcome("a", "cut", TRIGGERS), None);
+        let other = report.outcome("a", "cut", "b").expect("it was read");
+        assert_eq!((other.result, other.falls_at.as_ref().and_then(|f| f.points)), ("evaded", Some(2.0)));
+    }
+
+    #[test]
+    fn the_frontier_is_the_cheapest_run_above_each_level() {
+        let report = report();
+        let points: Vec<Option<f64>> =
+            report.frontier.iter().map(|frontier| frontier.by.as_ref().and_then(|fall| fall.points)).collect();
+        assert_eq!(points, [Some(4.0), Some(30.0), Some(30.0)]);
+        let median = report.points.iter().find(|point| point.strength == "2").expect("it was run");
+        assert_eq!((median.runs, median.points, median.log2_p), (2, Some(3.0), [-70.0, -40.0]));
+    }
+
+    #[test]
+    fn pages_show_texts_as_texts() {
+        let mut line = line("<b>&", 0, "proven", -300.0, 0);
+        line.label = "a|b <script>".to_owned();
+        let report = Report::new(vec![line]);
+        let page = html(&report, "t");
+        assert!(page.contains("&lt;b&gt;&amp;") && page.contains("a|b &lt;script&gt;") && !page.contains("b <script>"));
+        assert!(markdown(&report).contains("a\\|b <script>"));
+    }
+
+    #[test]
+    fn lost_points_have_the_error_of_pairs() {
+        // 30 lost and 10 gained of 1,000: 2 points; variance (0.04 - 0.0004) / 1000.
+        let accuracy = Accuracy { images: 1000, before: 900, after: Some(880), lost: Some(30), gained: Some(10) };
+        let (points, error) = accuracy.points_lost().expect("it was asked");
+        assert!(
+            (points - 2.0).abs() < 1e-9 && (error - 100.0 * (0.0396f64 / 1000.0).sqrt()).abs() < 1e-9,
+            "{points} {error}"
+        );
+    }
+}
