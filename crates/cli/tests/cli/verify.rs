@@ -227,8 +227,9 @@ fn the_choice_of_an_alignment_is_charged_to_a_claim_that_may_be_younger() {
     folder.run(&format!("{PERMUTED} --counterfoil stamped.counterfoil --align --tests mask")).code(3).stdout_eq(str![[r#"
 permuted.safetensors: INCONCLUSIVE for key 324be2dea8bc4446… (log2 p = 0.0, threshold -64.0)
 
-  It means: too little is left to look at: the mark could be all there and yet miss the
-    threshold.
+  It means: the model agrees with this key once its channels are aligned with the reference
+    mask. But that mask may have been written to fit the model, as long as it is not known which
+    of the two is older.
   It does not mean: that the model is unrelated to the key, nor that it is not.
 
 Claim: 'stamped.safetensors', stamped 2026-01-01T00:00:00Z by the owner's account; its signature fits.
