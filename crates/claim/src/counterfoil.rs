@@ -152,7 +152,7 @@ impl Counterfoil {
             ("number of sealed panels", self.sealed_panels == body.sealed_panels),
             ("dilution", self.dilution == body.dilution),
             ("trigger set", self.triggers == body.triggers),
-            ("master seed", merkle_root(&self.master, self.sealed_panels) == body.merkle_root),
+            ("master seed", merkle_root(&self.master) == body.merkle_root),
             ("list of carriers", held().eq(carriers())),
             ("reference mask", reference_mask_commitment(&self.master, &self.reference) == body.reference_mask),
         ];
@@ -235,7 +235,7 @@ impl Counterfoil {
         if panel.is_public() || !sealed.contains(panel) {
             return Err(CounterfoilError::PanelOutOfRange { found: panel.get(), sealed: sealed.get() });
         }
-        Ok(disclosure::write(&self.claim, &self.master, sealed, panel))
+        Ok(disclosure::write(&self.claim, &self.master, panel))
     }
 
     /// Seeds of all panels, the public one first.

@@ -1,6 +1,6 @@
 //! Disclosures: one sealed panel, opened, with the proof that the claim committed to it.
 //!
-//! Implements "Disclosure" of docs/protocol.md. A disclosure is not signed: it proves itself, since its seed hashes to
+//! Implements "Disclosure" of docs/protocol.md. A disclosure is not signed: it proves itself, since its opening hashes to
 //! the Merkle root in the signed claim. An [`OpenedPanel`] exists only if it did.
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::hex_bytes::{Hex32, SecretHex32};
 use crate::merkle::{audit_path, is_under_root};
-use crate::{MasterSeed, PanelCount, PanelId, Seed, VerifiedClaim};
+use crate::seed::Opening;
+use crate::{MasterSeed, PanelId, Seed, VerifiedClaim};
 
 /// Most bytes of a disclosure that are read; one has about 500.
 pub const MAX_DISCLOSURE: usize = 1 << 16;
@@ -55,8 +56,8 @@ pub enum DisclosureError {
         /// Number of sealed panels.
         sealed: u8,
     },
-    /// The claim did not commit to this seed.
-    #[error("disclosure: the seed of panel {panel} with its audit path does not lead to the claim's Merkle root")]
+    /// The claim did not commit to this opening.
+    #[error("disclosure: the opening of panel {panel} with its audit path does not lead to the claim's Merkle root")]
     NotUnderRoot {
         /// Its panel.
         panel: u8,
@@ -75,11 +76,11 @@ struct DisclosureJson {
     version: u64,
     claim: Hex32,
     panel: u8,
-    seed: SecretHex32,
+    opening: SecretHex32,
     audit_path: Vec<Hex32>,
 }
 
-/// A sealed panel whose seed the claim had committed to.
+/// A sealed panel whose opening the claim had committed to, and its seed.
 #[derive(Clone)]
 pub struct OpenedPanel {
     claim: [u8; 32],
@@ -106,12 +107,13 @@ impl OpenedPanel {
         let panel = PanelId::sealed(json.panel)
             .filter(|&panel| sealed.contains(panel))
             .ok_or(DisclosureError::PanelOutOfRange { found: json.panel, sealed: sealed.get() })?;
-        let seed = Seed::from_bytes(*json.seed.0);
+        let opening = Opening(json.opening.0);
         let path: Vec<[u8; 32]> = json.audit_path.iter().map(|hash| hash.0).collect();
-        if !is_under_root(&claim.body().merkle_root, sealed, panel, &seed, &path) {
+        let root = &claim.body().merkle_root;
+        if !is_under_root(root, panel, &opening, &path) {
             return Err(DisclosureError::NotUnderRoot { panel: json.panel });
         }
-        Ok(Self { claim: *claim.digest(), panel, seed })
+        Ok(Self { claim: *claim.digest(), panel, seed: opening.seed(root) })
     }
 
     /// Digest of the claim that committed to it.
@@ -131,13 +133,13 @@ impl OpenedPanel {
 }
 
 /// The disclosure of a sealed panel, one of the P: JSON on several lines.
-pub(crate) fn write(claim: &[u8; 32], master: &MasterSeed, sealed: PanelCount, panel: PanelId) -> String {
+pub(crate) fn write(claim: &[u8; 32], master: &MasterSeed, panel: PanelId) -> String {
     let json = DisclosureJson {
         version: VERSION,
         claim: Hex32(*claim),
         panel: panel.get(),
-        seed: SecretHex32(Zeroizing::new(*master.panel(panel).as_bytes())),
-        audit_path: audit_path(master, sealed, panel).into_iter().map(Hex32).collect(),
+        opening: SecretHex32(master.opening(panel).0),
+        audit_path: audit_path(master, panel).into_iter().map(Hex32).collect(),
     };
     serde_json::to_string_pretty(&json).expect("numbers and texts always have a JSON form") + "\n"
 }

@@ -9,7 +9,7 @@
 //! # fn verify(claim: &[u8], owner_pem: &str, disclosure: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
 //! let owner = PublicKey::from_pem(owner_pem)?;
 //! let claim = VerifiedClaim::verify(claim, &owner)?; // nothing is parsed before the signature is checked
-//! let opened: OpenedPanel = claim.open(disclosure)?; // the claim had committed to this seed
+//! let opened: OpenedPanel = claim.open(disclosure)?; // the claim had committed to it
 //! let (panel, seed) = (opened.panel(), opened.seed());
 //! # Ok(())
 //! # }

@@ -8,6 +8,8 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::merkle_root;
+
 /// Salt of every derivation from the master seed or the public key.
 const SALT: &[u8] = b"counterfoil/v1";
 
@@ -127,6 +129,17 @@ impl Seed {
     }
 }
 
+/// The secret of one sealed panel, to which the Merkle root commits.
+pub(crate) struct Opening(pub(crate) Zeroizing<[u8; 32]>);
+
+impl Opening {
+    /// The panel's seed. The root enters it, and thereby all panels do: whoever tries another secret for one of them gets
+    /// other chips in all, so that panels cannot be tried one by one and the best of each be put together.
+    pub(crate) fn seed(&self, root: &[u8; 32]) -> Seed {
+        Seed(hkdf(&*self.0, root, b"counterfoil/v1 panel seed"))
+    }
+}
+
 /// What all sealed panels of one stamped ticket derive from; kept in the counterfoil.
 #[derive(Clone)]
 pub struct MasterSeed(Zeroizing<[u8; 32]>);
@@ -147,12 +160,17 @@ impl MasterSeed {
         &self.0
     }
 
+    /// What a sealed panel's leaf commits to and its disclosure shows. Panics for the public panel.
+    pub(crate) fn opening(&self, panel: PanelId) -> Opening {
+        assert!(!panel.is_public(), "the public panel does not derive from the master seed");
+        let info = [b"sealed panel".as_slice(), &[panel.get()]].concat();
+        Opening(hkdf(self.as_bytes(), SALT, &info))
+    }
+
     /// Seed of a sealed panel. Panics for the public panel, which does not derive from the master seed: see
     /// [`PublicKey::public_seed`](crate::PublicKey::public_seed).
     pub fn panel(&self, panel: PanelId) -> Seed {
-        assert!(!panel.is_public(), "the public panel does not derive from the master seed");
-        let info = [b"sealed panel".as_slice(), &[panel.get()]].concat();
-        Seed(hkdf(self.as_bytes(), SALT, &info))
+        self.opening(panel).seed(&merkle_root(self))
     }
 
     /// Seeds of the sealed panels 1 to P, in order.

@@ -40,7 +40,7 @@ fn claim(master: &MasterSeed, reference: &[(Carrier, Mask)]) -> VerifiedClaim {
         carriers: reference.iter().map(carrier).collect(),
         sealed_panels,
         dilution: Dilution::new(2).unwrap(),
-        merkle_root: merkle_root(master, sealed_panels),
+        merkle_root: merkle_root(master),
         panels: sealed_panels.all().map(|panel| PanelStrength { panel, n: 2, hits: 1 }).collect(),
         reference_mask: reference_mask_commitment(master, reference),
         graph_fingerprint: None,

@@ -191,7 +191,7 @@ impl Prepared<'_> {
             carriers: reference.iter().map(|(carrier, mask)| claimed(carrier, mask)).collect(),
             sealed_panels: self.plan.sealed,
             dilution: self.plan.dilution,
-            merkle_root: merkle_root(&self.master, self.plan.sealed),
+            merkle_root: merkle_root(&self.master),
             panels: (self.plan.panels.iter())
                 .map(|p| PanelStrength { panel: p.panel, n: p.after.n(), hits: p.after.hits() })
                 .collect(),

@@ -2,7 +2,8 @@
 //!
 //! Implements the last paragraph of docs/protocol.md, "What is read as kept": by name if all of the claim's names occur
 //! with the claimed shapes, otherwise, and with the key alone, by shape and ordinal. It depends on names and shapes only,
-//! so it is free. [`Group`]s are what `assigned zeros` may re-order, and pays for.
+//! so it is free. Ordinals that no network with these carriers would have stand for nothing: chips follow from them, so
+//! whoever made a claim for a suspect at hand could try them carrier by carrier, and pool the best of each. [`Group`]s are what `assigned zeros` may re-order, and pays for.
 
 use std::collections::BTreeMap;
 
@@ -63,8 +64,11 @@ impl Layout {
         let by_number: BTreeMap<(CarrierShape, u32), &str> =
             suspect.iter().map(|c| ((c.shape, c.ordinal), c.name.as_str())).collect();
         let is_named_alike = claimed.iter().all(|c| by_name.get(c.name.as_str()) == Some(&c.shape));
+        let possible = possible_ordinals(suspect, claimed);
         let stand_in = |c: &ClaimedCarrier| StandIn {
-            tensor: if is_named_alike {
+            tensor: if c.ordinal >= possible[&c.shape] {
+                None
+            } else if is_named_alike {
                 Some(c.name.clone())
             } else {
                 by_number.get(&(c.shape, c.ordinal)).map(|name| (*name).to_owned())
@@ -73,7 +77,10 @@ impl Layout {
             carrier: c.carrier(),
         };
         let stand_ins: Vec<StandIn> = claimed.iter().map(stand_in).collect();
-        Self::of(stand_ins, suspect)
+        let mut layout = Self::of(stand_ins, suspect);
+        layout.groups.iter_mut().for_each(|group| group.carriers.retain(|c| c.ordinal < possible[&c.shape]));
+        layout.groups.retain(|group| !group.carriers.is_empty());
+        layout
     }
 
     fn of(stand_ins: Vec<StandIn>, suspect: &[Carrier]) -> Self {
@@ -96,6 +103,19 @@ impl Layout {
     pub(crate) fn group_sizes(&self) -> Vec<usize> {
         self.groups.iter().map(Group::size).collect()
     }
+}
+
+/// From which ordinal on there is no carrier of a shape, as far as anybody can say: neither suspect nor claim has more.
+fn possible_ordinals(suspect: &[Carrier], claimed: &[ClaimedCarrier]) -> BTreeMap<CarrierShape, u32> {
+    let count = |shapes: &mut dyn Iterator<Item = CarrierShape>| {
+        let mut counts: BTreeMap<CarrierShape, u32> = BTreeMap::new();
+        shapes.for_each(|shape| *counts.entry(shape).or_default() += 1);
+        counts
+    };
+    let there = count(&mut suspect.iter().map(|c| c.shape));
+    let mut possible = count(&mut claimed.iter().map(|c| c.shape));
+    possible.iter_mut().for_each(|(shape, n)| *n = (*n).max(there.get(shape).copied().unwrap_or(0)));
+    possible
 }
 
 fn groups(stand_ins: &[StandIn], suspect: &[Carrier]) -> Vec<Group> {
@@ -147,6 +167,24 @@ mod tests {
         assert_eq!(tensors(&[("x", SQUARE), ("y", SQUARE)], &ticket), some(&["x", "y"]));
         assert_eq!(tensors(&[("x", SQUARE), ("y", WIDE)], &ticket), [Some("x".to_owned()), None]);
         assert_eq!(tensors(&[("x", WIDE)], &ticket), [None, None]);
+    }
+
+    #[test]
+    fn ordinals_that_nobody_has_stand_for_nothing() {
+        let suspect = carriers(&[("a", SQUARE), ("b", SQUARE), ("c", SQUARE)]);
+        let claim = |ordinals: [u32; 2]| {
+            let mut claim = claimed(&[("b", SQUARE), ("c", SQUARE)]);
+            claim.iter_mut().zip(ordinals).for_each(|(c, ordinal)| c.ordinal = ordinal);
+            Layout::new(&suspect, Some(&claim))
+        };
+        let tensors = |layout: &Layout| layout.stand_ins.iter().map(|s| s.tensor.clone()).collect::<Vec<_>>();
+        let (some, chosen) = (claim([1, 2]), claim([1, 517]));
+        assert_eq!(tensors(&some), [Some("b".to_owned()), Some("c".to_owned())]);
+        assert_eq!(tensors(&chosen), [Some("b".to_owned()), None]);
+        assert_eq!((some.groups[0].carriers.len(), chosen.groups[0].carriers.len()), (2, 1));
+        // A suspect that has lost one of two: the claim's numbers are taken.
+        let lost = Layout::new(&carriers(&[("b", SQUARE)]), Some(&claimed(&[("a", SQUARE), ("b", SQUARE)])));
+        assert_eq!(lost.groups[0].carriers.len(), 2);
     }
 
     #[test]

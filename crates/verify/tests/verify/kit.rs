@@ -115,7 +115,7 @@ impl Owner {
             carriers: ticket.masks.iter().map(claimed).collect(),
             sealed_panels: self.sealed,
             dilution: self.dilution,
-            merkle_root: merkle_root(&self.master, self.sealed),
+            merkle_root: merkle_root(&self.master),
             panels: self.sealed.all().map(strength).collect(),
             reference_mask: reference_mask_commitment(&self.master, &ticket.masks),
             graph_fingerprint: None,
