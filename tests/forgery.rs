@@ -18,7 +18,7 @@ use counterfoil_mark::{
 };
 use counterfoil_ticket::{Architecture, Array, Carrier, Digest, ImageShape, Kind, Mask, Model, ModelFile};
 use counterfoil_verify::{
-    BlackBox, BlackBoxError, Evidence, Level, Options, Report, TestKind, Tests, VerifyError, Verdict, verify,
+    BlackBox, BlackBoxError, Evidence, Level, Options, Report, TestKind, Tests, Verdict, VerifyError, verify,
 };
 use serde_json::{Value, json};
 
@@ -213,7 +213,7 @@ fn a_claim_made_for_a_model_at_hand_does_not_reach_it() {
 
 #[test]
 fn ordinals_chosen_for_a_model_at_hand_count_nothing() {
-    const TRIES: u32 = 64;
+    const TRIES: u32 = 256;
     let (innocent, key) = (ticket(2), OwnerKey::from_seed(&[21; 32]));
     let (mut body, own) = post_hoc(&innocent);
     let panels = body.sealed_panels;
@@ -225,9 +225,9 @@ fn ordinals_chosen_for_a_model_at_hand_count_nothing() {
     let seeds: Vec<(PanelId, &Seed)> = opened.iter().map(|panel| (panel.panel(), panel.seed())).collect();
     let mut pooled = Tally::default();
     for (i, claimed) in (0..).zip(&mut body.carriers) {
-        let mask = &innocent.masks[&claimed.name];
+        let (mask, own) = (&innocent.masks[&claimed.name], claimed.carrier());
         let count = |ordinal: u32| -> Tally {
-            let carrier = Carrier { ordinal, ..claimed.carrier() };
+            let carrier = Carrier { ordinal, ..own.clone() };
             let map = chip_map(&seeds, &key.public(), panels, &carrier, body.dilution);
             panels.sealed().map(|panel| tally(mask, &map, panel)).sum()
         };
@@ -247,9 +247,7 @@ fn ordinals_chosen_for_a_model_at_hand_count_nothing() {
 fn no_panel_can_be_tried_without_changing_the_others() {
     // Two claims that agree in the openings of panels 1 and 2 and differ in that of panel 3, built by hand (RFC 6962).
     let key = OwnerKey::from_seed(&[22; 32]);
-    let leaf = |panel: u8, opening: [u8; 32]| {
-        hex(&Digest::of([&[0][..], b"counterfoil/v1 panel", &[panel], &opening]))
-    };
+    let leaf = |panel: u8, opening: [u8; 32]| hex(&Digest::of([&[0][..], b"counterfoil/v1 panel", &[panel], &opening]));
     let seed_of_the_first = |third: u8| {
         let leaves = [leaf(1, [1; 32]), leaf(2, [2; 32]), leaf(3, [third; 32]), leaf(4, [4; 32])];
         let right = parent(&leaves[2], &leaves[3]);
@@ -315,7 +313,7 @@ fn who_frames_somebody_gets_marked_at_most() {
         }
     }
     let report = expect(&framed, &victim().evidence(), Verdict::Marked);
-    assert!(report.log2_p.bits() < -1000.0, "the public panel could not be plainer: {}", report.log2_p);
+    assert!(report.log2_p.bits() < -500.0, "the public panel could not be plainer: {}", report.log2_p);
     expect(&framed, &Evidence::key_alone(&pk), Verdict::Marked);
 }
 
@@ -327,7 +325,7 @@ fn who_prunes_the_same_public_checkpoint_is_no_match() {
     expect(&owner.stamped.model, &owner.evidence(), Verdict::Proven);
     let report = expect(&base, &Evidence { reference: Some(reference), ..owner.evidence() }, Verdict::NoMatch);
     let overlap = report.reference.unwrap();
-    assert!(overlap.overlap * 10 > overlap.kept * 9 && overlap.log2_p.bits() < -10_000.0, "{overlap:?}");
+    assert!(overlap.overlap * 10 > overlap.kept * 8 && overlap.log2_p.bits() < -10_000.0, "{overlap:?}");
     assert!(report.log2_p.bits() > -20.0, "{}", report.log2_p);
 }
 

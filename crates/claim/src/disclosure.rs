@@ -4,7 +4,6 @@
 //! the Merkle root in the signed claim. An [`OpenedPanel`] exists only if it did.
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::hex_bytes::{Hex32, SecretHex32};
 use crate::merkle::{audit_path, is_under_root};

@@ -42,7 +42,12 @@ const THRESHOLD: i32 = 64;
 fn main() {
     let arguments = Arguments::parse();
     let suspect = Suspect::new();
-    println!("Suspect: {} carriers, {} of {} positions kept.\n", suspect.carriers.len(), suspect.kept(), suspect.size());
+    println!(
+        "Suspect: {} carriers, {} of {} positions kept.\n",
+        suspect.carriers.len(),
+        suspect.kept(),
+        suspect.size()
+    );
     let bests: Vec<String> = arguments.powers.iter().map(|power| format!("best of 2^{power}")).collect();
     println!("| what each try chooses | {} | µs a try | core-years to −64 |", bests.join(" | "));
     println!("| --- |{}", " --- |".repeat(bests.len() + 2));

@@ -34,6 +34,9 @@ struct Arguments {
     /// Suspects of each of the four kinds that share something with an owner's ticket.
     #[arg(long, default_value_t = 27)]
     related: u32,
+    /// Also read with channels aligned to the reference mask, which takes long.
+    #[arg(long)]
+    align: bool,
     /// Seed of everything.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -46,9 +49,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let attacks: Vec<&dyn Attack> = attacks().iter().copied().filter(|a| a.profile().cost == Cost::None).collect();
     let names: Vec<&str> = attacks.iter().map(|attack| attack.profile().name).collect();
-    let settings = json!({ "attacks": names, "seed": arguments.seed, "version": env!("CARGO_PKG_VERSION") });
+    let settings = json!({ "align": arguments.align, "attacks": names, "seed": arguments.seed, "version": env!("CARGO_PKG_VERSION") });
     let mut lines = Lines::open(&arguments.output, &settings)?;
-    let town = Town::new(Bench::new(arguments.seed)?)?;
+    let town = Town::new(Bench::new(arguments.seed)?, Options { align: arguments.align, ..Options::default() })?;
     for suspect in town.suspects(arguments.independent, arguments.related) {
         let keys = town.names(&suspect);
         let is_done = |attack: &&str| keys.iter().all(|key| lines.has(&suspect.name, attack, key));
@@ -119,7 +122,7 @@ fn judge(
         let mut line = json!({ "suspect": suspect.name, "attack": attack, "key": person.name });
         match &file {
             Ok(file) => {
-                let report = verified(file, network.as_ref(), person)?;
+                let report = verified(file, network.as_ref(), person, &town.options)?;
                 describe(&mut line, &report, std::ptr::eq(person, own));
             }
             Err(reason) => line["skipped"] = json!(reason),
@@ -129,11 +132,17 @@ fn judge(
     Ok(())
 }
 
-fn verified(file: &ModelFile, network: Option<&Network>, person: &Person) -> Result<Report, Box<dyn Error>> {
+fn verified(
+    file: &ModelFile,
+    network: Option<&Network>,
+    person: &Person,
+    options: &Options,
+) -> Result<Report, Box<dyn Error>> {
     let mut asked = network.map(|network| Asked { network, predictor: Predictor::new(network) });
     let black_box = asked.as_mut().map(|asked| asked as &mut dyn BlackBox);
-    let evidence = Evidence::claimed(&person.claim, &person.disclosures);
-    Ok(verify(Some(file), black_box, &evidence, &Options::default())?)
+    let evidence =
+        Evidence { reference: Some(&person.reference), ..Evidence::claimed(&person.claim, &person.disclosures) };
+    Ok(verify(Some(file), black_box, &evidence, options)?)
 }
 
 /// What a report says, in few bytes: under a key that many are tested under, the verdict and the best of its p-values; under

@@ -5,7 +5,7 @@ use std::error::Error;
 
 use counterfoil_claim::{Dilution, OpenedPanel, OwnerKey, PanelCount, PublicKey, VerifiedClaim};
 use counterfoil_mark::{KeyedFinding, StampRequest, Stamped, SwapSettings, TriggerSet, prepare};
-use counterfoil_ticket::{Architecture, Description, Digest, Kind, Mask, Model, Provenance};
+use counterfoil_ticket::{Architecture, Carrier, Description, Digest, Kind, Mask, Model, Provenance};
 use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load};
 use counterfoil_train::finder::{Imp, Keyed, Magnitude, Scope};
 use counterfoil_train::{
@@ -137,12 +137,13 @@ impl Bench {
     }
 }
 
-/// Somebody with a claim, all of whose sealed panels are disclosed.
+/// Somebody with a claim, who shows the reference mask and discloses all sealed panels.
 pub(crate) struct Person {
     pub(crate) name: String,
     pub(crate) key: PublicKey,
     pub(crate) claim: VerifiedClaim,
     pub(crate) disclosures: Vec<OpenedPanel>,
+    pub(crate) reference: Vec<(Carrier, Mask)>,
 }
 
 impl Person {
@@ -152,7 +153,8 @@ impl Person {
         for panel in stamped.counterfoil.sealed_panels().sealed() {
             disclosures.push(claim.open(stamped.counterfoil.disclose(panel)?.as_bytes())?);
         }
-        Ok(Self { name: name.to_owned(), key: key.public(), claim, disclosures })
+        let reference = stamped.counterfoil.reference().to_vec();
+        Ok(Self { name: name.to_owned(), key: key.public(), claim, disclosures, reference })
     }
 
     /// Somebody who stamps this ticket by swaps, with a key of this secret.

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use counterfoil_ticket::Model;
+use counterfoil_verify::Options;
 
 use crate::people::{Bench, OWNERS_KEEP, Owner, Person, Way};
 
@@ -35,6 +36,8 @@ pub(crate) struct Suspect {
 /// Whoever takes part.
 pub(crate) struct Town {
     pub(crate) bench: Bench,
+    /// What the verifier is asked to do.
+    pub(crate) options: Options,
     pub(crate) owners: Vec<Owner>,
     /// An unmarked model that no suspect derives from: what attackers have beside the suspect.
     pub(crate) stranger: Model,
@@ -44,7 +47,7 @@ pub(crate) struct Town {
 }
 
 impl Town {
-    pub(crate) fn new(bench: Bench) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(bench: Bench, options: Options) -> Result<Self, Box<dyn Error>> {
         let checkpoint = bench.dense(bench.number_of("checkpoint"))?;
         let owners = vec![
             Owner::of_checkpoint(&bench, "owner 0", &checkpoint)?,
@@ -59,7 +62,7 @@ impl Town {
             bench.find(bench.initial(seed)?, (Way::OneShot, OWNERS_KEEP), seed, None)
         };
         let (stranger, template) = (template("stranger")?, template("template")?);
-        Ok(Self { stranger: bench.train(&stranger, &[], 0)?, bench, owners, template, checkpoint })
+        Ok(Self { stranger: bench.train(&stranger, &[], 0)?, bench, options, owners, template, checkpoint })
     }
 
     pub(crate) fn suspects(&self, independent: u32, related: u32) -> Vec<Suspect> {

@@ -56,6 +56,11 @@ impl Network {
             return Err("the claim's carriers are of no network whose channels can be followed".to_owned());
         };
         let layers = architecture.layers();
+        // Chips follow from ordinals: those that the network does not have would be free to choose.
+        let has = |c: &ClaimedCarrier| layers.iter().filter(|l| l.shape == c.shape).count() > c.ordinal as usize;
+        if !claimed.iter().all(has) {
+            return Err("the claim numbers its carriers as no such network does".to_owned());
+        }
         let products: Vec<(Carrier, [Carrier; 2])> = layers.iter().filter_map(|l| product(l, suspect)).collect();
         let factors: Vec<&str> =
             products.iter().flat_map(|(_, factors)| factors.iter().map(|f| f.name.as_str())).collect();
