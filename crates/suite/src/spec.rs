@@ -305,7 +305,7 @@ fn made(table: &mut Table, programs: &[MarkSpec]) -> Result<Origin, SuiteError> 
         train_epochs: small(table.count("train-epochs", EPOCHS)?, 8),
         batch: small(table.count("batch", [1, 65_536])?, 64),
     };
-    if recipe.width % 2 != 0 {
+    if !recipe.width.is_multiple_of(2) {
         return Err(table.mistake("has an odd width, expected an even one"));
     }
     Ok(Origin::Made { recipe, seeds: table.counts("seeds")?.unwrap_or_else(|| vec![0]) })

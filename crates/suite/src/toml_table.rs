@@ -42,7 +42,10 @@ pub(crate) struct Table<'a> {
 }
 
 /// A value and where it stands.
-pub(crate) type Field<'a> = (usize, &'a DeValue<'a>);
+type Field<'a> = (usize, &'a DeValue<'a>);
+
+/// A field's name, where its value stands, and the words of that: one, or those of a list.
+pub(crate) type Words<'a> = (&'a str, usize, Vec<String>);
 
 impl<'a> Table<'a> {
     pub(crate) fn new(source: Source<'a>, what: &'static str, at: usize, table: &'a DeTable<'a>) -> Self {
@@ -132,8 +135,8 @@ impl<'a> Table<'a> {
         items.iter().map(table).collect()
     }
 
-    /// Everything that was not asked for, as (name, place, words of the values).
-    pub(crate) fn rest(self) -> Result<Vec<(&'a str, usize, Vec<String>)>, SuiteError> {
+    /// Everything that was not asked for.
+    pub(crate) fn rest(self) -> Result<Vec<Words<'a>>, SuiteError> {
         let words = |(name, _, value): &(&'a str, usize, &'a Spanned<DeValue<'a>>)| {
             let (at, value) = (value.span().start, value.get_ref());
             let items: Option<Vec<String>> = match value {

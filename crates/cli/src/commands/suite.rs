@@ -16,6 +16,10 @@ use crate::{Error, Exit, open};
 
 /// Attack many models in many ways, and see what is left of their marks
 #[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  counterfoil suite run suites/smoke.toml -o runs
+  counterfoil report runs -o report.html")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

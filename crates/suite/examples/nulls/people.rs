@@ -64,7 +64,7 @@ impl Bench {
     }
 
     fn examples<'a>(&'a self, triggers: &'a [TriggerSet]) -> Examples<'a> {
-        Examples { split: &self.data.train, augmentation: self.data.augmentation, triggers }
+        Examples { triggers, ..Examples::new(&self.data.train, self.data.augmentation) }
     }
 
     /// Initial weights.

@@ -2,7 +2,7 @@
 //! channels of w, X drawn from N(0, 1), bit 1 where that is positive. Put in by fine-tuning, as in section 3.1 there: steps of
 //! their regulariser on the layer's kept weights, by turns with epochs of training.
 
-use counterfoil_ticket::{CarrierShape, Model};
+use counterfoil_ticket::{Carrier, CarrierShape, Model};
 use counterfoil_train::Network;
 use counterfoil_train::data::Dataset;
 use rand_chacha::ChaCha8Rng;
@@ -55,9 +55,8 @@ impl Mark for Uchida {
 
 /// The layer that carries the bits: the last convolution with room for them that is pruned, as in section 4 of the paper.
 fn layer(model: &Model) -> Option<(String, CarrierShape)> {
-    let carriers =
-        model.carriers().into_iter().filter(|carrier| carrier.shape.taps() > 1 && carrier.shape.row() > BITS);
-    carriers.last().map(|carrier| (carrier.name, carrier.shape))
+    let has_room = |carrier: &Carrier| carrier.shape.taps() > 1 && carrier.shape.row() > BITS;
+    model.carriers().into_iter().rfind(has_room).map(|carrier| (carrier.name, carrier.shape))
 }
 
 /// The owner's secret: X, BITS by the size of a filter, and the bits.
