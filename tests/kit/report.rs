@@ -41,6 +41,7 @@ pub struct Test {
     pub level: String,
     pub panel: String,
     pub reading: Option<String>,
+    pub alignment: Option<serde_json::Value>,
     pub dilution: Option<u8>,
     pub n: u64,
     pub hits: u64,

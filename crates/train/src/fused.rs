@@ -401,7 +401,9 @@ mod tests {
         };
         set("conv1.weight", &[6, 4, 5, 5]);
         set("conv2.weight", &[8, 6, 3, 3]);
-        ["weight", "bias", "running_mean", "running_var"].map(|kind| set(&format!("bn1.{kind}"), &[6]));
+        for kind in ["weight", "bias", "running_mean", "running_var"] {
+            set(&format!("bn1.{kind}"), &[6]);
+        }
         let changed = Network::from_model(&model, RESNET20, network.normalisation().clone(), network.device());
         compare(&changed.unwrap());
     }
