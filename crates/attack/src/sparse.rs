@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_ticket::{Architecture, Array, ImageShape, Mask, Model, Normalisation};
+use counterfoil_ticket::{Architecture, Array, Element, ImageShape, Mask, Model, Normalisation};
 use counterfoil_train::{Hold, Network};
 
 use crate::{AttackError, Means};
@@ -116,16 +116,18 @@ pub(crate) fn cut_to(model: Model, kept: &BTreeMap<String, usize>) -> Model {
     with_masks(model, masks)
 }
 
-/// Whether another model has all tensors, in the same shapes.
+/// Whether another model has all tensors of floats, in the same shapes.
 pub(crate) fn same_tensors(model: &Model, other: &Model) -> Result<(), AttackError> {
-    let missing =
-        model.arrays.iter().find(|(name, array)| other.arrays.get(*name).map(Array::shape) != Some(array.shape()));
-    match missing {
-        None => Ok(()),
-        Some((name, _)) => {
-            Err(AttackError::Unsuitable { reason: format!("the other model has no tensor '{name}' of its shape") })
-        }
-    }
+    let mut floats = model.arrays.iter().filter(|(_, array)| array.element() == Element::Float);
+    floats.try_for_each(|(name, array)| theirs(other, name, array.shape()).map(|_| ()))
+}
+
+/// Another model's tensor of this name and shape.
+pub(crate) fn theirs<'a>(other: &'a Model, name: &str, shape: &[usize]) -> Result<&'a [f32], AttackError> {
+    let array = other.arrays.get(name).filter(|array| array.shape() == shape);
+    array.map(Array::values).ok_or_else(|| AttackError::Unsuitable {
+        reason: format!("the other model has no tensor '{name}' of its shape"),
+    })
 }
 
 /// Gives the model other masks, and sets its weights outside them to 0.

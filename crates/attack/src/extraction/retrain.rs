@@ -30,7 +30,7 @@ impl Attack for CrossArch {
             "architecture",
             "same",
             &["same", "mlp", "resnet20", "resnet18", "vgg16"],
-            "architecture: the stolen model's, or another one of its usual width",
+            "what is trained: the stolen model's architecture, or another one of its usual width",
         );
         const WIDTH: Parameter =
             Parameter::number("width", "0.5", [0.01, 4.0], "width, as a multiple of the architecture's");

@@ -3,7 +3,7 @@
 use counterfoil_ticket::{Mask, Model};
 
 use super::known::pruned;
-use crate::sparse::same_tensors;
+use crate::sparse::theirs;
 use crate::{Attack, AttackError, Attacked, Class, Cost, Means, Need, Parameter, Profile, Settings};
 
 /// Undoes the differences from an unmarked ticket.
@@ -30,9 +30,8 @@ impl Attack for UndoReference {
 
     fn run(&self, mut stolen: Model, settings: &Settings, means: &mut Means) -> Result<Attacked, AttackError> {
         let reference = means.other()?;
-        same_tensors(&stolen, reference)?;
         for carrier in pruned(&stolen)? {
-            let theirs = reference.arrays[&carrier.name].values();
+            let theirs = theirs(reference, &carrier.name, stolen.arrays[&carrier.name].shape())?;
             let kept_there = reference.masks.get(&carrier.name).cloned().unwrap_or_else(|| Mask::of_nonzero(theirs));
             let mask = stolen.masks.get_mut(&carrier.name).expect("pruned layers have a mask");
             let values = stolen.arrays.get_mut(&carrier.name).expect("masks are of the model's tensors").values_mut();

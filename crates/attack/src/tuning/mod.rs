@@ -21,7 +21,12 @@ pub(crate) const DATA_SHARE: Parameter =
 
 /// Whose labels they bear.
 pub(crate) const fn labels(default: &'static str) -> Parameter {
-    Parameter::choice("labels", default, &["own", "stolen"], "labels: the images' own, or the stolen model's answers")
+    Parameter::choice(
+        "labels",
+        default,
+        &["own", "stolen"],
+        "whose labels the images bear: their own, or the stolen model's answers",
+    )
 }
 
 /// How long he trains.

@@ -36,6 +36,16 @@ fn the_smallest_weights_are_pruned_and_the_mark_is_still_found() {
 }
 
 #[test]
+fn a_network_with_more_channels_answers_as_before() {
+    let folder = Folder::stamped();
+    folder.run("attack nso-zero stamped.safetensors --set share=0.1 -o wide.bin").success();
+    let wide = ModelFile::open(&folder.path("wide.bin")).unwrap().read().unwrap();
+    assert_eq!(wide.arrays["fc1.weight"].shape(), [330, 64]);
+    let correct = |file: &str| folder.json(&format!("evaluate {file} --data digits --json"))["correct"].clone();
+    assert_eq!(correct("wide.bin"), correct("stamped.safetensors"));
+}
+
+#[test]
 fn what_goes_at_random_follows_the_seed() {
     let folder = Folder::stamped();
     for (seed, file) in [(1, "a.bin"), (1, "b.bin"), (2, "c.bin")] {

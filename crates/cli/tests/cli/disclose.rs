@@ -6,7 +6,7 @@ use crate::kit::Folder;
 fn a_panel_is_disclosed_to_its_owner_alone_at_first() {
     let folder = Folder::stamped();
     folder.run("disclose stamped.counterfoil --panel 1 -o d").success().stderr_eq("").stdout_eq(str![[r#"
-d  opens panel 1 of 1 sealed ones, for the claim 638b6d28e9c5cdb4dd3d8c6ee17ca9686f8433eca44b8684f64899578358557b
+d  opens panel 1 of 1 sealed ones, for the claim 255b1d347705de3fb8e8a1f529be0a1b4eb5dd81775f24548b695d3463864c3d
 
 "#]]);
     assert_eq!(folder.read("d"), folder.read("panel1.disclosure"));
