@@ -99,6 +99,7 @@ nulls:
 grind:
 	cargo build --release --locked -p counterfoil-suite --example grind
 	$(RELEASE)/examples/grind
+	$(RELEASE)/examples/grind --mlp --powers 10,16,20
 
 fmt:
 	cargo fmt --all --check

@@ -86,7 +86,8 @@ def main():
     first, *lines = map(json.loads, Path(sys.argv[1]).read_text().splitlines())
     skipped = {(line["attack"], line["skipped"]) for line in lines if "skipped" in line}
     lines = [line for line in lines if "verdict" in line]
-    print(f"Attacks: {', '.join(first['attacks'])}; seed {first['seed']}.\n")
+    attacks = dict.fromkeys(line["attack"] for line in lines if line["attack"] != "none")
+    print(f"Attacks: {', '.join(attacks)}; seed {first['seed']}.\n")
     for attack, reason in sorted(skipped):
         print(f"Left out: {attack}, for {reason}.\n")
     verdicts(lines)

@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let attacks: Vec<&dyn Attack> = attacks().iter().copied().filter(|a| a.profile().cost == Cost::None).collect();
     let names: Vec<&str> = attacks.iter().map(|attack| attack.profile().name).collect();
-    let settings = json!({ "align": arguments.align, "attacks": names, "seed": arguments.seed, "version": env!("CARGO_PKG_VERSION") });
+    let settings = json!({ "align": arguments.align, "seed": arguments.seed, "version": env!("CARGO_PKG_VERSION") });
     let mut lines = Lines::open(&arguments.output, &settings)?;
     let town = Town::new(Bench::new(arguments.seed)?, Options { align: arguments.align, ..Options::default() })?;
     for suspect in town.suspects(arguments.independent, arguments.related) {
@@ -190,7 +190,7 @@ impl BlackBox for Asked<'_> {
     }
 }
 
-/// The file of lines: the first says what they are comparable by.
+/// The file of lines: the first says what they are comparable by. Attacks and suspects that are new since add lines.
 struct Lines {
     file: PathBuf,
     done: BTreeSet<[String; 3]>,
