@@ -1,7 +1,7 @@
 //! Mask tests: which suspects are proven, marked, inconclusive and no match.
 
 use counterfoil_claim::PanelId;
-use counterfoil_mark::{Chance, Turn, log2_upper_tail};
+use counterfoil_mark::{Chance, Tally, Turn, log2_upper_tail};
 use counterfoil_ticket::{Mask, Model, ReadError};
 use counterfoil_verify::{
     CarrierState, Evidence, Level, MAX_ROW, Options, Report, TestKind, Verdict, VerifyError, verify,
@@ -100,9 +100,13 @@ fn too_few_kept_positions_are_inconclusive_and_the_report_says_how_many_would_do
     let sealed = report.needed.iter().find(|needed| needed.level == Level::Sealed).unwrap();
     assert_eq!((sealed.kind, sealed.panel.as_str()), (TestKind::Mask, "1+2"));
     assert!((100..250).contains(&sealed.n), "{}", sealed.n);
-    // 66 bits at 0.065 bits a position, and some for the polynomial factor
-    let needed = sealed.needed.unwrap();
-    assert!((900..1100).contains(&needed), "{needed}");
+    // 66 bits at the relative entropy of the claimed share, about 0.065 bits a position, and some for the polynomial factor
+    let claimed =
+        [1, 2].map(|panel| owner.carried(&ticket, PanelId::sealed(panel).unwrap())).into_iter().sum::<Tally>();
+    let share = claimed.hits() as f64 / claimed.n() as f64;
+    let entropy = share * (2.0 * share).log2() + (1.0 - share) * (2.0 - 2.0 * share).log2();
+    let bits = sealed.needed.unwrap() as f64 * entropy;
+    assert!((62.0..72.0).contains(&bits), "{bits} at a share of {share}");
     assert!(report.stronger.iter().any(|s| s.ends_with("more positions of panel 1+2")), "{:?}", report.stronger);
 
     // With the key alone nobody states a share; a mark as strong as stamps are takes 160 positions that all agree.
