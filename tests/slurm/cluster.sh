@@ -7,7 +7,11 @@ export SLURM_CONF="$folder/slurm.conf"
 
 stop() {
     for daemon in slurmd slurmctld; do
-        [ -f "$folder/$daemon.pid" ] && kill "$(cat "$folder/$daemon.pid")" 2>/dev/null || true
+        [ -f "$folder/$daemon.pid" ] || continue
+        pid=$(cat "$folder/$daemon.pid")
+        kill "$pid" 2>/dev/null || continue
+        # It writes its state before it ends.
+        for _ in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.25; done
     done
 }
 
