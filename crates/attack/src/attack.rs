@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_claim::{Dilution, PanelCount, PanelId, PublicKey, Seed};
+use counterfoil_claim::{Dilution, OpenedPanel, PanelCount, PanelId, PublicKey, Seed, VerifiedClaim};
 use counterfoil_mark::masks_of;
 use counterfoil_ticket::{Description, Mask, Model};
 use counterfoil_train::data::{Augmentation, Dataset};
@@ -129,7 +129,24 @@ pub struct Insight {
     pub disclosed: Vec<(PanelId, Seed)>,
 }
 
+/// Without a claim nobody says how many sealed panels there are, and panel 0 does not depend on it.
+const UNCLAIMED: PanelCount = PanelCount::new(1).expect("one is allowed");
+
 impl Insight {
+    /// What somebody knows who has the key, the claim if there is one, and these panels that were opened under it.
+    pub fn new<'a>(
+        key: PublicKey,
+        claim: Option<&VerifiedClaim>,
+        opened: impl IntoIterator<Item = &'a OpenedPanel>,
+    ) -> Self {
+        let (sealed, dilution) = match claim.map(VerifiedClaim::body) {
+            Some(body) => (body.sealed_panels, body.dilution),
+            None => (UNCLAIMED, Dilution::ALL[0]),
+        };
+        let disclosed = opened.into_iter().map(|panel| (panel.panel(), panel.seed().clone())).collect();
+        Self { key, sealed, dilution, disclosed }
+    }
+
     /// The panels that he knows: panel 0 and those that were disclosed.
     pub fn panels(&self) -> Vec<(PanelId, Seed)> {
         let public = (PanelId::PUBLIC, self.key.public_seed());

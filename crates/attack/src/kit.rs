@@ -3,10 +3,11 @@
 use counterfoil_claim::PublicKey;
 use counterfoil_ticket::{Architecture, ImageShape, Mask, Model, Normalisation};
 use counterfoil_train::data::{Augmentation, DataSource, LoadOptions, load};
-use counterfoil_train::{DeviceChoice, Network, Predictor};
+use counterfoil_train::{DeviceChoice, Event, Network, Predictor};
 
 use crate::draw::Draw;
-use crate::{AttackError, Attacked, Insight, Means, Settings, attack, stolen};
+use crate::victim::attempt;
+use crate::{Attack, AttackError, Attacked, Insight, Means, attack, stolen};
 
 pub(crate) const DIGITS: ImageShape = ImageShape { channels: 1, height: 8, width: 8 };
 pub(crate) const MLP: fn() -> Architecture = || Architecture::Mlp { input: DIGITS, hidden: vec![20, 12], classes: 10 };
@@ -63,20 +64,30 @@ pub(crate) fn attacked_with(
     insight: Option<Insight>,
 ) -> Result<Model, AttackError> {
     let attack = attack(name).unwrap();
-    let settings = Settings::new(attack.profile().name, attack.profile().parameters, set.iter().copied())?;
-    let mut means = Means {
-        seed: 3,
+    let mut on_event = |_| ();
+    let mut means = Means { seed: 3, insight, others, ..no_means(&mut on_event) };
+    Ok(model_of(attack, attempt(attack, model, set, &mut means)?))
+}
+
+/// An attacker who has nothing but the seed 0.
+pub(crate) fn no_means(on_event: &mut dyn FnMut(Event)) -> Means<'_> {
+    Means {
+        seed: 0,
         data: None,
         augmentation: Augmentation::NONE,
-        insight,
-        others,
+        insight: None,
+        others: Vec::new(),
         rewound: None,
         device: DeviceChoice::Cpu,
-        on_event: &mut |_| (),
-    };
-    match attack.run(model.clone(), &settings, &mut means)? {
-        Attacked::Model(model) => Ok(model),
-        Attacked::Served(_) => panic!("{name} gives a model"),
+        on_event,
+    }
+}
+
+/// The model of an attack that leaves one.
+pub(crate) fn model_of(attack: &dyn Attack, attacked: Attacked) -> Model {
+    match attacked {
+        Attacked::Model(model) => model,
+        Attacked::Served(_) => panic!("{} leaves a model", attack.profile().name),
     }
 }
 
@@ -109,6 +120,5 @@ pub(crate) fn kept(model: &Model) -> usize {
 
 /// A thief who knows the public panel.
 pub(crate) fn insight(key: &PublicKey) -> Insight {
-    let sealed = counterfoil_claim::PanelCount::new(1).unwrap();
-    Insight { key: *key, sealed, dilution: counterfoil_claim::Dilution::ALL[0], disclosed: Vec::new() }
+    Insight::new(*key, None, [])
 }

@@ -107,7 +107,8 @@ mod tests {
             assert!(!profile.does.is_empty() && !profile.source.is_empty(), "{}", profile.name);
             Settings::new(profile.name, profile.parameters, []).expect("the defaults are within their ranges");
         }
-        assert!(attack("none-such").is_err());
+        let unknown = attack("none-such").err().map(|error| error.to_string());
+        assert_eq!(unknown.as_deref(), Some("there is no attack 'none-such'"));
     }
 
     /// An attack as docs/attacks.md has it.

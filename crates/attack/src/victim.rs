@@ -8,6 +8,7 @@ use counterfoil_ticket::{Architecture, Description, Mask, Model};
 use counterfoil_train::data::{Augmentation, DataSource, Dataset, LoadOptions, load};
 use counterfoil_train::{DeviceChoice, Examples, Hold, Network, Schedule, count_correct, fit};
 
+use crate::kit::{model_of, no_means};
 use crate::{Attack, AttackError, Attacked, Means, Settings, Sparse, stolen};
 
 /// 300 digits.
@@ -46,16 +47,7 @@ fn trained(architecture: Architecture) -> Model {
 
 /// Calls this with an attacker's means: these images, and the seed 0.
 pub(crate) fn with_means<T>(data: &Dataset, run: impl FnOnce(&mut Means) -> T) -> T {
-    run(&mut Means {
-        seed: 0,
-        data: Some(data),
-        augmentation: Augmentation::NONE,
-        insight: None,
-        others: Vec::new(),
-        rewound: None,
-        device: DeviceChoice::Cpu,
-        on_event: &mut |_| (),
-    })
+    run(&mut Means { data: Some(data), ..no_means(&mut |_| ()) })
 }
 
 /// What an attack with these settings makes of a model or says of it.
@@ -66,16 +58,13 @@ pub(crate) fn attempt(
     means: &mut Means,
 ) -> Result<Attacked, AttackError> {
     let profile = attack.profile();
-    let settings = Settings::new(profile.name, profile.parameters, set.iter().copied()).unwrap();
+    let settings = Settings::new(profile.name, profile.parameters, set.iter().copied())?;
     attack.run(model.clone(), &settings, means)
 }
 
 /// The model that an attack with these settings leaves.
 pub(crate) fn left(attack: &dyn Attack, model: &Model, set: &[(&str, &str)], means: &mut Means) -> Model {
-    match attempt(attack, model, set, means).unwrap() {
-        Attacked::Model(left) => left,
-        Attacked::Served(_) => panic!("{} leaves a model", attack.profile().name),
-    }
+    model_of(attack, attempt(attack, model, set, means).unwrap())
 }
 
 /// The model that an attack leaves to one who has the digits.

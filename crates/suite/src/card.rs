@@ -6,11 +6,11 @@ use counterfoil_ticket::ModelFile;
 use serde_json::json;
 
 use crate::SuiteError;
-use crate::judge::{Judging, Victim, judge};
+use crate::judge::judge;
 use crate::line::{Card, Flag, Line, Step};
 use crate::plan::RunTask;
-use crate::run::{Worker, file_digest};
-use crate::store::Id;
+use crate::run::Worker;
+use crate::store::{Id, file_digest};
 use crate::toml_table::{Source, Table};
 
 /// An attack card, TOML: what was attacked and how.
@@ -72,13 +72,11 @@ pub fn add(worker: &Worker, suspect: &Path, card: &AttackCard) -> Result<Line, S
     if !worker.has_subject(task) {
         return Err(refused("is not made yet: run the suite first"));
     }
-    let subject = worker.subject(index)?;
-    let victim = Victim::new(&subject, worker.data)?;
+    let victim = worker.victim(index)?;
     let file = ModelFile::open(suspect)?;
-    let judging = Judging { threshold: worker.suite.threshold };
-    let mut judged = judge(&victim, &file, None, worker.data, judging)?;
+    let mut judged = judge(victim, &file, None, worker.data, worker.suite.threshold)?;
     judged.flags.insert(Flag::MadeElsewhere);
-    let digest = file_digest(&file)?;
+    let digest = file_digest(suspect)?;
     let id = Id::of(&json!({
         "added": digest, "subject": task.id.as_str(), "attack": card.attack, "by": card.card.by,
     }));
@@ -93,7 +91,7 @@ pub fn add(worker: &Worker, suspect: &Path, card: &AttackCard) -> Result<Line, S
         knows: Vec::new(),
         others: Vec::new(),
     };
-    let mut line = worker.line(&run, &subject, judged, digest, card.seconds);
+    let mut line = worker.line(&run, &victim.subject, judged, digest, card.seconds);
     let settings = card.parameters.iter().map(|(name, text)| (name.clone(), json!(text))).collect();
     line.attack = vec![Step { name: card.attack.clone(), settings }];
     line.card = Some(card.card.clone());

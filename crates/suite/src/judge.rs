@@ -31,45 +31,42 @@ pub(crate) struct Judged {
     pub(crate) flags: BTreeSet<Flag>,
 }
 
-/// A victim and its answers on the test images.
-pub(crate) struct Victim<'a> {
-    pub(crate) subject: &'a Subject,
+/// A subject, its model, and that one's answers on the test images.
+pub(crate) struct Victim {
+    pub(crate) subject: Subject,
     pub(crate) model: Model,
     answers: Vec<Option<u32>>,
 }
 
-impl<'a> Victim<'a> {
+impl Victim {
     /// Reads the subject's model and asks it.
-    pub(crate) fn new(subject: &'a Subject, data: &Dataset) -> Result<Self, SuiteError> {
-        let model = crate::subject::model_of(subject)?;
+    pub(crate) fn new(subject: Subject, data: &Dataset) -> Result<Self, SuiteError> {
+        let model = crate::subject::model_of(&subject)?;
         let network = network_of(&model, data).map_err(|reason| SuiteError::Subject {
             subject: subject.name.clone(),
             reason: format!("the model cannot be asked: {reason}"),
         })?;
-        let answers = answers(&network, &mut None, data);
+        let answers = Served::new(&network, None).answers(data);
         Ok(Self { subject, model, answers })
     }
-}
-
-/// What the verifier is to do.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Judging {
-    pub(crate) threshold: f64,
 }
 
 /// Judges what an attack has left: a file, asked directly or through an endpoint.
 pub(crate) fn judge(
     victim: &Victim,
     file: &ModelFile,
-    mut endpoint: Option<Box<dyn Endpoint>>,
+    endpoint: Option<Box<dyn Endpoint>>,
     data: &Dataset,
-    judging: Judging,
+    threshold: f64,
 ) -> Result<Judged, SuiteError> {
     let Victim { subject, model: before, answers: answered } = victim;
     let after = file.read()?;
     let mut flags = BTreeSet::new();
     let network = network_of(&after, data);
-    let answers = network.as_ref().ok().map(|network| answers(network, &mut endpoint, data));
+    // Who serves a model behind something does not hand out its file.
+    let shown = endpoint.is_none().then_some(file);
+    let mut served = network.as_ref().ok().map(|network| Served::new(network, endpoint));
+    let answers = served.as_mut().map(|served| served.answers(data));
     let labels = data.test.labels();
     let right = |answers: &[Option<u32>]| -> Vec<bool> {
         answers.iter().zip(labels).map(|(answer, label)| *answer == Some(*label)).collect()
@@ -94,13 +91,13 @@ pub(crate) fn judge(
     let stayed: usize = old.iter().filter_map(|(name, mask)| Some(mask_overlap(mask, new.get(name)?))).sum();
     let turnover = same_shapes.then(|| 1.0 - stayed as f64 / (kept[1] as f64).max(1.0));
 
-    let report = asked_and_verified(subject, file, network.as_ref().ok(), endpoint, judging)?;
+    let report = verified(subject, shown, served.as_mut(), threshold)?;
     let read = |mark: &dyn Mark| mark.read(&after, network.as_ref().ok(), before, subject.seed, data);
     let mut others: Vec<OtherMark> = subject.marks.iter().map(|mark| read(mark.as_ref())).collect();
     others.extend(report.reference.map(|overlap| OtherMark {
         name: "mask overlap".to_owned(),
         log2_p: Some(overlap.log2_p.bits()),
-        holds: overlap.log2_p.bits() <= judging.threshold,
+        holds: overlap.log2_p.bits() <= threshold,
         reading: format!("{} of {} positions, {:.0} expected", overlap.overlap, overlap.kept, overlap.expected),
     }));
     if answers.is_none() {
@@ -126,28 +123,22 @@ fn mask_overlap(old: &Mask, new: &Mask) -> usize {
     if old.size() == new.size() { new.overlap(old) } else { 0 }
 }
 
-fn asked_and_verified(
+fn verified(
     subject: &Subject,
-    file: &ModelFile,
-    network: Option<&Network>,
-    endpoint: Option<Box<dyn Endpoint>>,
-    judging: Judging,
+    file: Option<&ModelFile>,
+    served: Option<&mut Served>,
+    threshold: f64,
 ) -> Result<Report, SuiteError> {
     let reference = subject.counterfoil.as_ref().map(counterfoil_claim::Counterfoil::reference);
     let evidence = match &subject.claim {
         Some(claim) => Shown { reference, ..Shown::claimed(claim, &subject.disclosures) },
         None => Shown::key_alone(&subject.key),
     };
-    let threshold = Log2P::new(judging.threshold).expect("suites have a threshold below 0");
+    let threshold = Log2P::new(threshold).expect("suites have a threshold below 0");
     // The suite has made the claim before it attacks: no reference mask was written for what comes out.
-    let align = reference.is_some();
-    let options = Options { threshold, align, claim_is_older: align, ..Options::default() };
-    // Who serves a model behind something does not hand out its file.
-    let file = if endpoint.is_some() { None } else { Some(file) };
-    let options = Options { align: align && file.is_some(), ..options };
-    let mut asked = network.map(|network| Served { network, predictor: Predictor::new(network), endpoint });
-    let black_box = asked.as_mut().map(|asked| asked as &mut dyn BlackBox);
-    Ok(verify(file, black_box, &evidence, &options)?)
+    let claim_is_older = reference.is_some();
+    let options = Options { threshold, align: claim_is_older && file.is_some(), claim_is_older, ..Options::default() };
+    Ok(verify(file, served.map(|served| served as &mut dyn BlackBox), &evidence, &options)?)
 }
 
 /// log2 p after charges of the best test of each kind and level.
@@ -178,22 +169,30 @@ pub(crate) fn network_of(model: &Model, data: &Dataset) -> Result<Network, Strin
     Network::from_model(model, architecture, normalisation, &device).map_err(|error| error.to_string())
 }
 
-/// Answers on the test images.
-fn answers(network: &Network, endpoint: &mut Option<Box<dyn Endpoint>>, data: &Dataset) -> Vec<Option<u32>> {
-    let predictor = Predictor::new(network);
-    let images = data.test.images().chunks(IMAGES_AT_ONCE * data.test.shape().size());
-    let ask = |images: &[u8]| match endpoint {
-        Some(endpoint) => endpoint.answer(images, &predictor),
-        None => predictor.classify(images),
-    };
-    images.flat_map(ask).collect()
-}
-
 /// A network behind whatever its thief has put before it.
 struct Served<'a> {
     network: &'a Network,
     predictor: Predictor<'a>,
     endpoint: Option<Box<dyn Endpoint>>,
+}
+
+impl<'a> Served<'a> {
+    fn new(network: &'a Network, endpoint: Option<Box<dyn Endpoint>>) -> Self {
+        Self { network, predictor: Predictor::new(network), endpoint }
+    }
+
+    fn answer(&mut self, images: &[u8]) -> Vec<Option<u32>> {
+        match &mut self.endpoint {
+            Some(endpoint) => endpoint.answer(images, &self.predictor),
+            None => self.predictor.classify(images),
+        }
+    }
+
+    /// Answers on the test images.
+    fn answers(&mut self, data: &Dataset) -> Vec<Option<u32>> {
+        let images = data.test.images().chunks(IMAGES_AT_ONCE * data.test.shape().size());
+        images.flat_map(|images| self.answer(images)).collect()
+    }
 }
 
 impl BlackBox for Served<'_> {
@@ -206,9 +205,6 @@ impl BlackBox for Served<'_> {
     }
 
     fn classify(&mut self, images: &[u8]) -> Result<Vec<Option<u32>>, BlackBoxError> {
-        Ok(match &mut self.endpoint {
-            Some(endpoint) => endpoint.answer(images, &self.predictor),
-            None => self.predictor.classify(images),
-        })
+        Ok(self.answer(images))
     }
 }

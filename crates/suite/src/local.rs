@@ -48,8 +48,7 @@ pub enum Progress {
 ///
 /// A subject cannot be made.
 pub fn run_local(worker: &Worker, jobs: usize, on_progress: &(dyn Fn(Progress) + Sync)) -> Result<usize, SuiteError> {
-    let open: Vec<usize> =
-        (0..worker.plan.runs.len()).filter(|&i| !worker.store.has_line(&worker.plan.runs[i].id)).collect();
+    let open = worker.open_runs();
     on_progress(Progress::Planned { open: open.len(), done: worker.plan.runs.len() - open.len() });
     in_parallel(worker.subjects_to_make(&open), jobs, &|index| {
         let task = &worker.plan.subjects[index];

@@ -8,7 +8,7 @@ use itertools::Itertools;
 use serde_json::{Value, json};
 
 use crate::spec::{AttackSpec, FOUND, Files, MAX_RUNS, Origin, Recipe, Strength};
-use crate::store::{Id, io};
+use crate::store::{Id, file_digest};
 use crate::{Suite, SuiteError};
 
 /// A subject to be made, or files to be read.
@@ -129,7 +129,7 @@ fn read(name: &str, files: &Files) -> Result<SubjectTask, SuiteError> {
     let mut digests = Vec::new();
     let all = [&files.model, &files.key].into_iter().chain(&files.claim).chain(&files.disclosures);
     for path in all.chain(&files.counterfoil) {
-        digests.push(Digest::of([std::fs::read(path).map_err(io(path, "read"))?]).to_string());
+        digests.push(file_digest(path)?);
     }
     let id = Id::of(&json!({ "files": digests, "version": VERSION }));
     Ok(SubjectTask { id, name: name.to_owned(), seed: 0, source: SubjectSource::Files(files.clone()) })

@@ -1,22 +1,23 @@
 //! One task: a subject made, or a run from its subject to its line.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use counterfoil_attack::{AttackError, Attacked, Endpoint, Means, attack, handed_on, stolen};
-use counterfoil_ticket::{Digest, Model, ModelFile};
+use counterfoil_ticket::{Model, ModelFile};
 use counterfoil_train::data::Dataset;
 use counterfoil_train::{DeviceChoice, Event, TrainError};
 use counterfoil_verify::{Report, Verdict};
 use serde_json::json;
 
-use crate::judge::{Judged, Judging, Victim, evidence, judge};
+use crate::judge::{Judged, Victim, evidence, judge};
 use crate::line::{Flag, Line, Step};
 use crate::local::with_sources;
 use crate::marks::external::with_files;
 use crate::plan::{Plan, RunTask, SubjectSource, SubjectTask};
 use crate::spec::Strength;
-use crate::store::{Store, io, write};
+use crate::store::{Store, file_digest, write};
 use crate::subject::make;
 use crate::{Subject, Suite, SuiteError};
 
@@ -30,9 +31,22 @@ pub struct Worker<'a> {
     pub plan: &'a Plan,
     /// Where results go.
     pub store: &'a Store,
+    /// Subjects by index, read and asked when they are first attacked.
+    victims: Vec<OnceLock<Victim>>,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    /// For the tasks of a suite.
+    pub fn new(suite: &'a Suite, data: &'a Dataset, plan: &'a Plan, store: &'a Store) -> Self {
+        let victims = plan.subjects.iter().map(|_| OnceLock::new()).collect();
+        Self { suite, data, plan, store, victims }
+    }
+
+    /// Runs that have no line yet.
+    pub(crate) fn open_runs(&self) -> Vec<usize> {
+        (0..self.plan.runs.len()).filter(|&index| !self.store.has_line(&self.plan.runs[index].id)).collect()
+    }
+
     /// Whether a subject is there.
     pub fn has_subject(&self, task: &SubjectTask) -> bool {
         matches!(task.source, SubjectSource::Files(_)) || self.store.subject(&task.id).is_dir()
@@ -95,7 +109,17 @@ impl Worker<'_> {
         Ok(())
     }
 
-    pub(crate) fn subject(&self, index: usize) -> Result<Subject, SuiteError> {
+    /// A subject, read and asked once.
+    pub(crate) fn victim(&self, index: usize) -> Result<&Victim, SuiteError> {
+        let place = &self.victims[index];
+        if let Some(victim) = place.get() {
+            return Ok(victim);
+        }
+        let victim = Victim::new(self.subject(index)?, self.data)?;
+        Ok(place.get_or_init(|| victim))
+    }
+
+    fn subject(&self, index: usize) -> Result<Subject, SuiteError> {
         let task = &self.plan.subjects[index];
         match &task.source {
             SubjectSource::Files(files) => Subject::open(&task.name, files),
@@ -114,10 +138,10 @@ impl Worker<'_> {
         if self.store.has_line(&task.id) {
             return Ok(());
         }
-        let subject = self.subject(task.subject)?;
-        let victim = Victim::new(&subject, self.data)?;
+        let victim = self.victim(task.subject)?;
+        let subject = &victim.subject;
         let started = Instant::now();
-        let left = self.attack(task, &subject, &victim, on_event);
+        let left = self.attack(task, victim, on_event);
         let seconds = started.elapsed().as_secs_f64();
         let (file, endpoint, diverged) = match left {
             Ok((file, endpoint)) => (file, endpoint, false),
@@ -125,13 +149,12 @@ impl Worker<'_> {
             Err(SuiteError::Attack(error)) if is_divergence(&error) => (ModelFile::open(&subject.file)?, None, true),
             Err(error) => return Err(error),
         };
-        let output = file_digest(&file)?;
-        let judging = Judging { threshold: self.suite.threshold };
-        let mut judged = judge(&victim, &file, endpoint, self.data, judging)?;
+        let output = file_digest(file.path())?;
+        let mut judged = judge(victim, &file, endpoint, self.data, self.suite.threshold)?;
         if diverged {
             judged.flags = [Flag::TrainingDiverged].into();
         }
-        let line = self.line(task, &subject, judged, output, seconds);
+        let line = self.line(task, subject, judged, output, seconds);
         self.store.put_line(&task.id, &line)
     }
 
@@ -139,10 +162,10 @@ impl Worker<'_> {
     fn attack(
         &self,
         task: &RunTask,
-        subject: &Subject,
         victim: &Victim,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<(ModelFile, Option<Box<dyn Endpoint>>), SuiteError> {
+        let subject = &victim.subject;
         let done = task.steps.iter().rposition(|step| self.store.model(&step.id).is_file());
         let mut file = match done {
             Some(last) => ModelFile::open(&self.store.model(&task.steps[last].id))?,
@@ -152,8 +175,21 @@ impl Worker<'_> {
             Some(_) => file.read()?,
             None => victim.model.clone(),
         };
-        let mut endpoint = None;
-        for step in &task.steps[done.map_or(0, |last| last + 1)..] {
+        let steps = &task.steps[done.map_or(0, |last| last + 1)..];
+        if steps.is_empty() {
+            return Ok((file, None));
+        }
+        let mut means = Means {
+            seed: task.seed,
+            data: Some(self.data),
+            augmentation: self.data.augmentation,
+            insight: Some(subject.insight(&task.knows)),
+            others: self.others(task, subject)?,
+            rewound: subject.found.as_deref().map(|path| ModelFile::open(path)?.read_stored()).transpose()?,
+            device: DeviceChoice::Cpu,
+            on_event,
+        };
+        for step in steps {
             let settings = match &step.strength {
                 Strength::Known { settings, .. } => settings,
                 Strength::Program { command, settings } => {
@@ -166,28 +202,15 @@ impl Worker<'_> {
                     continue;
                 }
             };
-            let mut means = Means {
-                seed: task.seed,
-                data: Some(self.data),
-                augmentation: self.data.augmentation,
-                insight: Some(subject.insight(&task.knows)),
-                others: self.others(task, subject)?,
-                rewound: subject.found.as_deref().map(|path| ModelFile::open(path)?.read_stored()).transpose()?,
-                device: DeviceChoice::Cpu,
-                on_event,
-            };
             match attack(&step.attack)?.run(stolen(model), settings, &mut means)? {
                 Attacked::Model(attacked) => {
                     model = handed_on(attacked);
                     file = self.store.put_model(&step.id, &model)?;
                 }
-                Attacked::Served(served) => {
-                    endpoint = Some(served);
-                    break;
-                }
+                Attacked::Served(served) => return Ok((file, Some(served))),
             }
         }
-        Ok((file, endpoint))
+        Ok((file, None))
     }
 
     fn others(&self, task: &RunTask, subject: &Subject) -> Result<Vec<Model>, SuiteError> {
@@ -237,7 +260,7 @@ impl Worker<'_> {
             log2_p: evidence(&report),
             tests: report.tests.iter().map(|test| json!(test)).collect(),
             others,
-            verdict: name_of(report.verdict).to_owned(),
+            verdict: report.verdict.name().to_owned(),
             decided_by: decided_by(&report),
             threshold: self.suite.threshold,
             flags,
@@ -253,20 +276,6 @@ fn decided_by(report: &Report) -> Option<String> {
     Some(test.reading.clone().unwrap_or_else(|| "triggers".to_owned()))
 }
 
-pub(crate) fn name_of(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Proven => "proven",
-        Verdict::Marked => "marked",
-        Verdict::Inconclusive => "inconclusive",
-        Verdict::NoMatch => "no-match",
-    }
-}
-
 fn is_divergence(error: &AttackError) -> bool {
     matches!(error, AttackError::Train(TrainError::Diverged { .. } | TrainError::NotFinite { .. }))
-}
-
-pub(crate) fn file_digest(file: &ModelFile) -> Result<String, SuiteError> {
-    let path = file.path();
-    Ok(Digest::of([std::fs::read(path).map_err(io(path, "read"))?]).to_string())
 }

@@ -51,7 +51,7 @@ const RECORD: &str = "slurm.json";
 /// Slurm's programs are not there or refuse, or a file cannot be written.
 pub fn run_slurm(worker: &Worker, slurm: &Slurm, on_progress: &dyn Fn(Progress)) -> Result<usize, SuiteError> {
     let record = worker.store.folder().join("work").join(RECORD);
-    let open = open_runs(worker);
+    let open = worker.open_runs();
     let of = open.len();
     on_progress(Progress::Planned { open: of, done: worker.plan.runs.len() - of });
     if record.is_file() {
@@ -59,7 +59,7 @@ pub fn run_slurm(worker: &Worker, slurm: &Slurm, on_progress: &dyn Fn(Progress))
         wait(worker, slurm, &submitted.jobs, of, on_progress)?;
     }
     for _ in 0..slurm.attempts {
-        let open = open_runs(worker);
+        let open = worker.open_runs();
         if open.is_empty() {
             break;
         }
@@ -70,7 +70,7 @@ pub fn run_slurm(worker: &Worker, slurm: &Slurm, on_progress: &dyn Fn(Progress))
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&record, "removed")(error)),
         _ => {}
     }
-    let left = open_runs(worker);
+    let left = worker.open_runs();
     for &index in &left {
         let run = &worker.plan.runs[index];
         let reason = std::fs::read_to_string(worker.store.work(&run.id, "failed"));
@@ -78,10 +78,6 @@ pub fn run_slurm(worker: &Worker, slurm: &Slurm, on_progress: &dyn Fn(Progress))
         on_progress(Progress::Failed { run: worker.name_of(run), reason: reason.trim().to_owned() });
     }
     Ok(left.len())
-}
-
-fn open_runs(worker: &Worker) -> Vec<usize> {
-    (0..worker.plan.runs.len()).filter(|&i| !worker.store.has_line(&worker.plan.runs[i].id)).collect()
 }
 
 /// Submits the open runs, and before them the subjects that they need.
@@ -158,7 +154,7 @@ fn wait(
 ) -> Result<(), SuiteError> {
     let mut last = usize::MAX;
     while !jobs.is_empty() && in_queue(jobs)? {
-        let open = open_runs(worker).len();
+        let open = worker.open_runs().len();
         if open != last {
             on_progress(Progress::Done {
                 run: format!("{} jobs in the queue", jobs.len()),

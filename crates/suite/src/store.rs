@@ -134,12 +134,13 @@ impl Store {
         Ok(lines)
     }
 
-    /// Writes all lines to `results.jsonl`.
-    pub fn write_results(&self) -> Result<PathBuf, SuiteError> {
-        let text: String = self.lines()?.iter().map(|line| format!("{}\n", serde_json::json!(line))).collect();
+    /// Writes all lines to `results.jsonl`, and gives them with its place.
+    pub fn write_results(&self) -> Result<(PathBuf, Vec<Line>), SuiteError> {
+        let lines = self.lines()?;
+        let text: String = lines.iter().map(|line| format!("{}\n", serde_json::json!(line))).collect();
         let path = self.folder.join("results.jsonl");
         write(&path, text.as_bytes())?;
-        Ok(path)
+        Ok((path, lines))
     }
 }
 
@@ -148,6 +149,11 @@ const FORM: u32 = 1;
 
 pub(crate) fn io<'a>(file: &'a Path, what: &'static str) -> impl Fn(std::io::Error) -> SuiteError + 'a {
     move |source| SuiteError::Io { file: file.to_owned(), what, source }
+}
+
+/// SHA-256 of a file, hexadecimal.
+pub(crate) fn file_digest(path: &Path) -> Result<String, SuiteError> {
+    Ok(Digest::of([std::fs::read(path).map_err(io(path, "read"))?]).to_string())
 }
 
 /// Puts a file in place, whole.

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::SuiteError;
 use crate::marks::{External, Mark, Teaching, mark};
 use crate::spec::{Files, MarkSpec, Recipe, Stamp};
-use crate::store::{Id, Store, io, read_json, write};
+use crate::store::{Id, Store, file_digest, io, read_json, write};
 
 /// Weight decay of everything that the suite trains.
 const DECAY: f64 = 5e-4;
@@ -61,14 +61,8 @@ pub struct Subject {
 impl Subject {
     /// What an attacker knows who was shown these sealed panels.
     pub fn insight(&self, knows: &[u64]) -> Insight {
-        let body = self.claim.as_ref().map(VerifiedClaim::body);
         let shown = |panel: &&OpenedPanel| knows.contains(&u64::from(panel.panel().get()));
-        Insight {
-            key: self.key,
-            sealed: body.map_or_else(|| ONE, |body| body.sealed_panels),
-            dilution: body.map_or(Dilution::ALL[0], |body| body.dilution),
-            disclosed: self.disclosures.iter().filter(shown).map(|p| (p.panel(), p.seed().clone())).collect(),
-        }
+        Insight::new(self.key, self.claim.as_ref(), self.disclosures.iter().filter(shown))
     }
 
     /// A subject from somebody's files.
@@ -93,7 +87,7 @@ impl Subject {
             _ => None,
         };
         let file = files.model.clone();
-        let digest = Digest::of([bytes(&file)?]).to_string();
+        let digest = file_digest(&file)?;
         let (name, train_seconds, found) = (name.to_owned(), None, None);
         Ok(Self {
             name,
@@ -214,18 +208,23 @@ impl Bench<'_> {
         Schedule { decay: DECAY, batch: self.recipe.batch as usize, ..Schedule::paper(epochs) }
     }
 
+    /// Schedule of a round of finding, and the epoch that it rewinds to.
+    fn finding(&self) -> (Schedule, u32) {
+        let epochs = self.recipe.find_epochs;
+        (self.schedule(epochs), Aim::usual_rewind(epochs))
+    }
+
     fn decay(&self, schedule: &Schedule, start: u32, shrinkage: Shrinkage) -> f64 {
         self.recipe.decay.unwrap_or_else(|| schedule.mark_decay(self.data.train.len(), start, shrinkage))
     }
 
     /// The ticket; under the key, if it is found so.
     fn find(&self, key: &OwnerKey, place: PathBuf, on_event: &mut dyn FnMut(Event)) -> Result<Model, SuiteError> {
-        let Recipe { width, sparsity, prune_share, find_epochs, .. } = *self.recipe;
+        let Recipe { width, sparsity, prune_share, .. } = *self.recipe;
         let architecture = Architecture::Resnet20 { input: self.data.train.shape(), width, classes: self.data.classes };
         let device = DeviceChoice::Cpu.open()?;
         let network = Network::initialise(architecture, self.data.normalisation.clone(), self.seed, &device);
-        let schedule = self.schedule(find_epochs);
-        let rewind = Aim::usual_rewind(find_epochs);
+        let (schedule, rewind) = self.finding();
         let (mark, decay) = (self.own_mark(key), self.decay(&schedule, rewind, Shrinkage::ByRootOfE));
         let keyed = (self.recipe.stamp == Stamp::Keyed).then_some(Keyed { mark: &mark, decay, factor: 1.0 });
         let imp = Imp { prune_share, scope: Scope::Global };
@@ -251,8 +250,7 @@ impl Bench<'_> {
             Stamp::None => return Ok(None),
             Stamp::Swaps => StampRequest { swaps: SwapSettings::default(), keyed: None, provenance: None },
             Stamp::Keyed => {
-                let schedule = self.schedule(self.recipe.find_epochs);
-                let rewind = Aim::usual_rewind(self.recipe.find_epochs);
+                let (schedule, rewind) = self.finding();
                 let decay = self.decay(&schedule, rewind, Shrinkage::ByRootOfE);
                 let keyed = KeyedFinding { master: key.master_seed(&FINDING), decay };
                 let swaps = SwapSettings::top_up(SEALED, Dilution::ALL[0]);
@@ -307,8 +305,6 @@ impl Bench<'_> {
 const FINDING: [u8; 32] = [9; 32];
 /// Sealed panels that keyed finding aims at.
 const SEALED: PanelCount = PanelCount::new(4).expect("four are allowed");
-/// Without a claim nobody says how many there are, and panel 0 does not depend on it.
-const ONE: PanelCount = PanelCount::new(1).expect("one is allowed");
 /// Time in the suite's claims: the same bytes whenever they are made.
 const CREATED: &str = "2026-01-01T00:00:00Z";
 
@@ -316,7 +312,7 @@ const CREATED: &str = "2026-01-01T00:00:00Z";
 fn mark_of(spec: &MarkSpec) -> Option<Box<dyn Mark>> {
     match &spec.command {
         Some(command) => Some(Box::new(External { name: spec.name.clone(), command: command.clone() })),
-        None => Some(Box::new(mark(&spec.name)?)),
+        None => mark(&spec.name),
     }
 }
 

@@ -30,6 +30,18 @@ pub enum Verdict {
     NoMatch,
 }
 
+impl Verdict {
+    /// As machines read it, in the JSON form too.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Marked => "marked",
+            Self::Inconclusive => "inconclusive",
+            Self::NoMatch => "no-match",
+        }
+    }
+}
+
 /// Which evidence a test is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::{RECIPE, handed_over, lesson, profile, student};
+use crate::add_back::{Guess, add_back};
 use crate::{Attack, AttackError, Attacked, Means, Parameter, Profile, Settings, Sparse};
 
 const SOURCE: &str = "Hinton et al. 2015 (arXiv 1503.02531); recipe of Lukas et al. 2022 (arXiv 2108.04974)";
@@ -81,11 +82,7 @@ fn random(network: &Network, names: &[String], kept: usize, seed: u64) -> BTreeM
     let sizes = network.layers().iter().map(|layer| (layer.weight(), layer.shape.size()));
     let mut masks: BTreeMap<String, Mask> =
         sizes.filter(|(name, _)| names.contains(name)).map(|(name, size)| (name, Mask::empty(size))).collect();
-    let mut places: Vec<(usize, usize)> =
-        masks.values().enumerate().flat_map(|(i, mask)| (0..mask.size()).map(move |position| (i, position))).collect();
-    shuffle(&mut places, &mut ChaCha8Rng::seed_from_u64(seed));
-    let mut each: Vec<&mut Mask> = masks.values_mut().collect();
-    places.into_iter().take(kept).for_each(|(i, position)| each[i].set(position, true));
+    add_back(&mut masks, |_| Vec::new(), kept, Guess::Random(seed));
     masks
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use counterfoil_attack::{Attacked, Insight, Means, Need, Profile, Settings, attack, attacks, handed_on, stolen};
-use counterfoil_claim::{Dilution, PanelCount};
 use counterfoil_mark::masks_of;
 use counterfoil_ticket::{Mask, Model, ModelFile};
 use counterfoil_train::data::{Augmentation, DataSource};
@@ -144,12 +143,7 @@ impl Args {
         let Some(path) = &self.key else { return Ok(None) };
         let key = open::public_key(path)?;
         let (claim, opened) = open::evidence(&key, self.claim.as_deref(), &self.disclosure)?;
-        let (sealed, dilution) = match &claim {
-            Some(claim) => (claim.body().sealed_panels, claim.body().dilution),
-            None => (PanelCount::new(1).expect("one is allowed"), Dilution::ALL[0]),
-        };
-        let disclosed = opened.iter().map(|panel| (panel.panel(), panel.seed().clone())).collect();
-        Ok(Some(Insight { key, sealed, dilution, disclosed }))
+        Ok(Some(Insight::new(key, claim.as_ref(), &opened)))
     }
 }
 

@@ -158,7 +158,7 @@ impl Demo {
         args.print(&report)?;
         let seconds = started.elapsed().as_secs_f64();
         let accuracy = evaluate::accuracy(Path::new(&format!("{}/{model}", self.folder)))?;
-        let verdict = verify::name_of(report.verdict).to_owned();
+        let verdict = report.verdict.name().to_owned();
         let (log2_p, tests) = (report.log2_p.bits(), tests_of(&report));
         self.suspects.push(Suspect { name, accuracy, verdict, log2_p, expected, tests, seconds });
         Ok(())

@@ -1,5 +1,6 @@
 //! `suite`: subjects × attacks × strengths × seeds, and what is left of the mark.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use counterfoil_suite::{AttackCard, Line, Plan, Progress, Slurm, Store, Suite, Worker, add, run_local, run_slurm};
 use counterfoil_train::Event;
-use counterfoil_train::data::load;
+use counterfoil_train::data::{Dataset, load};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -138,15 +139,12 @@ impl Args {
 
 impl RunArgs {
     fn run(self) -> Result<Exit, Error> {
-        let text = open::text(&self.suite, "a suite")?;
-        let suite = Suite::parse(&self.suite, &text)?;
-        let data = load(&suite.data, &suite.options)?;
-        let plan = Plan::new(&suite, &data)?;
+        let (suite, data, plan) = planned(&self.suite)?;
         if self.dry_run {
             return self.tell(&plan);
         }
         let store = Store::open(&self.output)?;
-        let worker = Worker { suite: &suite, data: &data, plan: &plan, store: &store };
+        let worker = Worker::new(&suite, &data, &plan, &store);
         let shown = Shown::new();
         let jobs = usize::from(self.jobs);
         let failed = match self.engine {
@@ -154,10 +152,9 @@ impl RunArgs {
             Engine::Slurm => run_slurm(&worker, &self.slurm(jobs)?, &|progress| shown.show(&progress))?,
         };
         shown.bar.finish_and_clear();
-        let results = store.write_results()?;
-        let lines = store.lines()?;
-        let of_plan: Vec<&Line> =
-            lines.iter().filter(|l| plan.runs.iter().any(|run| run.id.as_str() == l.id)).collect();
+        let (results, lines) = store.write_results()?;
+        let planned: BTreeSet<&str> = plan.runs.iter().map(|run| run.id.as_str()).collect();
+        let of_plan: Vec<&Line> = lines.iter().filter(|line| planned.contains(line.id.as_str())).collect();
         let fallen = of_plan.iter().filter(|line| line.has_fallen()).count();
         if self.json {
             print_json(&json!({
@@ -196,7 +193,8 @@ impl RunArgs {
 
     /// Says what would be done.
     fn tell(&self, plan: &Plan) -> Result<Exit, Error> {
-        let is_done = |id| Store::existing(&self.output).is_ok_and(|store| store.has_line(id));
+        let store = Store::existing(&self.output).ok();
+        let is_done = |id| store.as_ref().is_some_and(|store| store.has_line(id));
         let mut text = String::new();
         let mut open = 0;
         for run in &plan.runs {
@@ -218,13 +216,10 @@ impl AddArgs {
     fn run(self) -> Result<Exit, Error> {
         let text = open::text(&self.card, "an attack card")?;
         let card = AttackCard::parse(&self.card, &text)?;
-        let text = open::text(&self.suite, "a suite")?;
-        let suite = Suite::parse(&self.suite, &text)?;
-        let data = load(&suite.data, &suite.options)?;
-        let plan = Plan::new(&suite, &data)?;
+        let (suite, data, plan) = planned(&self.suite)?;
         let store = Store::existing(&self.output)?;
-        let line = add(&Worker { suite: &suite, data: &data, plan: &plan, store: &store }, &self.suspect, &card)?;
-        let results = store.write_results()?;
+        let line = add(&Worker::new(&suite, &data, &plan, &store), &self.suspect, &card)?;
+        let (results, _) = store.write_results()?;
         if self.json {
             print_json(&line)?;
         } else {
@@ -238,16 +233,22 @@ impl AddArgs {
 
 impl TaskArgs {
     fn run(self) -> Result<Exit, Error> {
-        let text = open::text(&self.suite, "a suite")?;
-        let suite = Suite::parse(&self.suite, &text)?;
-        let data = load(&suite.data, &suite.options)?;
-        let plan = Plan::new(&suite, &data)?;
+        let (suite, data, plan) = planned(&self.suite)?;
         let store = Store::existing(&self.output)?;
         let list = open::text(&self.list, "a list of tasks")?;
         let ids: Vec<&str> = list.lines().skip(self.first).take(self.count).collect();
-        Worker { suite: &suite, data: &data, plan: &plan, store: &store }.do_listed(&ids)?;
+        Worker::new(&suite, &data, &plan, &store).do_listed(&ids)?;
         Ok(Exit::Success)
     }
+}
+
+/// A suite, its data and its tasks.
+fn planned(file: &Path) -> Result<(Suite, Dataset, Plan), Error> {
+    let text = open::text(file, "a suite")?;
+    let suite = Suite::parse(file, &text)?;
+    let data = load(&suite.data, &suite.options)?;
+    let plan = Plan::new(&suite, &data)?;
+    Ok((suite, data, plan))
 }
 
 fn fallen_in_words(lines: &[&Line]) -> String {

@@ -192,16 +192,6 @@ fn complete(report: &mut Report, tests: Tests, asked: &Result<Asked, String>) {
     }
 }
 
-/// A verdict as machines read it.
-pub(crate) fn name_of(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Proven => "proven",
-        Verdict::Marked => "marked",
-        Verdict::Inconclusive => "inconclusive",
-        Verdict::NoMatch => "no-match",
-    }
-}
-
 /// A kind of test as machines read it.
 pub(crate) fn kind_name(kind: TestKind) -> &'static str {
     match kind {

@@ -28,7 +28,7 @@ pub struct Teaching<'a> {
 }
 
 /// A mark that is not ours.
-pub trait Mark: Sync {
+pub trait Mark: Send + Sync {
     /// Its name in lines and reports.
     fn name(&self) -> &str;
 
@@ -58,27 +58,9 @@ pub trait Mark: Sync {
 pub(crate) const NAMES: [&str; 3] = ["qr", "uchida", "activation"];
 
 /// A mark that comes along.
-pub(crate) fn mark(name: &str) -> Option<&'static dyn Mark> {
-    let all: [&'static dyn Mark; 3] = [&qr::Qr, &uchida::Uchida, &activation::Activation];
+pub(crate) fn mark(name: &str) -> Option<Box<dyn Mark>> {
+    let all: [Box<dyn Mark>; 3] = [Box::new(qr::Qr), Box::new(uchida::Uchida), Box::new(activation::Activation)];
     all.into_iter().find(|mark| mark.name() == name)
-}
-
-impl Mark for &'static dyn Mark {
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-
-    fn on_ticket(&self, ticket: Model, seed: u64) -> Result<Model, String> {
-        (**self).on_ticket(ticket, seed)
-    }
-
-    fn on_model(&self, model: Model, seed: u64, teaching: &Teaching) -> Result<Model, String> {
-        (**self).on_model(model, seed, teaching)
-    }
-
-    fn read(&self, suspect: &Model, network: Option<&Network>, before: &Model, seed: u64, data: &Dataset) -> OtherMark {
-        (**self).read(suspect, network, before, seed, data)
-    }
 }
 
 /// A seed of a mark's own.
