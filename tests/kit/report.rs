@@ -48,6 +48,7 @@ pub struct Test {
     pub q: f64,
     pub log2_p: f64,
     pub charge: u32,
+    pub choice: u32,
     pub after_charges: f64,
     pub decisive: bool,
 }

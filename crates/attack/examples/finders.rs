@@ -131,7 +131,7 @@ impl Bench {
         let request = StampRequest { swaps: halved_swaps(), keyed: None, provenance: None };
         self.stamp(row, seed, "swaps", &ticket, &key, request)?;
 
-        let found = FoundMark::of(&key);
+        let found = FoundMark::of(&key, &self.harness.architecture());
         let keyed = Keyed { mark: &found.mark, decay: KEYED_DECAY, factor: KEYED_FACTOR };
         let ticket = self.harness.find_with(&*row.finder, network, sparsity, seed, Some(keyed))?;
         let decay = match row.finder.keying() {

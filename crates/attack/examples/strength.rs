@@ -111,7 +111,7 @@ impl Bench {
             if !self.is_open(&name) {
                 continue;
             }
-            let found = FoundMark::of(&key);
+            let found = FoundMark::of(&key, &self.harness.architecture());
             let ticket = self.harness.find(SPARSITY, self.seed, Some((&found.mark, decay)))?;
             self.stamp_and_measure(&name, &ticket, &key, found.request(decay), decay)?;
         }

@@ -20,8 +20,8 @@ use crate::hex_bytes::{Hex32, SecretHex32};
 use crate::protection::{protect, unprotect};
 use crate::statement::{TriggersJson, present};
 use crate::{
-    Dilution, FieldError, KeyError, MasterSeed, PanelCount, PanelId, Protection, ProtectionError, PublicKey, Seed,
-    TriggerSettings, Unlock, VerifiedClaim, merkle_root,
+    Dilution, FieldError, KeyError, Marked, MasterSeed, PanelCount, PanelId, Protection, ProtectionError, PublicKey,
+    Seed, TriggerSettings, Unlock, VerifiedClaim, merkle_root,
 };
 
 /// Most bytes of a counterfoil that are read: 1 GiB, the reference mask of 6 billion positions.
@@ -93,6 +93,7 @@ struct CounterfoilJson<'a> {
     master: SecretHex32,
     sealed_panels: u8,
     dilution: u8,
+    marked: Hex32,
     #[serde(deserialize_with = "present")]
     triggers: Option<TriggersJson>,
     #[serde(borrow)]
@@ -116,6 +117,7 @@ pub struct Counterfoil {
     claim: [u8; 32],
     sealed_panels: PanelCount,
     dilution: Dilution,
+    marked: Marked,
     triggers: Option<TriggerSettings>,
     reference: Vec<(Carrier, Mask)>,
 }
@@ -134,6 +136,7 @@ impl Counterfoil {
             claim: *claim.digest(),
             sealed_panels: body.sealed_panels,
             dilution: body.dilution,
+            marked: Marked::of_claim(body),
             triggers: body.triggers,
             reference,
         };
@@ -153,7 +156,7 @@ impl Counterfoil {
             ("dilution", self.dilution == body.dilution),
             ("trigger set", self.triggers == body.triggers),
             ("master seed", merkle_root(&self.master) == body.merkle_root),
-            ("list of carriers", held().eq(carriers())),
+            ("list of carriers", held().eq(carriers()) && self.marked == Marked::of_claim(body)),
             ("reference mask", reference_mask_commitment(&self.master, &self.reference) == body.reference_mask),
         ];
         match agreements.into_iter().find(|(_, agrees)| !agrees) {
@@ -196,6 +199,7 @@ impl Counterfoil {
             master: SecretHex32(Zeroizing::new(*self.master.as_bytes())),
             sealed_panels: self.sealed_panels.get(),
             dilution: self.dilution.get(),
+            marked: Hex32(*self.marked.as_bytes()),
             triggers: self.triggers.map(TriggersJson::from),
             carriers,
         };
@@ -224,6 +228,7 @@ impl Counterfoil {
             sealed_panels: PanelCount::new(json.sealed_panels)
                 .ok_or_else(|| field("sealedPanels", json.sealed_panels, "1 to 4"))?,
             dilution: Dilution::new(json.dilution).ok_or_else(|| field("dilution", json.dilution, "1, 2, 4 or 8"))?,
+            marked: Marked::from_bytes(json.marked.0),
             triggers,
             reference: json.carriers.iter().enumerate().map(read_carrier).collect::<Result<_, _>>()?,
         })
@@ -242,7 +247,7 @@ impl Counterfoil {
     pub fn seeds(&self) -> Vec<(PanelId, Seed)> {
         let seed = |panel: PanelId| match panel {
             PanelId::PUBLIC => self.public_key.public_seed(),
-            sealed => self.master.panel(sealed),
+            sealed => self.master.panel(sealed, &self.marked),
         };
         self.sealed_panels.all().map(|panel| (panel, seed(panel))).collect()
     }

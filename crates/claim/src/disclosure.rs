@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::hex_bytes::{Hex32, SecretHex32};
 use crate::merkle::{audit_path, is_under_root};
 use crate::seed::Opening;
-use crate::{MasterSeed, PanelId, Seed, VerifiedClaim};
+use crate::{Marked, MasterSeed, PanelId, Seed, VerifiedClaim};
 
 /// Most bytes of a disclosure that are read; one has about 500.
 pub const MAX_DISCLOSURE: usize = 1 << 16;
@@ -112,7 +112,7 @@ impl OpenedPanel {
         if !is_under_root(root, panel, &opening, &path) {
             return Err(DisclosureError::NotUnderRoot { panel: json.panel });
         }
-        Ok(Self { claim: *claim.digest(), panel, seed: opening.seed(root) })
+        Ok(Self { claim: *claim.digest(), panel, seed: opening.seed(root, &Marked::of_claim(claim.body())) })
     }
 
     /// Digest of the claim that committed to it.

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Reading order: [`PublicKey`] and [`OwnerKey`]; [`PanelId`], [`PanelCount`], [`Dilution`] and the seeds;
-//! [`merkle_root`]; [`ClaimBody`], [`sign`], [`VerifiedClaim`]; [`OpenedPanel`]; [`Counterfoil`] and its
+//! [`Marked`], [`merkle_root`]; [`ClaimBody`], [`sign`], [`VerifiedClaim`]; [`OpenedPanel`]; [`Counterfoil`] and its
 //! [`Protection`]; [`KeyMask`].
 //!
 //! Absent on purpose: what the seeds are used for (chips, triggers, tests: crate `counterfoil-mark`), clocks (the time in
@@ -32,6 +32,7 @@ mod envelope;
 mod hex_bytes;
 mod key;
 mod key_mask;
+mod marked;
 mod merkle;
 mod protection;
 mod seed;
@@ -49,6 +50,7 @@ pub use disclosure::{DisclosureError, MAX_DISCLOSURE, OpenedPanel};
 pub use envelope::{MAX_ENVELOPE, PAYLOAD_TYPE, pae};
 pub use key::{KeyError, MAX_PBKDF2_ITERATIONS, MAX_SCRYPT_MEMORY, MAX_SCRYPT_PASSES, OwnerKey, Passphrase, PublicKey};
 pub use key_mask::{HeldBack, KeyMask, KeyMaskError, MAX_KEY_MASK};
+pub use marked::Marked;
 pub use merkle::merkle_root;
 pub use protection::{
     Identity, MAX_WORK_FACTOR, Protection, ProtectionError, Recipient, Unlock, WORK_FACTOR, protect, unprotect,

@@ -8,7 +8,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::merkle_root;
+use crate::{Marked, merkle_root};
 
 /// Salt of every derivation from the master seed or the public key.
 const SALT: &[u8] = b"counterfoil/v1";
@@ -134,9 +134,10 @@ pub(crate) struct Opening(pub(crate) Zeroizing<[u8; 32]>);
 
 impl Opening {
     /// The panel's seed. The root enters it, and thereby all panels do: whoever tries another secret for one of them gets
-    /// other chips in all, so that panels cannot be tried one by one and the best of each be put together.
-    pub(crate) fn seed(&self, root: &[u8; 32]) -> Seed {
-        Seed(hkdf(&*self.0, root, b"counterfoil/v1 panel seed"))
+    /// other chips in all, so that panels cannot be tried one by one and the best of each be put together. What is marked
+    /// enters it for the same reason.
+    pub(crate) fn seed(&self, root: &[u8; 32], marked: &Marked) -> Seed {
+        Seed(hkdf(&*self.0, root, &[b"counterfoil/v1 panel seed".as_slice(), marked.as_bytes()].concat()))
     }
 }
 
@@ -167,15 +168,15 @@ impl MasterSeed {
         Opening(hkdf(self.as_bytes(), SALT, &info))
     }
 
-    /// Seed of a sealed panel. Panics for the public panel, which does not derive from the master seed: see
+    /// Seed of a sealed panel of a mark on these carriers. Panics for the public panel, which does not derive from the master seed: see
     /// [`PublicKey::public_seed`](crate::PublicKey::public_seed).
-    pub fn panel(&self, panel: PanelId) -> Seed {
-        self.opening(panel).seed(&merkle_root(self))
+    pub fn panel(&self, panel: PanelId, marked: &Marked) -> Seed {
+        self.opening(panel).seed(&merkle_root(self), marked)
     }
 
     /// Seeds of the sealed panels 1 to P, in order.
-    pub fn sealed(&self, panels: PanelCount) -> Vec<Seed> {
-        panels.sealed().map(|panel| self.panel(panel)).collect()
+    pub fn sealed(&self, panels: PanelCount, marked: &Marked) -> Vec<Seed> {
+        panels.sealed().map(|panel| self.panel(panel, marked)).collect()
     }
 
     /// Key of the commitment to the reference mask (docs/protocol.md, "Reference mask").
@@ -213,6 +214,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "does not derive from the master seed")]
     fn the_public_panel_has_no_seed_under_the_master() {
-        MasterSeed::from_bytes([0; 32]).panel(PanelId::PUBLIC);
+        MasterSeed::from_bytes([0; 32]).panel(PanelId::PUBLIC, &Marked::from_bytes([0; 32]));
     }
 }

@@ -5,9 +5,9 @@
 use std::error::Error;
 
 use counterfoil_claim::{
-    ClaimBody, ClaimedCarrier, Counterfoil, CounterfoilError, Dilution, MasterSeed, OwnerKey, PanelCount, PanelId,
-    PanelStrength, Passphrase, Protection, ProtectionError, Stamping, StampingMethod, Subject, TriggerSettings, Unlock,
-    VerifiedClaim, merkle_root, reference_mask_commitment, sign,
+    ClaimBody, ClaimedCarrier, Counterfoil, CounterfoilError, Dilution, Marked, MasterSeed, OwnerKey, PanelCount,
+    PanelId, PanelStrength, Passphrase, Protection, ProtectionError, Stamping, StampingMethod, Subject,
+    TriggerSettings, Unlock, VerifiedClaim, merkle_root, reference_mask_commitment, sign,
 };
 use counterfoil_ticket::{Carrier, Digest, ImageShape, Mask, Provenance};
 use serde_json::{Value, json};
@@ -88,7 +88,9 @@ fn what_was_sealed_opens_and_belongs_to_the_claim() {
 #[test]
 fn the_plain_file_is_this_json() {
     let key = hex::encode(owner().public().bytes());
-    let claim = hex::encode(claim(&master(), &reference()).digest());
+    let claim = claim(&master(), &reference());
+    let marked = hex::encode(Marked::of_claim(claim.body()).as_bytes());
+    let claim = hex::encode(claim.digest());
     let expected = json!({
         "version": 1,
         "publicKey": key,
@@ -96,6 +98,7 @@ fn the_plain_file_is_this_json() {
         "master": hex::encode(master().as_bytes()),
         "sealedPanels": 3,
         "dilution": 2,
+        "marked": marked,
         "triggers": {"image": [1, 8, 8], "classes": 10, "public": 5, "sealedEach": 4},
         "carriers": [
             {"name": "fc1.weight", "shape": [4, 5, 1, 1], "ordinal": 0, "mask": "VVUF"},
@@ -110,7 +113,8 @@ fn seeds_are_the_public_one_and_the_sealed_ones() {
     let seeds = counterfoil().seeds();
     assert_eq!(seeds.iter().map(|(panel, _)| panel.get()).collect::<Vec<_>>(), [0, 1, 2, 3]);
     assert_eq!(seeds[0].1.as_bytes(), owner().public().public_seed().as_bytes());
-    assert_eq!(seeds[3].1.as_bytes(), master().panel(PanelId::new(3).unwrap()).as_bytes());
+    let marked = Marked::of_claim(claim(&master(), &reference()).body());
+    assert_eq!(seeds[3].1.as_bytes(), master().panel(PanelId::new(3).unwrap(), &marked).as_bytes());
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use counterfoil_claim::{
-    ClaimBody, ClaimError, ClaimedCarrier, Counterfoil, Dilution, DisclosureError, KeyError, MasterSeed, OwnerKey,
-    PanelCount, PanelId, PanelStrength, PublicKey, Stamping, StampingMethod, Subject, TriggerSettings, VerifiedClaim,
-    merkle_root, pae, reference_mask_commitment, sign,
+    ClaimBody, ClaimError, ClaimedCarrier, Counterfoil, Dilution, DisclosureError, KeyError, Marked, MasterSeed,
+    OwnerKey, PanelCount, PanelId, PanelStrength, PublicKey, Stamping, StampingMethod, Subject, TriggerSettings,
+    VerifiedClaim, merkle_root, pae, reference_mask_commitment, sign,
 };
 use counterfoil_ticket::{Carrier, CarrierShape, Digest, ImageShape, Mask, Provenance};
 use proptest::prelude::*;
@@ -113,7 +113,7 @@ fn keys_and_seeds_are_the_vectors() {
     assert_eq!(master.as_bytes(), &vectors.bytes("master"));
     assert_eq!(owner.public().public_seed().as_bytes(), &bytes32(&vectors.0["seeds"][0]));
     for i in 1..=4 {
-        let seed = master.panel(PanelId::sealed(i).unwrap());
+        let seed = master.panel(PanelId::sealed(i).unwrap(), &Marked::of_claim(&body()));
         assert_eq!(seed.as_bytes(), &bytes32(&vectors.0["seeds"][usize::from(i)]), "panel {i}");
     }
 }

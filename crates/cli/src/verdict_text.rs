@@ -162,7 +162,7 @@ fn table(report: &Report) -> String {
         }
     }
     format!(
-        "{table}* {}; charged: bits paid for every way of looking\n",
+        "{table}* {}; charged: bits paid for all ways of looking and choosing\n",
         match report.verdict {
             Verdict::Proven | Verdict::Marked => "decides",
             Verdict::NoMatch | Verdict::Inconclusive => "comes closest",

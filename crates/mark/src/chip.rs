@@ -190,7 +190,7 @@ fn lay(panel: u8, least: u8, more: u8, split: &[u8], stream: &[u8], chips: &mut 
 
 #[cfg(test)]
 mod tests {
-    use counterfoil_claim::OwnerKey;
+    use counterfoil_claim::{Marked, OwnerKey};
     use counterfoil_ticket::CarrierShape;
 
     use super::*;
@@ -203,7 +203,7 @@ mod tests {
         let carrier = Carrier { name: "w".to_owned(), shape, ordinal: 2 };
         let sealed = PanelCount::new(3).expect("1 to 4");
         let [two, three] = [2, 3].map(|panel| PanelId::new(panel).expect("0 to 4"));
-        let owned = [(PanelId::PUBLIC, pk.public_seed()), (three, master.panel(three))];
+        let owned = [(PanelId::PUBLIC, pk.public_seed()), (three, master.panel(three, &Marked::from_bytes([7; 32])))];
         let seeds: Vec<_> = owned.iter().map(|(panel, seed)| (*panel, seed)).collect();
         let reader = ChipReader::new(&seeds, &pk, sealed, &carrier);
         for dilution in Dilution::ALL {

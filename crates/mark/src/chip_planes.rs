@@ -94,7 +94,7 @@ fn common(a: &[usize], b: &[usize]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use counterfoil_claim::{OwnerKey, PanelCount};
+    use counterfoil_claim::{Marked, OwnerKey, PanelCount};
     use counterfoil_ticket::{Carrier, CarrierShape};
 
     use super::*;
@@ -105,7 +105,7 @@ mod tests {
         let key = OwnerKey::from_seed(&[5; 32]);
         let (pk, master, sealed) = (key.public(), key.master_seed(&[6; 32]), PanelCount::new(2).expect("1 to 4"));
         let first = PanelId::new(1).expect("0 to 4");
-        let owned = [(PanelId::PUBLIC, pk.public_seed()), (first, master.panel(first))];
+        let owned = [(PanelId::PUBLIC, pk.public_seed()), (first, master.panel(first, &Marked::from_bytes([7; 32])))];
         let seeds: Vec<_> = owned.iter().map(|(panel, seed)| (*panel, seed)).collect();
         let asked: Vec<_> = [PanelId::PUBLIC, first].iter().flat_map(|p| Dilution::ALL.map(|d| (*p, d))).collect();
         // more than a run, and not whole words

@@ -17,7 +17,7 @@
 //!
 //! Every step is deterministic: same ticket, same key, same plan.
 
-use counterfoil_claim::{Dilution, MasterSeed, PanelCount, PanelId, PublicKey, Seed};
+use counterfoil_claim::{Dilution, Marked, MasterSeed, PanelCount, PanelId, PublicKey, Seed};
 use counterfoil_ticket::{Carrier, Mask};
 use rayon::prelude::*;
 
@@ -89,7 +89,8 @@ pub fn plan(
     master: &MasterSeed,
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
-    planned(ticket, &Owner { pk, master }, settings, choose_option)
+    let marked = Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
+    planned(ticket, &Owner { pk, master, marked }, settings, choose_option)
 }
 
 /// Plans what a ticket found under the key still needs. Of the layouts with at most `settings.sealed` sealed panels and at
@@ -104,7 +105,8 @@ pub fn plan_found(
     master: &MasterSeed,
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
-    planned(ticket, &Owner { pk, master }, settings, first_option)
+    let marked = Marked::by_finding(ticket.iter().map(|candidate| candidate.carrier));
+    planned(ticket, &Owner { pk, master, marked }, settings, first_option)
 }
 
 /// Chooses D and P, and carries the choice out.
@@ -149,12 +151,16 @@ fn planned(
 struct Owner<'a> {
     pk: &'a PublicKey,
     master: &'a MasterSeed,
+    marked: Marked,
 }
 
 impl Owner<'_> {
     /// Seeds of all panels, the public one first.
     fn seeds(&self, sealed: PanelCount) -> Vec<(PanelId, Seed)> {
-        let seed = |panel: PanelId| if panel.is_public() { self.pk.public_seed() } else { self.master.panel(panel) };
+        let seed = |panel: PanelId| match panel {
+            PanelId::PUBLIC => self.pk.public_seed(),
+            sealed => self.master.panel(sealed, &self.marked),
+        };
         sealed.all().map(|panel| (panel, seed(panel))).collect()
     }
 

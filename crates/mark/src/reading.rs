@@ -60,6 +60,15 @@ impl RankDensity {
         usize::try_from(count).expect("a share of a size is no larger than it")
     }
 
+    /// The nearest of 1/2, 1/4, … 1/2^least, by its logarithm.
+    pub fn step(self, least: u32) -> Self {
+        // 2^-k is the nearest or too small from (kept / size)² · 2^(2k + 1) ≥ 1 on.
+        let (kept, size) = (u128::from(self.kept), u128::from(self.size));
+        let is_reached = |k: &u32| (kept << k).pow(2) * 2 >= size.pow(2);
+        let k = (1..least).find(is_reached).unwrap_or(least);
+        Self { kept: 1, size: 1 << k }
+    }
+
     /// Whether all positions are kept: nothing can be read from ranks then.
     pub fn is_dense(self) -> bool {
         self.kept == self.size
@@ -104,6 +113,15 @@ mod tests {
         }
         assert_eq!(RankDensity::new(1, 0), None);
         assert_eq!(RankDensity::new(3, 2), None);
+    }
+
+    #[test]
+    fn densities_have_a_nearest_step() {
+        let step = |kept, size| RankDensity::new(kept, size).unwrap().step(7).size;
+        assert_eq!([step(1, 2), step(1, 4), step(1, 1), step(0, 9), step(1, 1000)], [2, 4, 2, 128, 128]);
+        // between 1/8 and 1/16 the border is at 0.0884
+        assert_eq!([step(88, 1000), step(89, 1000)], [16, 8]);
+        assert_eq!(step(1 << 38, 1 << 38), 2, "the largest carrier");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_claim::{Dilution, MasterSeed, PanelCount, PanelId, PublicKey, Seed};
+use counterfoil_claim::{Dilution, Marked, MasterSeed, PanelCount, PanelId, PublicKey, Seed};
 use counterfoil_mark::{TriggerSet, chip_map, chips, panels, tally};
 use counterfoil_ticket::{Carrier, CarrierShape, ImageShape, Mask};
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 struct Vectors {
     pk: String,
     master: String,
+    marked: String,
     seeds: Vec<String>,
     carriers: Vec<CarrierVector>,
     triggers: Vec<TriggerVector>,
@@ -69,7 +70,8 @@ impl Vectors {
 
     /// Of panels 0 to 4.
     fn seeds(&self) -> Vec<Seed> {
-        let sealed = MasterSeed::from_bytes(bytes(&self.master)).sealed(sealed(4));
+        let marked = Marked::from_bytes(bytes(&self.marked));
+        let sealed = MasterSeed::from_bytes(bytes(&self.master)).sealed(sealed(4), &marked);
         [self.pk().public_seed()].into_iter().chain(sealed).collect()
     }
 }

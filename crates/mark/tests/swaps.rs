@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
-use counterfoil_claim::{Dilution, MasterSeed, OwnerKey, PanelCount, PanelId, PublicKey, Seed};
+use counterfoil_claim::{Dilution, Marked, MasterSeed, OwnerKey, PanelCount, PanelId, PublicKey, Seed};
 use counterfoil_mark::{
     Candidate, Log2P, Plan, Ranking, StampError, SwapSettings, Tally, chip_map, log2_upper_tail, plan, tally,
     turnover_tolerance,
@@ -75,7 +75,8 @@ impl Ticket {
 
     /// Tally of each panel, counted as a verifier would.
     fn tallies(&self, owner: &Owner, plan: &Plan) -> Vec<Tally> {
-        let seeds: Vec<(PanelId, Seed)> = plan.sealed.all().map(|panel| (panel, owner.seed(panel))).collect();
+        let seeds: Vec<(PanelId, Seed)> =
+            plan.sealed.all().map(|panel| (panel, owner.seed(panel, &self.scored()))).collect();
         let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
         let chips: Vec<_> = (self.carriers.iter())
             .map(|carrier| chip_map(&seeds, &owner.pk, plan.sealed, carrier, plan.dilution))
@@ -106,8 +107,10 @@ impl Owner {
         Self { pk: key.public(), master: key.master_seed(&[0; 32]) }
     }
 
-    fn seed(&self, panel: PanelId) -> Seed {
-        if panel.is_public() { self.pk.public_seed() } else { self.master.panel(panel) }
+    /// Of a panel of this ticket.
+    fn seed(&self, panel: PanelId, ticket: &[Candidate<'_>]) -> Seed {
+        let marked = Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
+        if panel.is_public() { self.pk.public_seed() } else { self.master.panel(panel, &marked) }
     }
 
     fn plan(&self, ticket: &[Candidate<'_>], settings: &SwapSettings) -> Result<Plan, StampError> {

@@ -1,15 +1,15 @@
 //! Grinding: how small a p-value a claimant gets on an innocent suspect by trying keys, seeds and claims on it.
 //!
 //! Under the null each try's p is at least uniform, so the best of 2^k tries has an expected log2 p of about −k, −k − 0.83 for
-//! independent ones. What a try may choose is a *freedom*; two of them are refused by the protocol, and are measured to show
-//! why: panels whose seeds do not depend on each other, and carriers whose numbers are free. Markdown on standard output, for
+//! independent ones. What a try may choose is a *freedom*; some are refused by the protocol, and are measured to show
+//! why: panels whose seeds do not depend on each other, nor on the carriers, and carriers whose numbers are free. Markdown on standard output, for
 //! docs/results/forgery.md.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use counterfoil_claim::{Dilution, MasterSeed, OwnerKey, PanelCount, PanelId, PublicKey, Seed};
+use counterfoil_claim::{Dilution, Marked, MasterSeed, OwnerKey, PanelCount, PanelId, PublicKey, Seed};
 use counterfoil_mark::{Chance, ChipMap, Tally, chip_map, log2_upper_tail, tally};
 use counterfoil_ticket::{Architecture, Carrier, Digest, ImageShape, Mask};
 use counterfoil_train::data::shuffle;
@@ -120,13 +120,26 @@ struct Freedom {
     is_bounded: bool,
 }
 
-const FREEDOMS: [Freedom; 7] = [
+const FREEDOMS: [Freedom; 10] = [
     Freedom { name: "the key (panel 0: `marked`)", tried: key, parts: 1, is_bounded: true },
     Freedom { name: "the master seed, four sealed panels", tried: seed, parts: 1, is_bounded: true },
     Freedom { name: "master seed, and one of the 16 layouts P, D", tried: layouts, parts: 1, is_bounded: true },
-    Freedom { name: "master seed, and the best list of carriers", tried: lists, parts: 1, is_bounded: false },
-    Freedom { name: "master seed, and the best claimed densities", tried: densities, parts: 1, is_bounded: false },
+    Freedom { name: "master seed, and half of the carriers, listed", tried: list, parts: 1, is_bounded: true },
+    Freedom {
+        name: "master seed, and densities of a ticket stamped by swaps",
+        tried: density,
+        parts: 1,
+        is_bounded: true,
+    },
+    Freedom {
+        name: "the same of one found under the key: 3 bits paid for each",
+        tried: steps,
+        parts: 1,
+        is_bounded: false,
+    },
     Freedom { name: "refused: openings, panel by panel", tried: opening, parts: 4, is_bounded: false },
+    Freedom { name: "refused: the best list of carriers", tried: lists, parts: 1, is_bounded: false },
+    Freedom { name: "refused: the best densities", tried: densities, parts: 1, is_bounded: false },
     Freedom { name: "refused: ordinals, carrier by carrier", tried: ordinal, parts: u64::MAX, is_bounded: false },
 ];
 
@@ -196,8 +209,12 @@ fn secret(what: &str, number: u64) -> [u8; 32] {
 }
 
 fn seeds(number: u64, panels: u8) -> Vec<Seed> {
+    seeds_on(number, panels, &Marked::from_bytes([0; 32]))
+}
+
+fn seeds_on(number: u64, panels: u8, marked: &Marked) -> Vec<Seed> {
     let panels = PanelCount::new(panels).expect("one to four panels");
-    MasterSeed::from_bytes(secret("master", number)).sealed(panels)
+    MasterSeed::from_bytes(secret("master", number)).sealed(panels, marked)
 }
 
 fn key(suspect: &Suspect, _: usize, number: u64) -> Tally {
@@ -220,6 +237,35 @@ fn layouts(suspect: &Suspect, _: usize, number: u64) -> Tally {
     suspect.sealed(&seeds(number / 16, panels), dilution).into_iter().map(|(tally, _)| tally).sum()
 }
 
+/// Each carrier with this number's bit: the list enters the seeds, so that another one is another try.
+fn list(suspect: &Suspect, _: usize, number: u64) -> Tally {
+    let is_listed = |i: usize| number >> (i % 64) & 1 == 1;
+    let listed = suspect.carriers.iter().enumerate().filter(|(i, _)| is_listed(*i));
+    let marked = Marked::by_swaps(listed.map(|(_, (carrier, mask))| (carrier, mask.kept() as u64)));
+    let tallies = suspect.sealed(&seeds_on(0, 4, &marked), Dilution::ALL[0]).into_iter().enumerate();
+    tallies.filter(|(i, _)| is_listed(*i)).map(|(_, (tally, _))| tally).sum()
+}
+
+/// One density each, of which this number says: they enter the seeds too.
+fn density(suspect: &Suspect, _: usize, number: u64) -> Tally {
+    let kept = |i: usize, size: usize| size >> (1 + (number >> (2 * (i % 30))) % 4);
+    let sizes = suspect.carriers.iter().enumerate();
+    let marked = Marked::by_swaps(sizes.map(|(i, (c, _))| (c, kept(i, c.shape.size()) as u64)));
+    let carriers = suspect.sealed(&seeds_on(0, 4, &marked), Dilution::ALL[0]).into_iter();
+    let read = |(i, ((_, map), ranked)): (usize, ((Tally, ChipMap), &Vec<usize>))| {
+        let prefix = &ranked[..kept(i, ranked.len())];
+        let count = |is: fn(i8) -> bool| prefix.iter().filter(|&&p| is(map.chip[p])).count() as u64;
+        Tally::new(count(|chip| chip != 0), count(|chip| chip > 0)).expect("no more hits than trials")
+    };
+    carriers.zip(&suspect.ranked).enumerate().map(read).sum()
+}
+
+/// The best step for each carrier, or none.
+fn steps(suspect: &Suspect, _: usize, number: u64) -> Tally {
+    let is_step = |n: usize, size: usize| (1..=7).any(|k| n == size.div_ceil(1 << k));
+    best_choice(&by_density(suspect, number, is_step))
+}
+
 fn lists(suspect: &Suspect, _: usize, number: u64) -> Tally {
     let carriers = suspect.sealed(&seeds(number, 4), Dilution::ALL[0]);
     let options: Vec<Vec<Tally>> = carriers.into_iter().map(|(tally, _)| vec![Tally::default(), tally]).collect();
@@ -227,8 +273,13 @@ fn lists(suspect: &Suspect, _: usize, number: u64) -> Tally {
 }
 
 fn densities(suspect: &Suspect, _: usize, number: u64) -> Tally {
+    best_choice(&by_density(suspect, number, |_, _| true))
+}
+
+/// What each carrier tallies read by rank: nothing, or as many of its largest weights as are an option, up to half.
+fn by_density(suspect: &Suspect, number: u64, is_option: impl Fn(usize, usize) -> bool) -> Vec<Vec<Tally>> {
     let carriers = suspect.sealed(&seeds(number, 4), Dilution::ALL[0]);
-    let options: Vec<Vec<Tally>> = carriers
+    carriers
         .into_iter()
         .zip(&suspect.ranked)
         .map(|((_, map), ranked)| {
@@ -238,10 +289,11 @@ fn densities(suspect: &Suspect, _: usize, number: u64) -> Tally {
                 hits += u64::from(map.chip[p] > 0);
                 Tally::new(n, hits).expect("no more hits than trials")
             };
-            std::iter::once(Tally::default()).chain(ranked[..ranked.len() / 2].iter().map(with)).collect()
+            let tallies = ranked[..ranked.len().div_ceil(2)].iter().map(with).enumerate();
+            let options = tallies.filter(|(i, _)| is_option(i + 1, ranked.len())).map(|(_, tally)| tally);
+            std::iter::once(Tally::default()).chain(options).collect()
         })
-        .collect();
-    best_choice(&options)
+        .collect()
 }
 
 /// The sum of one option each with the largest excess for its n, nearly: at its slope λ, each option is the best by itself.

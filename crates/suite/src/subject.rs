@@ -225,7 +225,8 @@ impl Bench<'_> {
         let device = DeviceChoice::Cpu.open()?;
         let network = Network::initialise(architecture, self.data.normalisation.clone(), self.seed, &device);
         let (schedule, rewind) = self.finding();
-        let (mark, decay) = (self.own_mark(key), self.decay(&schedule, rewind, Shrinkage::ByRootOfE));
+        let (mark, decay) =
+            (self.own_mark(key, network.architecture()), self.decay(&schedule, rewind, Shrinkage::ByRootOfE));
         let keyed = (self.recipe.stamp == Stamp::Keyed).then_some(Keyed { mark: &mark, decay, factor: 1.0 });
         let imp = Imp { prune_share, scope: Scope::Global };
         let settings = json!({ "recipe": self.recipe, "seed": self.seed });
@@ -241,8 +242,8 @@ impl Bench<'_> {
     }
 
     /// The mark that a ticket is found for.
-    fn own_mark(&self, key: &OwnerKey) -> OwnMark {
-        OwnMark::under(key.public(), &key.master_seed(&FINDING), SEALED)
+    fn own_mark(&self, key: &OwnerKey, architecture: &Architecture) -> OwnMark {
+        OwnMark::under(key.public(), &key.master_seed(&FINDING), SEALED, &architecture.prunable_carriers())
     }
 
     fn stamp(&self, found: &Model, key: &OwnerKey) -> Result<Option<Stamped>, SuiteError> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::CarrierShape;
+use crate::{Carrier, CarrierShape};
 use resnet::{RESNET18, RESNET20, RESNET50, Resnet};
 
 mod fit;
@@ -252,6 +252,16 @@ impl Architecture {
         let within = widths.len() <= MAX_HIDDEN_LAYERS && all.all(|n| (1..=MAX_WIDTH).contains(&n)) && halves;
         let is_large_enough = height.min(width) >= self.least_side();
         within && is_large_enough && self.layers().iter().map(|layer| layer.shape.size()).sum::<usize>() <= MAX_WEIGHTS
+    }
+
+    /// The carriers that finders prune, in natural order of their names; ordinals count over all layers.
+    pub fn prunable_carriers(&self) -> Vec<Carrier> {
+        let layers = self.layers();
+        let shape = |layer: &Layer| <[u32; 4]>::from(layer.shape).map(|d| d as usize);
+        let tensors: Vec<(String, [usize; 4])> = layers.iter().map(|layer| (layer.weight(), shape(layer))).collect();
+        let all = Carrier::number(tensors.iter().map(|(name, shape)| (name.as_str(), &shape[..])));
+        let is_prunable = |c: &Carrier| layers.iter().any(|layer| layer.prunable && layer.weight() == c.name);
+        all.into_iter().filter(is_prunable).collect()
     }
 
     /// Its layers in the order in which they compute. Node group 0 is the input, the highest the classes.

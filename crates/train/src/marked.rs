@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_claim::{Counterfoil, Dilution, MasterSeed, PanelCount, PanelId, PublicKey, Seed, TriggerSettings};
+use counterfoil_claim::{
+    Counterfoil, Dilution, Marked, MasterSeed, PanelCount, PanelId, PublicKey, Seed, TriggerSettings,
+};
 use counterfoil_mark::{TriggerSet, chip_map};
 use counterfoil_ticket::Carrier;
 
@@ -31,9 +33,13 @@ impl OwnMark {
         }
     }
 
-    /// A mark that is about to be made: all positions active.
-    pub fn under(public_key: PublicKey, master: &MasterSeed, sealed: PanelCount) -> Self {
-        let seed = |panel: PanelId| if panel.is_public() { public_key.public_seed() } else { master.panel(panel) };
+    /// A mark that is about to be found on these carriers, all that get a mask, in natural order: all positions active.
+    pub fn under(public_key: PublicKey, master: &MasterSeed, sealed: PanelCount, carriers: &[Carrier]) -> Self {
+        let marked = Marked::by_finding(carriers);
+        let seed = |panel: PanelId| match panel {
+            PanelId::PUBLIC => public_key.public_seed(),
+            sealed => master.panel(sealed, &marked),
+        };
         let seeds = sealed.all().map(|panel| (panel, seed(panel))).collect();
         Self { public_key, sealed, dilution: Dilution::ALL[0], seeds }
     }

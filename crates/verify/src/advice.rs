@@ -5,7 +5,7 @@ use counterfoil_claim::StampingMethod;
 use crate::decisive_test::Test;
 use crate::report::Needed;
 use crate::search::Search;
-use crate::{AlignmentReport, Evidence, Level, Options, TestKind, Tests, Verdict};
+use crate::{Evidence, Level, Options, TestKind, Tests, Verdict};
 
 /// What was there to test.
 #[derive(Debug, Clone, Copy)]
@@ -21,27 +21,27 @@ pub(crate) fn assumptions(search: &Search, available: Available, options: &Optio
     let mut assumptions = vec![format!(
         "a claimant who tried 2^k keys or seeds gains k bits; the threshold of {threshold} bits has to cover them"
     )];
-    if tests.iter().any(|test| alignment(test).is_some()) {
-        if options.claim_is_older {
-            assumptions.push(
-                "the verifier has established that the claim was fixed before the suspect existed, so that its reference mask \
-                 was not written to be aligned with it"
-                    .to_owned(),
-            );
-        }
-        if search.claim.is_some_and(|claim| claim.stamping.method == StampingMethod::KeyedFinding) {
-            assumptions.push(
-                "what the reference keeps at the positions aligned on does not tell the chips that are tested: its mask was \
-                 trained with all chips in force, and similarities leave out how much a channel keeps"
-                    .to_owned(),
-            );
-        }
+    let is_aligned = tests.iter().any(|test| test.mask.as_ref().is_some_and(|mask| mask.alignment.is_some()));
+    if is_aligned && search.claim.is_some_and(|claim| claim.stamping.method == StampingMethod::KeyedFinding) {
+        assumptions.push(
+            "what the reference keeps at the positions aligned on does not tell the chips that are tested: its mask was \
+             trained with all chips in force, and similarities leave out how much a channel keeps"
+                .to_owned(),
+        );
     }
-    if search.claim.is_some() {
-        assumptions.push("the claim and its seeds were fixed before the suspect was made public".to_owned());
-    } else {
-        assumptions.push("the key was fixed before the suspect was made public".to_owned());
-    }
+    assumptions.push(
+        match search.claim {
+            None => "the key was fixed before the suspect was made public",
+            Some(_) if options.claim_is_older => {
+                "the verifier has established that the claim was fixed before the suspect existed: nothing in it was chosen \
+                 for this suspect"
+            }
+            Some(_) => {
+                "nobody has established that the claim is older than the suspect: what it could have chosen to fit is paid for"
+            }
+        }
+        .to_owned(),
+    );
     assumptions.push(
         "panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it".to_owned(),
     );
@@ -51,29 +51,23 @@ pub(crate) fn assumptions(search: &Search, available: Available, options: &Optio
     assumptions
 }
 
-fn alignment(test: &Test) -> Option<&AlignmentReport> {
-    test.mask.as_ref()?.alignment.as_ref()
-}
-
-/// Where permuted channels have not been looked for, or the choice of an alignment costs too much, what would help.
+/// Where permuted channels have not been looked for, or what could have been chosen costs too much, what would help.
 pub(crate) fn look_further(verdict: Verdict, evidence: &Evidence, options: &Options, tests: &[Test]) -> Vec<String> {
     if matches!(verdict, Verdict::Proven | Verdict::Marked) || evidence.claim.is_none() || !options.tests.mask() {
         return Vec::new();
+    }
+    let is_short_of_choice = |test: &&Test| test.without_choice().after_charges() <= options.threshold;
+    if let Some(bits) = tests.iter().find(is_short_of_choice).map(|test| test.choice) {
+        return vec![format!(
+            "that the claim was fixed before the suspect existed, by a witnessed digest for instance: a test then costs {bits} \
+             bits less, and reaches the threshold"
+        )];
     }
     if !options.align {
         let what = if evidence.reference.is_some() { "a look" } else { "the owner's reference mask, for a look" };
         return vec![format!("{what} under permuted channels")];
     }
-    let is_short_of_choice =
-        |test: &&Test| alignment(test).is_some() && test.without_choice().after_charges() <= options.threshold;
-    let bits = tests.iter().filter(is_short_of_choice).filter_map(alignment).map(|alignment| alignment.bits).max();
-    let phrase = |bits| {
-        format!(
-            "that the claim was fixed before the suspect existed, by a witnessed digest for instance: the aligned test \
-             then costs {bits} bits less, and reaches the threshold"
-        )
-    };
-    bits.map(phrase).into_iter().collect()
+    Vec::new()
 }
 
 /// What would make the evidence stronger; `further` are phrases about alignment.

@@ -22,6 +22,8 @@ pub(crate) struct Test {
     pub(crate) chance: Chance,
     /// Bits to pay for all ways of looking.
     pub(crate) charge: u32,
+    /// Those of them that pay for what a claimant could have chosen who had the suspect at hand.
+    pub(crate) choice: u32,
     pub(crate) log2_p: Log2P,
     /// Share of hits that the claim states.
     pub(crate) claimed: Option<Tally>,
@@ -30,28 +32,35 @@ pub(crate) struct Test {
 }
 
 impl Test {
-    /// A mask test on the look's panels.
-    pub(crate) fn of_mask(count: MaskCount, charge: u32, claimed: Option<Tally>) -> Self {
+    /// A mask test on the look's panels. `charge` is without what the choice costs.
+    pub(crate) fn of_mask(count: MaskCount, charge: u32, choice: u32, claimed: Option<Tally>) -> Self {
         let panels = count.look.panels.iter().map(|&panel| (panel, count.of_panel(panel))).collect();
         Self {
             kind: TestKind::Mask,
             level: count.look.level,
             panels,
             chance: Chance::HALF,
-            charge,
+            charge: charge + choice,
+            choice,
             log2_p: log2_upper_tail(count.pooled(), Chance::HALF),
             claimed,
             mask: Some(count),
         }
     }
 
-    /// A trigger test.
-    pub(crate) fn of_triggers(level: Level, panels: Vec<(PanelId, Tally)>, classes: u32, charge: u32) -> Self {
+    /// A trigger test. `charge` is without what the choice costs.
+    pub(crate) fn of_triggers(
+        level: Level,
+        panels: Vec<(PanelId, Tally)>,
+        classes: u32,
+        charge: u32,
+        choice: u32,
+    ) -> Self {
         let pooled: Tally = panels.iter().map(|(_, tally)| *tally).sum();
         let chance = Chance::one_in(classes);
         let log2_p = log2_upper_tail(pooled, chance);
         let kind = TestKind::Trigger;
-        Self { kind, level, panels, chance, charge, log2_p, claimed: None, mask: None }
+        Self { kind, level, panels, chance, charge: charge + choice, choice, log2_p, claimed: None, mask: None }
     }
 
     /// The same test on one of its panels alone.
@@ -70,10 +79,9 @@ impl Test {
         self.log2_p.charged(self.charge)
     }
 
-    /// The same test, without paying for the choice of an alignment.
+    /// The same test under a claim that is older than the suspect.
     pub(crate) fn without_choice(&self) -> Self {
-        let bits = self.mask.as_ref().and_then(|mask| mask.alignment.as_ref()).map_or(0, |alignment| alignment.bits);
-        Self { charge: self.charge - bits, ..self.clone() }
+        Self { charge: self.charge - self.choice, choice: 0, ..self.clone() }
     }
 
     /// What log2 p must reach before charges.
@@ -148,7 +156,7 @@ mod tests {
 
     fn triggers(n: u64, hits: u64, classes: u32, charge: u32) -> Test {
         let tally = Tally::new(n, hits).unwrap();
-        Test::of_triggers(Level::Public, vec![(PanelId::PUBLIC, tally)], classes, charge)
+        Test::of_triggers(Level::Public, vec![(PanelId::PUBLIC, tally)], classes, charge, 0)
     }
 
     #[test]

@@ -72,8 +72,8 @@ pub struct Options {
     /// reference mask.
     pub align: bool,
     /// Whether the verifier has established that the claim was fixed before the suspect existed, for instance by a digest that
-    /// somebody else witnessed. Otherwise the reference mask may have been written to fit the suspect, and an aligned test
-    /// pays for every alignment that there could have been.
+    /// somebody else witnessed. Otherwise tests pay for what could have been chosen to fit the suspect (docs/protocol.md,
+    /// "Choices"), an aligned test for every alignment that there could have been.
     pub claim_is_older: bool,
 }
 

@@ -27,6 +27,7 @@ mod align;
 mod assigned;
 mod black_box;
 mod census;
+mod choice;
 mod count;
 mod decisive_test;
 mod error;

@@ -8,6 +8,7 @@ use counterfoil_ticket::{Carrier, Mask, ModelFile};
 
 use crate::align::{AlignedMarks, Fold, Network, folds};
 use crate::assigned::count_assigned;
+use crate::choice::{Choices, disclosure_bits};
 use crate::count::{MaskCount, count_ranks, count_turned, count_zeros, read_zeros};
 use crate::decisive_test::Test;
 use crate::overlap::OverlapCount;
@@ -42,13 +43,16 @@ pub(crate) fn test_mask(
         _ => None,
     };
     let is_alignable = matches!(network, Some(Ok(_)));
+    let choices = Choices::new(search, &file.carriers(), &layout);
     let to_test = |count: MaskCount| {
         let aligned = if is_alignable { folds(search, count.look.level).len() } else { 0 };
         let is_with_triggers = with_triggers.contains(&count.look.level);
         let chosen = count.alignment.as_ref().map_or(0, |alignment| alignment.bits);
-        let bits = bits(count.reading, &layout, search, aligned, is_with_triggers) + chosen;
+        let bits = bits(count.reading, &layout, search, aligned, is_with_triggers);
+        let bits = bits + disclosure_bits(search, count.look.level);
+        let choice = choices.of_mask(count.reading, count.look.level) + chosen;
         let claimed = search.claimed_tally(&count.look.panels);
-        Test::of_mask(count, bits, claimed)
+        Test::of_mask(count, bits, choice, claimed)
     };
     let zeros = count_zeros(file, &layout, search, &search.looks())?;
     let overlap = reference.filter(|_| search.claim.is_some()).map(|reference| overlap(file, &layout, reference));
@@ -70,7 +74,7 @@ pub(crate) fn test_mask(
     if let (Some(network), Some(claim), Some(reference)) = (&network, search.claim, reference) {
         match network {
             Ok(network) => {
-                let read = || AlignedMarks::read(file, network, search, claim, reference, options.claim_is_older);
+                let read = || AlignedMarks::read(file, network, search, claim, reference);
                 not_aligned = align(&mut tests, read, search, options.threshold, to_test)?;
             }
             Err(reason) => not_aligned = Some(reason.clone()),

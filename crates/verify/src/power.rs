@@ -56,8 +56,8 @@ fn lack(needed: &Needed) -> u64 {
     needed.needed.map_or(u64::MAX, |trials| trials.saturating_sub(needed.n))
 }
 
-/// Whether some test says more of the mark than strangers do. What the choice of an alignment costs guards against a claimant
-/// who wrote the reference for this suspect; it says nothing for the suspect.
+/// Whether some test says more of the mark than strangers do. What choices cost guards against a claimant who made the claim for
+/// this suspect; it says nothing for the suspect.
 pub(crate) fn says_something(tests: &[Test]) -> bool {
     tests.iter().any(|test| test.without_choice().after_charges().bits() <= HINT)
 }
@@ -70,7 +70,7 @@ fn is_of_alignment(test: &Test) -> bool {
 fn aligned_would_show(test: &Test, threshold: Log2P) -> bool {
     let alignment = test.mask.as_ref().and_then(|mask| mask.alignment.as_ref());
     let is_found = alignment.is_some_and(|alignment| alignment.control == Some(true));
-    is_found && is_clear(test) && test.without_choice().could_reach(threshold)
+    is_found && is_clear(test) && test.could_reach(threshold)
 }
 
 /// Whether, at some level, the mask would have shown the mark at every dilution that it may have.
@@ -83,13 +83,14 @@ pub(crate) fn mask_would_show(tests: &[Test], threshold: Log2P, is_aligned: bool
     if says_something(tests) {
         return false;
     }
+    let tests: Vec<Test> = tests.iter().map(Test::without_choice).collect();
     if is_aligned {
         let of_level = |level| tests.iter().filter(move |test| test.level == level && is_of_alignment(test));
         let would_show =
             |level| of_level(level).count() > 0 && of_level(level).all(|test| aligned_would_show(test, threshold));
         return [Level::Sealed, Level::Public].into_iter().any(would_show);
     }
-    let looks = looks(tests);
+    let looks = looks(&tests);
     looks.iter().any(|(one, _)| {
         let mut of_level = looks.iter().filter(|(look, _)| look.level == one.level);
         of_level.all(|(_, tests)| tests.would_show(threshold))
@@ -117,9 +118,10 @@ fn looks(tests: &[Test]) -> Vec<(&Look, OfLook<'_>)> {
 
 /// For each level and kind that could not have shown the mark, what would have been enough at the dilution that lacks most.
 pub(crate) fn needed(tests: &[Test], threshold: Log2P) -> Vec<Needed> {
-    let looks = looks(tests).into_iter().map(|(_, of)| of).filter(|of| !of.would_show(threshold));
-    let aligned = tests.iter().filter(|test| is_of_alignment(test)).map(Test::without_choice);
-    let aligned = aligned.filter(|test| !test.could_reach(threshold)).map(|test| Needed::new(&test, threshold));
+    let tests: Vec<Test> = tests.iter().map(Test::without_choice).collect();
+    let looks = looks(&tests).into_iter().map(|(_, of)| of).filter(|of| !of.would_show(threshold));
+    let aligned = tests.iter().filter(|test| is_of_alignment(test));
+    let aligned = aligned.filter(|test| !test.could_reach(threshold)).map(|test| Needed::new(test, threshold));
     let masks = looks.filter_map(|of| of.needed(threshold)).chain(aligned);
     let triggers = tests.iter().filter(|test| test.kind == TestKind::Trigger && !test.could_reach(threshold));
     let mut most: Vec<Needed> = Vec::new();

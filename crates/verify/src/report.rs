@@ -112,8 +112,10 @@ pub struct TestReport {
     pub q: f64,
     /// log2 of P[Bin(n, q) ≥ hits], before charges, never below the truth.
     pub log2_p: Log2P,
-    /// Bits to pay for all ways of looking.
+    /// Bits to pay for all ways of looking, and for choices.
     pub charge: u32,
+    /// Those of them that pay for what a claimant could have chosen who had the suspect at hand; 0 if the claim is older.
+    pub choice: u32,
     /// `log2_p` + `charge`, at most 0: what is compared with the threshold.
     pub after_charges: Log2P,
     /// Whether the verdict may rest on it. A single panel that is pooled with others is shown for information.
@@ -129,7 +131,7 @@ pub struct AlignmentReport {
     pub turn: Option<&'static str>,
     /// How alike suspect and reference are at these positions, about 0 for strangers and 1 for equals.
     pub similarity: f64,
-    /// Bits of the charge that pay for the choice of this alignment; 0 if the claim is older than the suspect.
+    /// Bits of the choice that pay for this alignment; 0 if the claim is older than the suspect.
     pub bits: u32,
     /// Whether alignment finds the channels of the reference mask itself, permuted and cut down to as much as the suspect
     /// keeps; null where the verdict did not hang on it.
@@ -214,6 +216,7 @@ impl TestReport {
             q: 1.0 / f64::from(test.chance.c()),
             log2_p: test.log2_p,
             charge: test.charge,
+            choice: test.choice,
             after_charges: test.after_charges(),
             decisive: true,
         }

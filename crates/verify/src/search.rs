@@ -7,6 +7,7 @@ use counterfoil_mark::{BLIND_DENSITIES, ChipReader, RankDensity, Reading, Tally}
 use counterfoil_ticket::Carrier;
 use serde::Serialize;
 
+use crate::choice::density;
 use crate::{Evidence, VerifyError};
 
 /// What a test can lead to.
@@ -32,13 +33,15 @@ pub(crate) struct Look {
 pub(crate) struct Search<'a> {
     pub(crate) key: &'a PublicKey,
     pub(crate) claim: Option<&'a ClaimBody>,
+    /// Whether the verifier has established that the claim is older than the suspect.
+    pub(crate) is_claim_older: bool,
     /// Panel 0, then the disclosed ones in ascending order.
     seeds: Vec<(PanelId, Seed)>,
 }
 
 impl<'a> Search<'a> {
     /// Checks that claim and disclosures are this key's, and that no panel is counted twice.
-    pub(crate) fn new(evidence: &Evidence<'a>) -> Result<Self, VerifyError> {
+    pub(crate) fn new(evidence: &Evidence<'a>, is_claim_older: bool) -> Result<Self, VerifyError> {
         let key = evidence.key;
         if let Some(claim) = evidence.claim.filter(|claim| claim.key() != key) {
             return Err(VerifyError::OtherKey { found: claim.key().key_id(), expected: key.key_id() });
@@ -60,7 +63,7 @@ impl<'a> Search<'a> {
             seeds.push((panel, opened.seed().clone()));
         }
         seeds.sort_by_key(|(panel, _)| *panel);
-        Ok(Self { key, claim, seeds })
+        Ok(Self { key, claim, is_claim_older, seeds })
     }
 
     /// The levels that can be tested.
@@ -90,9 +93,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The densities at which a carrier is read by rank; under a claim its own, `kept` of `size`.
+    /// The densities at which a carrier is read by rank; under a claim its own, `kept` of `size`, or the step next to it.
     pub(crate) fn densities(&self, claimed: Option<RankDensity>) -> Vec<RankDensity> {
-        claimed.map_or_else(|| BLIND_DENSITIES.to_vec(), |density| vec![density])
+        claimed.map_or_else(|| BLIND_DENSITIES.to_vec(), |claimed| vec![density(self, claimed)])
     }
 
     /// The chips of the carrier.

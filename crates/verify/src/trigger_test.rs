@@ -5,6 +5,7 @@
 
 use counterfoil_mark::{EITHER_BITS, Tally, TriggerSet, usual_triggers};
 
+use crate::choice::{disclosure_bits, trigger_bits};
 use crate::decisive_test::Test;
 use crate::report::Skipped;
 use crate::search::Search;
@@ -50,7 +51,9 @@ pub(crate) fn test_triggers(
                 .map_err(|source| VerifyError::Triggers { panel: panel.get(), source })?;
             panels.push((panel, ask(black_box, &set)?));
         }
-        tests.push(Test::of_triggers(level, panels, classes, charge));
+        let choice = settings.flatten().map_or(0, |triggers| trigger_bits(search, level, &triggers));
+        let charge = charge + disclosure_bits(search, level);
+        tests.push(Test::of_triggers(level, panels, classes, charge, choice));
     }
     Ok(tests)
 }

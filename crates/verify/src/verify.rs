@@ -30,7 +30,7 @@ pub fn verify(
         return Err(VerifyError::NothingToAlignWith);
     }
     let threshold = options.threshold;
-    let search = Search::new(evidence)?;
+    let search = Search::new(evidence, options.claim_is_older)?;
     let suspect = suspect.filter(|_| options.tests.mask());
     let black_box = black_box.filter(|_| options.tests.triggers());
 

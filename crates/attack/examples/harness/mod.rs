@@ -86,7 +86,8 @@ impl Harness {
         Ok(Network::from_model(model, self.architecture(), self.data.normalisation.clone(), &device)?)
     }
 
-    fn architecture(&self) -> Architecture {
+    /// Of the networks that tickets are found in.
+    pub(crate) fn architecture(&self) -> Architecture {
         Architecture::Resnet20 { input: self.data.train.shape(), width: 16, classes: self.data.classes }
     }
 
@@ -283,9 +284,10 @@ pub(crate) struct FoundMark {
 }
 
 impl FoundMark {
-    pub(crate) fn of(key: &OwnerKey) -> Self {
+    pub(crate) fn of(key: &OwnerKey, architecture: &Architecture) -> Self {
         let (master, sealed) = (key.master_seed(&[9; 32]), PanelCount::new(4).expect("four panels are allowed"));
-        Self { mark: OwnMark::under(key.public(), &master, sealed), master, sealed }
+        let carriers = architecture.prunable_carriers();
+        Self { mark: OwnMark::under(key.public(), &master, sealed, &carriers), master, sealed }
     }
 
     /// What stamps the ticket: swaps where finding has not put in enough.

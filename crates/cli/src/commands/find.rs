@@ -147,7 +147,9 @@ impl Args {
         });
         // The master seed of a keyed search is fixed by its settings and data, before there is any ticket.
         let context: [u8; 32] = Sha256::digest(record.to_string()).into();
-        let mark = key.as_ref().map(|(key, ..)| OwnMark::under(key.public(), &key.master_seed(&context), sealed));
+        let carriers = network.architecture().prunable_carriers();
+        let mark =
+            key.as_ref().map(|(key, ..)| OwnMark::under(key.public(), &key.master_seed(&context), sealed, &carriers));
 
         let examples = Examples::new(&data.train, self.recipe.augmentation(&data));
         let owner = key.as_ref().map(|(key, ..)| key.public().key_id());

@@ -48,10 +48,9 @@ pub(crate) struct Args {
     /// the positions of some panels, and test the others
     #[arg(long, requires = "counterfoil")]
     align: bool,
-    /// Do not charge aligned readings for the choice of an alignment. You have established, by a witnessed digest of the claim
-    /// for instance, that the claim was fixed before the model existed: otherwise its reference mask may have been written to
-    /// fit the model
-    #[arg(long, requires = "align")]
+    /// Do not charge for what a claim could have chosen to fit the model: layout, densities, with --align the alignment. You
+    /// have established, by a witnessed digest of the claim for instance, that it was fixed before the model existed
+    #[arg(long, requires = "claim")]
     claim_is_older: bool,
     /// What log2 p has to reach, in bits, after paying for every way of looking
     #[arg(long, value_name = "BITS", default_value = "-64", value_parser = value::bits, allow_negative_numbers = true)]

@@ -6,7 +6,7 @@ use crate::kit::Folder;
 fn a_panel_is_disclosed_to_its_owner_alone_at_first() {
     let folder = Folder::stamped();
     folder.run("disclose stamped.counterfoil --panel 1 -o d").success().stderr_eq("").stdout_eq(str![[r#"
-d  opens panel 1 of 1 sealed ones, for the claim 255b1d347705de3fb8e8a1f529be0a1b4eb5dd81775f24548b695d3463864c3d
+d  opens panel 1 of 1 sealed ones, for the claim 17964f61cbe3c1c6169232c7c45008dae6c8ec2f36d7b6b32ce49617e3e58c8c
 
 "#]]);
     assert_eq!(folder.read("d"), folder.read("panel1.disclosure"));
@@ -108,7 +108,7 @@ hint: another counterfoil version made it: update to read it
     folder.refuses(
         "disclose cut.counterfoil --panel 1 -o d",
         str![[r#"
-error: cut.counterfoil: counterfoil: the JSON is malformed: EOF while parsing a string at line 1 column 4343
+error: cut.counterfoil: counterfoil: the JSON is malformed: EOF while parsing a string at line 1 column 4381
 hint: the file is of the right kind, but cut off, damaged or edited: get a fresh copy
 
 "#]],

@@ -64,17 +64,17 @@ hint: give each a name of its own; inputs are never overwritten
 fn claims_are_read_under_their_key_only() {
     let folder = Folder::stamped();
     folder.run("inspect stamped.claim.json --key owner.pub").success().stderr_eq("").stdout_eq(str![[r#"
-Claim on 'stamped.safetensors' (ticket 0effdce97c144857c9588f6b963ad9d7a79ca925c96a04db93105e624d37e1a0)
+Claim on 'stamped.safetensors' (ticket 94d266b4f492ccd6838176e6439aeec54eee856994c4cdba4c6c0fe62e7660f1)
 Signed by 324be2dea8bc44461b0233e51fa48902ed6b1cc671e7739af2551e0bfe68f54e: the signature fits
-Claim id  255b1d347705de3fb8e8a1f529be0a1b4eb5dd81775f24548b695d3463864c3d
+Claim id  17964f61cbe3c1c6169232c7c45008dae6c8ec2f36d7b6b32ce49617e3e58c8c
 Stamped   2026-01-01T00:00:00Z by counterfoil 0.1.0, by swaps with 296 moved
 Weights   initially random
 Ticket    5,937 kept in 2 layers, one in 8 marked
 Triggers  40 public, 40 for each sealed panel
 
 panel       n  chip +1  log2 p when stamped
-0 public  375      330               -180.2
-1 sealed  366      323               -178.6
+0 public  375      335               -195.0
+1 sealed  379      338               -195.3
 
 "#]]);
     folder.refuses(

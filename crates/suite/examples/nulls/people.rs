@@ -197,11 +197,13 @@ impl Owner {
     pub(crate) fn finding(bench: &Bench, name: &str) -> Result<Self, Box<dyn Error>> {
         let (start, key) = (bench.number_of(name), OwnerKey::from_seed(&bench.seed_of(name)));
         let master = key.master_seed(&[9; 32]);
-        let mark = OwnMark::under(key.public(), &master, SEALED);
+        let network = bench.initial(start)?;
+        let carriers = network.architecture().prunable_carriers();
+        let mark = OwnMark::under(key.public(), &master, SEALED, &carriers);
         let (examples, rewind) = (bench.data.train.len(), Aim::usual_rewind(EPOCHS));
         let decay = bench.schedule().mark_decay(examples, rewind, Shrinkage::ByRootOfE);
         let keyed = Keyed { mark: &mark, decay, factor: 1.0 };
-        let found = bench.find(bench.initial(start)?, (Way::Rounds, OWNERS_KEEP), start, Some(keyed))?;
+        let found = bench.find(network, (Way::Rounds, OWNERS_KEEP), start, Some(keyed))?;
         let swaps = SwapSettings::top_up(SEALED, Dilution::ALL[0]);
         let keyed = Some(KeyedFinding { master, decay });
         let stamped = finish(&found, &key, StampRequest { swaps, keyed, provenance: None })?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use counterfoil_ticket::{Architecture, Mask, Model, Provenance};
+use counterfoil_ticket::{Architecture, Carrier, Mask, Model, Provenance};
 use counterfoil_train::data::{Augmentation, DataSource, Dataset, LoadOptions, Split, load, shuffle};
 use counterfoil_train::finder::{Aim, Finder, Keyed, Search};
 use counterfoil_train::{
@@ -56,6 +56,11 @@ impl Kit {
 
     fn examples(&self) -> Examples<'_> {
         Examples::new(&self.data.train, Augmentation::NONE)
+    }
+
+    /// What finders prune.
+    pub(crate) fn carriers(&self) -> Vec<Carrier> {
+        self.architecture.prunable_carriers()
     }
 
     pub(crate) fn network(&self, seed: u64) -> Network {

@@ -139,7 +139,7 @@ fn of_every_block_so_many_are_kept() {
 fn under_a_key_fewer_are_kept_at_chip_minus_one() {
     let kit = Kit::mlp();
     let key = OwnerKey::from_seed(&[7; 32]);
-    let mark = OwnMark::under(key.public(), &key.master_seed(&[1; 32]), PanelCount::new(1).unwrap());
+    let mark = OwnMark::under(key.public(), &key.master_seed(&[1; 32]), PanelCount::new(1).unwrap(), &kit.carriers());
     // Whole channels have chips of both signs; of what decay does to those there is nothing to expect.
     for finder in all().into_iter().filter(|finder| finder.name() != "channel") {
         let share = |ticket: &Model| {

@@ -43,7 +43,6 @@ pub(crate) struct AlignedMarks<'a> {
     claim: &'a ClaimBody,
     network: &'a Network,
     marked: Vec<Marked<'a>>,
-    is_claim_older: bool,
 }
 
 /// A fold's alignment.
@@ -61,7 +60,6 @@ impl<'a> AlignedMarks<'a> {
         search: &'a Search<'a>,
         claim: &'a ClaimBody,
         reference: &'a [(Carrier, Mask)],
-        is_claim_older: bool,
     ) -> Result<Self, VerifyError> {
         let masks: BTreeMap<(CarrierShape, u32), &Mask> =
             reference.iter().map(|(c, mask)| ((c.shape, c.ordinal), mask)).collect();
@@ -86,7 +84,7 @@ impl<'a> AlignedMarks<'a> {
                 marked.push(Marked { layer: &layer.layer, carrier, claimed: index, reference: mask, suspect });
             }
         }
-        Ok(Self { search, claim, network, marked, is_claim_older })
+        Ok(Self { search, claim, network, marked })
     }
 
     /// Aligns on the fold's positions, then counts what it tests.
@@ -108,7 +106,7 @@ impl<'a> AlignedMarks<'a> {
             count.clarity = Clarity { all: carrier.shape.size() as u64, kept, clear: suspect.clear.min(kept) };
             count.tallies = chips.tally(&placed);
         }
-        let bits = if self.is_claim_older { 0 } else { log2_alignments.ceil() as u32 };
+        let bits = if self.search.is_claim_older { 0 } else { log2_alignments.ceil() as u32 };
         Ok(MaskCount {
             reading: self.reading(),
             look: Look { level: fold.level, dilution: self.claim.dilution, panels: fold.tested.clone() },

@@ -27,7 +27,7 @@ const FOLDS: [(&str, &str); 4] = [("1+2", "0"), ("2", "0+1"), ("1", "0+2"), ("0"
 fn stamped(owner: &Owner, base: &Ticket, random: &mut Random) -> Ticket {
     let mut ticket = base.clone();
     for (carrier, mask) in &mut ticket.masks {
-        let chips = owner.chips(carrier);
+        let chips = owner.chips(carrier, &owner.marked_of(base));
         for panel in 0..=2 {
             let mut of = |chip, kept| -> Vec<usize> {
                 let fits = |p: &usize| chips.panel[*p] == panel && chips.chip[*p] == chip && mask.keeps(*p) == kept;

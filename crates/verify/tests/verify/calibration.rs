@@ -1,9 +1,9 @@
 //! The null: p-values of owners who have nothing to do with the suspect.
 //!
-//! One fixed sparse suspect, 2,000 keys with their claims and disclosures. The suspect is as structured as can be (whole
+//! One fixed sparse suspect, 4,000 keys with their claims and disclosures. The suspect is as structured as can be (whole
 //! rows kept, values by row), since the test must be exact whatever it looks like. Under the null a raw p-value is
 //! at most α with a chance of at most α, and of α less one step of its binomial at least. So the number of those below α
-//! is between Bin(2000, α′) and Bin(2000, α), where α′ is the largest attainable chance up to α, averaged over the n of
+//! is between Bin(4000, α′) and Bin(4000, α), where α′ is the largest attainable chance up to α, averaged over the n of
 //! the smallest panel tested (300 to 340): 0.4886, 0.0905, 0.0086 and 0.0008. Bands: the 0.0005 quantile of the first
 //! and the 0.9995 quantile of the second, as by `scipy.stats.binom.ppf`.
 
@@ -15,12 +15,12 @@ use counterfoil_verify::{Evidence, Level, Options, Report, Verdict, verify};
 
 use crate::kit::{Owner, Tensor, Ticket, file};
 
-const KEYS: u64 = 2000;
+const KEYS: u64 = 4000;
 
 const TENSORS: [Tensor; 2] = [("a", &[40, 80]), ("b", &[40, 80])];
 
 /// α, and least and most p-values below it.
-const BANDS: [(f64, usize, usize); 4] = [(0.5, 904, 1074), (0.1, 140, 245), (0.01, 5, 36), (0.001, 0, 8)];
+const BANDS: [(f64, usize, usize); 4] = [(0.5, 1850, 2104), (0.1, 304, 464), (0.01, 17, 62), (0.001, 0, 12)];
 
 fn suspect() -> Ticket {
     let carriers = Carrier::number(TENSORS);

@@ -1,8 +1,9 @@
 //! Charges of docs/protocol.md, to the bit.
 
-use counterfoil_verify::{Evidence, Report};
+use counterfoil_claim::VerifiedClaim;
+use counterfoil_verify::{Evidence, Level, Report, TestReport};
 
-use crate::kit::{NETWORK, Owner, Tensor, look};
+use crate::kit::{NETWORK, Owner, Tensor, look, look_older};
 
 /// Reading and charge of each test, dilutions and levels merged.
 fn charges(report: &Report) -> Vec<(String, u32)> {
@@ -55,17 +56,67 @@ fn under_a_claim_dilution_and_density_are_known() {
         let theirs = owner.stamp(tensors, 0.1, 0.3);
         let claim = owner.claim(&theirs);
         let disclosures = owner.disclose(&theirs, &claim, &[1, 2]);
-        look(&other.stamp(tensors, 0.1, 0.0).model(), &Evidence::claimed(&claim, &disclosures))
+        look_older(&other.stamp(tensors, 0.1, 0.0).model(), &Evidence::claimed(&claim, &disclosures))
     };
-    assert_eq!(charges(&unmarked(&DISTINCT)), expected(&[("ranks", 1), ("zeros", 1)]));
+    // At the sealed level 2 bits more each: which of two panels were disclosed.
+    let both = |list: Vec<(&'static str, u32)>| {
+        let mut both: Vec<_> =
+            list.iter().flat_map(|&(reading, bits)| [(reading, bits), (reading, bits + 2)]).collect();
+        both.sort();
+        expected(&both)
+    };
+    assert_eq!(charges(&unmarked(&DISTINCT)), both(vec![("ranks", 1), ("zeros", 1)]));
     let mut all = vec![("assigned zeros", 2 + 1 + 5), ("ranks", 2 + 1), ("zeros", 1)];
     all.extend(TURNS.map(|reading| (reading, 2 + 3)));
-    all.sort();
-    assert_eq!(charges(&unmarked(&NETWORK)), expected(&all));
+    assert_eq!(charges(&unmarked(&NETWORK)), both(all));
     let two_and_three: [Tensor; 5] =
         [("a", &[40, 64]), ("b", &[40, 64]), ("c", &[64, 80]), ("d", &[64, 80]), ("e", &[64, 80])];
     // 2! · 3! = 12 orders
     assert_eq!(charges(&unmarked(&two_and_three))[0], ("assigned zeros".to_owned(), 2 + 4));
+}
+
+/// docs/protocol.md, "Choices".
+#[test]
+fn what_a_younger_claim_could_have_chosen_is_charged() {
+    let (owner, other) = (Owner::new(56), Owner::new(57));
+    let theirs = owner.stamp(&NETWORK, 0.1, 0.3);
+    let suspect = other.stamp(&NETWORK, 0.1, 0.0).model();
+    let choice = |claim: &VerifiedClaim, is_older: bool| {
+        let disclosures = owner.disclose(&theirs, claim, &[1]);
+        let look = if is_older { look_older } else { look };
+        let report = look(&suspect, &Evidence::claimed(claim, &disclosures));
+        let of = |level, reading| {
+            let mut tests = report.tests.iter().filter(|t| t.level == level && t.reading.as_deref() == Some(reading));
+            tests.next().expect("the test is made").choice
+        };
+        [Level::Sealed, Level::Public].map(|level| ["zeros", "ranks"].map(|reading| of(level, reading)))
+    };
+    let claim = owner.claim(&theirs);
+    assert_eq!(choice(&claim, true), [[0, 0], [0, 0]]);
+    // The layout, four bits. Panel 0: D, two bits; six of six carriers, one of seven numbers of them, three bits; and any density.
+    let sizes: [usize; 6] = [13824, 13824, 13824, 13824, 27648, 960];
+    let any: f64 = sizes.iter().map(|&size| ((size + 1) as f64).log2()).sum();
+    assert_eq!(choice(&claim, false), [[4, 4], [2 + 3, 2 + 3 + any.ceil() as u32]]);
+}
+
+/// Found under the key, a ticket has densities that nobody knew when its seeds were drawn: one of eight for each carrier.
+#[test]
+fn densities_of_a_ticket_found_under_the_key_are_rounded_and_paid_for() {
+    let (owner, other) = (Owner { finds: true, ..Owner::new(58) }, Owner::new(59));
+    let theirs = owner.stamp(&NETWORK, 0.1, 0.3);
+    let claim = owner.claim(&theirs);
+    let disclosures = owner.disclose(&theirs, &claim, &[1, 2]);
+    let evidence = Evidence::claimed(&claim, &disclosures);
+    let suspect = other.stamp(&NETWORK, 0.3, 0.0).model();
+    let ranks = |report: Report| {
+        let sealed = |t: &TestReport| t.level == Level::Sealed && t.reading.as_deref() == Some("ranks") && t.decisive;
+        report.tests.into_iter().find(sealed).expect("the test is made")
+    };
+    let (older, younger) = (ranks(look_older(&suspect, &evidence)), ranks(look(&suspect, &evidence)));
+    assert_eq!((older.choice, younger.choice), (0, 4 + 3 * 6));
+    // an eighth is read in place of a tenth
+    let ratio = younger.n as f64 / older.n as f64;
+    assert!((ratio - 1.25).abs() < 0.05, "{ratio}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Owners, stamped tickets and suspects to try the verifier on.
 
 use counterfoil_claim::{
-    ClaimBody, ClaimedCarrier, Counterfoil, Dilution, MasterSeed, OpenedPanel, OwnerKey, PanelCount, PanelId,
+    ClaimBody, ClaimedCarrier, Counterfoil, Dilution, Marked, MasterSeed, OpenedPanel, OwnerKey, PanelCount, PanelId,
     PanelStrength, PublicKey, Seed, Stamping, StampingMethod, Subject, TriggerSettings, VerifiedClaim, merkle_root,
     reference_mask_commitment, sign,
 };
@@ -52,6 +52,8 @@ pub(crate) struct Owner {
     pub(crate) sealed: PanelCount,
     pub(crate) dilution: Dilution,
     pub(crate) triggers: Option<TriggerSettings>,
+    /// Whether tickets count as found under the key, not as stamped by swaps.
+    pub(crate) finds: bool,
 }
 
 impl Owner {
@@ -67,28 +69,52 @@ impl Owner {
             sealed: PanelCount::new(2).expect("two sealed panels are allowed"),
             dilution: dilution(1),
             triggers: None,
+            finds: false,
         }
     }
 
-    pub(crate) fn seeds(&self) -> Vec<(PanelId, Seed)> {
-        let seed =
-            |panel: PanelId| if panel.is_public() { self.public.public_seed() } else { self.master.panel(panel) };
+    fn marked<'a>(&self, carriers: impl Iterator<Item = (&'a Carrier, u64)>) -> Marked {
+        if self.finds { Marked::by_finding(carriers.map(|(carrier, _)| carrier)) } else { Marked::by_swaps(carriers) }
+    }
+
+    fn method(&self) -> StampingMethod {
+        if self.finds { StampingMethod::KeyedFinding } else { StampingMethod::Swaps }
+    }
+
+    /// What a ticket's seeds depend on.
+    pub(crate) fn marked_of(&self, ticket: &Ticket) -> Marked {
+        self.marked(ticket.masks.iter().map(|(carrier, mask)| (carrier, mask.kept() as u64)))
+    }
+
+    pub(crate) fn seeds(&self, marked: &Marked) -> Vec<(PanelId, Seed)> {
+        let seed = |panel: PanelId| match panel {
+            PanelId::PUBLIC => self.public.public_seed(),
+            sealed => self.master.panel(sealed, marked),
+        };
         self.sealed.all().map(|panel| (panel, seed(panel))).collect()
     }
 
-    pub(crate) fn chips(&self, carrier: &Carrier) -> ChipMap {
-        let seeds = self.seeds();
+    pub(crate) fn chips(&self, carrier: &Carrier, marked: &Marked) -> ChipMap {
+        let seeds = self.seeds(marked);
         let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
         chip_map(&seeds, &self.public, self.sealed, carrier, self.dilution)
     }
 
-    /// Keeps each position with a chance of density · (1 + bias · chip): a share (1 + bias) / 2 of chips +1.
+    /// Keeps a share `density` of the positions of each carrier, drawn one after the other with weights 1 + bias · chip: about
+    /// a share (1 + bias) / 2 of them has chip +1. Weighted draws as in Efraimidis and Spirakis 2006.
     pub(crate) fn stamp(&self, tensors: &[Tensor], density: f64, bias: f64) -> Ticket {
         let mut random = Random(11);
-        let masks = Carrier::number(tensors.iter().copied()).into_iter().map(|carrier| {
-            let chips = self.chips(&carrier);
-            let keep = |position: usize| random.share() < density * (1.0 + bias * f64::from(chips.chip[position]));
-            let mask = Mask::from_fn(carrier.shape.size(), keep);
+        let carriers = Carrier::number(tensors.iter().copied());
+        let count = |carrier: &Carrier| (density * carrier.shape.size() as f64).round() as usize;
+        let marked = self.marked(carriers.iter().map(|carrier| (carrier, count(carrier) as u64)));
+        let masks = carriers.into_iter().map(|carrier| {
+            let chips = self.chips(&carrier, &marked);
+            let weight = |chip: i8| 1.0 + bias * f64::from(chip);
+            let draws = chips.chip.iter().map(|&chip| random.share().ln() / weight(chip));
+            let mut order: Vec<(f64, usize)> = draws.zip(0..).collect();
+            order.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let mut mask = Mask::empty(carrier.shape.size());
+            order[..count(&carrier)].iter().for_each(|&(_, position)| mask.set(position, true));
             (carrier, mask)
         });
         Ticket { masks: masks.collect(), tensors: tensors.to_vec() }
@@ -96,7 +122,11 @@ impl Owner {
 
     /// What the ticket carries of a panel.
     pub(crate) fn carried(&self, ticket: &Ticket, panel: PanelId) -> Tally {
-        ticket.masks.iter().map(|(carrier, mask)| tally(mask, &self.chips(carrier), panel)).sum()
+        ticket
+            .masks
+            .iter()
+            .map(|(carrier, mask)| tally(mask, &self.chips(carrier, &self.marked_of(ticket)), panel))
+            .sum()
     }
 
     pub(crate) fn claim(&self, ticket: &Ticket) -> VerifiedClaim {
@@ -120,7 +150,7 @@ impl Owner {
             reference_mask: reference_mask_commitment(&self.master, &ticket.masks),
             graph_fingerprint: None,
             triggers: self.triggers,
-            stamping: Stamping { method: StampingMethod::Swaps, moved: 0, decay: None },
+            stamping: Stamping { method: self.method(), moved: 0, decay: None },
             provenance: Provenance::Random,
             created: "2024-05-06T07:08:09Z".to_owned(),
             tool: "counterfoil 0.1.0".to_owned(),
@@ -217,6 +247,12 @@ pub(crate) struct Suspect {
 }
 
 /// The mask test under default options.
+/// As [`look`], under a claim that is known to be older than the suspect.
+pub(crate) fn look_older(model: &Model, evidence: &Evidence) -> Report {
+    let options = Options { claim_is_older: true, ..Options::default() };
+    verify(Some(&file(model).file), None, evidence, &options).expect("the suspect can be judged")
+}
+
 pub(crate) fn look(model: &Model, evidence: &Evidence) -> Report {
     verify(Some(&file(model).file), None, evidence, &Options::default()).expect("the suspect can be judged")
 }

@@ -21,10 +21,11 @@ fn disclosed_panels_under_a_claim_prove() {
     let [one, two] = [1, 2].map(|panel| owner.carried(&ticket, PanelId::new(panel).unwrap()));
     let test = decided(&report);
     assert_eq!((test.panel.as_str(), test.n, test.hits), ("1+2", one.n() + two.n(), one.hits() + two.hits()));
-    assert_eq!((test.level, test.reading.as_deref(), test.charge), (Level::Sealed, Some("zeros"), 1));
+    // 1 for the reading, 2 for which of two panels are shown, 4 for the layout
+    assert_eq!((test.level, test.reading.as_deref(), test.charge), (Level::Sealed, Some("zeros"), 1 + 2 + 4));
     assert_eq!(test.log2_p, log2_upper_tail(one + two, Chance::HALF));
-    assert_eq!(report.log2_p.bits(), test.log2_p.bits() + 1.0);
-    let expected = 1.0 - ((-65.0) / test.log2_p.bits()).sqrt();
+    assert_eq!(report.log2_p.bits(), test.log2_p.bits() + 7.0);
+    let expected = 1.0 - ((-71.0) / test.log2_p.bits()).sqrt();
     assert!((report.turnover_tolerance.unwrap() - expected).abs() < 1e-12);
 
     let single: Vec<_> = report.tests.iter().filter(|t| !t.decisive).map(|t| (t.panel.as_str(), t.n, t.hits)).collect();
@@ -66,7 +67,7 @@ fn a_claim_without_disclosures_marks() {
     let ticket = owner.stamp(&NETWORK, 0.1, 0.3);
     let claim = owner.claim(&ticket);
     let report = look(&ticket.model(), &Evidence::claimed(&claim, &[]));
-    assert_eq!((report.verdict, decided(&report).charge), (Verdict::Marked, 1));
+    assert_eq!((report.verdict, decided(&report).charge), (Verdict::Marked, 1 + 2 + 3));
     assert_eq!(report.stronger, ["a disclosure of each of these sealed panels: 1, 2"]);
 }
 
@@ -254,7 +255,7 @@ fn a_dense_suspect_is_read_by_rank_at_the_claimed_densities() {
     first.values_mut()[..12 * 288].iter_mut().for_each(|v| *v *= 1000.0);
     let report = look(&model, &Evidence::claimed(&claim, &owner.disclose(&ticket, &claim, &[1, 2])));
     let test = decided(&report);
-    assert_eq!((report.verdict, test.reading.as_deref(), test.charge), (Verdict::Proven, Some("ranks"), 3));
+    assert_eq!((report.verdict, test.reading.as_deref(), test.charge), (Verdict::Proven, Some("ranks"), 3 + 6));
     // zeros of two levels, no carrier has one: nothing was counted
     let zeros: Vec<u64> = report.tests.iter().filter(|t| t.reading.as_deref() == Some("zeros")).map(|t| t.n).collect();
     assert_eq!(zeros, [0; 4]);
@@ -320,7 +321,7 @@ fn names_that_change_the_order_are_assigned_back() {
     let test = decided(&report);
     // ranks and assignment: 1 + 1 bits, 1 for the turns; 4! = 24 orders: 5 bits more
     assert_eq!((report.verdict, test.reading.as_deref()), (Verdict::Marked, Some("assigned zeros")));
-    assert_eq!(test.charge, 8);
+    assert_eq!(test.charge, 8 + 2 + 3, "and 2 for D, 3 for the list of carriers");
     let tensors: Vec<_> = report.carriers.iter().map(|c| c.tensor.as_deref().unwrap()).collect();
     assert_eq!(tensors, ["q", "a", "z", "e", "layer5.weight", "linear.weight"]);
 
@@ -329,7 +330,8 @@ fn names_that_change_the_order_are_assigned_back() {
     let values = (0..48 * 288).map(|_| if random.share() < 0.1 { 1.0 } else { 0.0 }).collect();
     model.arrays.insert("b".to_owned(), array(&[48, 32, 3, 3], values));
     let report = look(&model, &evidence);
-    assert_eq!((report.verdict, decided(&report).charge), (Verdict::Marked, 10));
+    // Six of seven carriers, under four of five ordinals: 8 · 7 · 5 lists, 9 bits; and 2 for D.
+    assert_eq!((report.verdict, decided(&report).charge), (Verdict::Marked, 3 + 7 + 9 + 2));
     assert_eq!(report.carriers[1].tensor.as_deref(), Some("a"));
 
     // Two are gone: the others still stand for what they were.
@@ -337,7 +339,7 @@ fn names_that_change_the_order_are_assigned_back() {
     model.arrays.remove("q");
     model.arrays.remove("z");
     let report = look(&model, &evidence);
-    assert_eq!(decided(&report).charge, 8);
+    assert_eq!(decided(&report).charge, 8 + 2 + 3);
     let found: Vec<_> = report.carriers[..4].iter().map(|c| (c.tensor.as_deref(), c.state)).collect();
     let (missing, counted) = (CarrierState::Missing, CarrierState::Counted);
     assert_eq!(found, [(None, missing), (Some("a"), counted), (None, missing), (Some("e"), counted)]);
@@ -378,8 +380,9 @@ fn overlap_with_the_reference_mask_is_reported_and_decides_nothing() {
     let kept: usize = ticket.masks.iter().map(|(_, mask)| mask.kept()).sum();
     assert_eq!((overlap.carriers, overlap.overlap), (6, kept as u64));
     assert!(overlap.log2_p.bits() < -20_000.0);
-    // Stamped with no bias at all: the claim states a fair share, and no test could have shown it.
-    assert_eq!((report.verdict, report.needed[0].needed), (Verdict::Inconclusive, None));
+    // Stamped with no bias at all: the claim states a fair share, give or take chance, and no test could have shown it.
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert!(report.needed[0].needed.is_none_or(|needed| needed > 100_000), "{:?}", report.needed);
 }
 
 #[test]
@@ -440,7 +443,7 @@ fn kernels_that_are_turned_are_turned_back() {
         }
         let report = look(&model, &sealed);
         let test = decided(&report);
-        assert_eq!((report.verdict, test.reading.as_deref(), test.charge), (Verdict::Proven, Some(undone), 5));
+        assert_eq!((report.verdict, test.reading.as_deref(), test.charge), (Verdict::Proven, Some(undone), 5 + 6));
         // The same counts as if nothing had been done, for 4 bits more.
         assert_eq!((test.n, test.hits), (decided(&plain).n, decided(&plain).hits));
         let report = look(&model, &alone);

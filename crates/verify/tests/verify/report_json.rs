@@ -41,6 +41,7 @@ struct TestJson {
     q: f64,
     log2_p: f64,
     charge: u32,
+    choice: u32,
     after_charges: f64,
     decisive: bool,
 }
@@ -120,7 +121,8 @@ fn a_report_reads_back_field_by_field() {
     let [sealed, public, one, two] = &json.tests[..] else { panic!("{text}") };
     assert_eq!((sealed.kind.as_str(), sealed.level.as_str(), sealed.panel.as_str()), ("mask", "sealed", "1+2"));
     assert_eq!((sealed.reading.as_deref(), sealed.dilution, sealed.q), (Some("zeros"), Some(1), 0.5));
-    assert_eq!((sealed.after_charges, sealed.charge), (json.log2_p, 1));
+    assert_eq!(sealed.choice, 4);
+    assert_eq!((sealed.after_charges, sealed.charge), (json.log2_p, 1 + 2 + 4));
     assert!(sealed.log2_p < json.log2_p && sealed.decisive && sealed.alignment.is_none());
     assert_eq!((public.level.as_str(), public.panel.as_str(), public.decisive), ("public", "0", true));
     assert_eq!((one.n + two.n, one.hits + two.hits, one.decisive), (sealed.n, sealed.hits, false));

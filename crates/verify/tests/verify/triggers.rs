@@ -1,6 +1,6 @@
 //! Trigger tests: black boxes that know, refuse, guess and fail.
 
-use counterfoil_claim::{PanelId, PublicKey, Seed, TriggerSettings};
+use counterfoil_claim::{Marked, PanelId, PublicKey, Seed, TriggerSettings};
 use counterfoil_mark::{TriggerSet, usual_triggers};
 use counterfoil_ticket::ImageShape;
 use counterfoil_verify::{
@@ -121,7 +121,13 @@ fn disclosed_triggers_prove_and_are_pooled() {
     let ticket = owner.stamp(&NETWORK[..2], 0.1, 0.0);
     let claim = owner.claim(&ticket);
     let disclosures = owner.disclose(&ticket, &claim, &[1, 2]);
-    let sets = || owner.seeds().iter().map(|(p, s)| set(s, &owner.public, SETTINGS.count(*p))).collect::<Vec<_>>();
+    let sets = || {
+        owner
+            .seeds(&owner.marked_of(&ticket))
+            .iter()
+            .map(|(p, s)| set(s, &owner.public, SETTINGS.count(*p)))
+            .collect::<Vec<_>>()
+    };
     let evidence = Evidence::claimed(&claim, &disclosures);
     // knows the sealed panels only
     let report = ask(&mut Fake::new(sets().split_off(1), |_, label| label), &evidence);
@@ -141,7 +147,8 @@ fn both_tests_cost_one_bit_each() {
     let claim = owner.claim(&ticket);
     let suspect = file(&ticket.model());
     let mut trained = Fake::new(vec![public_set(&owner.public)], |_, label| label);
-    let report = verify(Some(&suspect.file), Some(&mut trained), &Evidence::claimed(&claim, &[]), &Options::default());
+    let options = Options { claim_is_older: true, ..Options::default() };
+    let report = verify(Some(&suspect.file), Some(&mut trained), &Evidence::claimed(&claim, &[]), &options);
     let report = report.unwrap();
     assert_eq!((report.verdict, decided(&report).kind), (Verdict::Marked, TestKind::Trigger));
     let charges: Vec<_> = report.tests.iter().map(|t| (t.reading.as_deref().unwrap_or("triggers"), t.charge)).collect();
@@ -237,6 +244,6 @@ fn biased_models_get_fair_p_values_over_many_keys() {
 #[test]
 fn the_public_panel_of_the_kit_is_panel_0() {
     let owner = Owner::new(37);
-    let (panel, seed) = &owner.seeds()[0];
+    let (panel, seed) = &owner.seeds(&Marked::from_bytes([0; 32]))[0];
     assert_eq!((*panel, seed.as_bytes()), (PanelId::PUBLIC, owner.public.public_seed().as_bytes()));
 }

@@ -1,0 +1,53 @@
+//! What a mark is on: the carriers, which enter the seeds of its sealed panels.
+//!
+//! Implements `marked` of docs/protocol.md, "Seeds". Whoever lists other carriers, or states that they keep more or fewer
+//! positions, gets other chips: neither can be chosen for a suspect at hand after its chips are known.
+
+use counterfoil_ticket::Carrier;
+use sha2::{Digest, Sha256};
+
+use crate::{ClaimBody, StampingMethod};
+
+/// Stands for a number of kept positions that nobody knew when the seeds were drawn.
+const NOT_YET_KNOWN: u64 = u64::MAX;
+
+/// Digest of the marked carriers of a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marked([u8; 32]);
+
+impl Marked {
+    /// Of a ticket that is there, and is stamped by swaps, which leave the number of kept positions of each carrier as it is.
+    /// Carriers in natural order of their names, with that number.
+    pub fn by_swaps<'a>(carriers: impl IntoIterator<Item = (&'a Carrier, u64)>) -> Self {
+        let mut hasher = Sha256::new_with_prefix("counterfoil/v1 marked");
+        for (carrier, kept) in carriers {
+            hasher.update(carrier.id());
+            hasher.update(kept.to_be_bytes());
+        }
+        Self(hasher.finalize().into())
+    }
+
+    /// Of a ticket that is still to be found under the key: nobody knows yet how much of each carrier it will keep.
+    pub fn by_finding<'a>(carriers: impl IntoIterator<Item = &'a Carrier>) -> Self {
+        Self::by_swaps(carriers.into_iter().map(|carrier| (carrier, NOT_YET_KNOWN)))
+    }
+
+    /// Of the ticket that a claim is about.
+    pub fn of_claim(claim: &ClaimBody) -> Self {
+        let carriers: Vec<(Carrier, u64)> = claim.carriers.iter().map(|c| (c.carrier(), c.kept)).collect();
+        match claim.stamping.method {
+            StampingMethod::Swaps => Self::by_swaps(carriers.iter().map(|(carrier, kept)| (carrier, *kept))),
+            StampingMethod::KeyedFinding => Self::by_finding(carriers.iter().map(|(carrier, _)| carrier)),
+        }
+    }
+
+    /// One that is already known.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}

@@ -1,0 +1,150 @@
+//! Choices: what could still be chosen when the suspect was there, and what is paid for it.
+//!
+//! Implements docs/protocol.md, "Choices". Which panels are disclosed is chosen afterwards in any case, and an ordinary
+//! charge. The rest is charged unless the verifier has established that the claim is older than the suspect: keys and seeds
+//! are left to the threshold, all else that a claim states and that a test depends on is either bound into the seeds, or
+//! paid for here.
+
+use std::collections::BTreeMap;
+
+use counterfoil_claim::{ClaimBody, StampingMethod, TriggerSettings};
+use counterfoil_mark::{RankDensity, Reading, usual_triggers};
+use counterfoil_ticket::{Carrier, CarrierShape};
+
+use crate::Level;
+use crate::search::Search;
+use crate::stand_in::Layout;
+
+/// Densities that a carrier may be read by rank at where the claim could have stated any: 1/2, 1/4, … 1/128. With "left
+/// out" they are 2^3.
+const STEPS: u32 = 7;
+
+/// Bits for one of these, or none.
+const STEP_BITS: u32 = 3;
+
+/// Bits for the layout: P and D, 16 of them. For panel 0, to which P is nothing, D alone.
+const LAYOUT_BITS: u32 = 4;
+const DILUTION_BITS: u32 = 2;
+
+/// Bits for a number of triggers that is the usual one, and for another, up to 2^16.
+const USUAL_TRIGGERS_BITS: u32 = 1;
+const OTHER_TRIGGERS_BITS: u32 = 17;
+
+/// Bits for which of P sealed panels were disclosed: any of 2^P − 1 sets.
+pub(crate) fn disclosure_bits(search: &Search, level: Level) -> u32 {
+    let sets = |claim: &ClaimBody| (1u32 << claim.sealed_panels.get()) - 1;
+    match (search.claim, level) {
+        (Some(claim), Level::Sealed) => sets(claim).next_power_of_two().ilog2(),
+        _ => 0,
+    }
+}
+
+/// What a claimant could have chosen who had the suspect at hand when he made the claim, in bits.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Choices {
+    is_open: bool,
+    /// Which carriers, under which ordinals: only panel 0 does not depend on it.
+    list: u32,
+    /// At which densities, where they are read by rank.
+    densities: [u32; 2],
+}
+
+impl Choices {
+    /// For the mask tests of a suspect with these carriers.
+    pub(crate) fn new(search: &Search, suspect: &[Carrier], layout: &Layout) -> Self {
+        let Some(claim) = search.claim.filter(|_| !search.is_claim_older) else { return Self::default() };
+        let standing = || layout.stand_ins.iter().filter(|stand_in| stand_in.tensor.is_some());
+        let any: f64 = standing().map(|stand_in| ((stand_in.carrier.shape.size() + 1) as f64).log2()).sum();
+        let any = any.ceil() as u32;
+        let sealed = match claim.stamping.method {
+            StampingMethod::Swaps => 0,
+            StampingMethod::KeyedFinding => STEP_BITS * claim.carriers.len() as u32,
+        };
+        let stands: Vec<CarrierShape> = standing().map(|stand_in| stand_in.carrier.shape).collect();
+        Self { is_open: true, list: list_bits(suspect, &stands), densities: [any, sealed] }
+    }
+
+    /// Bits for a mask test.
+    pub(crate) fn of_mask(self, reading: Reading, level: Level) -> u32 {
+        if !self.is_open {
+            return 0;
+        }
+        let [any, sealed] = self.densities;
+        let is_by_density = match reading {
+            Reading::Zeros | Reading::AssignedZeros | Reading::TurnedZeros(_) => false,
+            Reading::ClaimedRanks | Reading::BlindRanks(_) => true,
+            // Which carriers are read by zeros hangs on the density too.
+            Reading::AlignedZeros | Reading::AlignedRanks => true,
+        };
+        let densities = match level {
+            _ if !is_by_density => 0,
+            Level::Public => any,
+            Level::Sealed if sealed > 0 && is_aligned(reading) => any,
+            Level::Sealed => sealed,
+        };
+        densities
+            + match level {
+                Level::Public => DILUTION_BITS + self.list,
+                Level::Sealed => LAYOUT_BITS,
+            }
+    }
+}
+
+/// Bits for a trigger test.
+pub(crate) fn trigger_bits(search: &Search, level: Level, triggers: &TriggerSettings) -> u32 {
+    let Some(claim) = search.claim.filter(|_| !search.is_claim_older) else { return 0 };
+    let usual = usual_triggers(triggers.classes);
+    let is_usual = match level {
+        Level::Public => triggers.public == usual,
+        Level::Sealed => triggers.sealed_each == usual.div_ceil(u32::from(claim.sealed_panels.get())),
+    };
+    let number = if is_usual { USUAL_TRIGGERS_BITS } else { OTHER_TRIGGERS_BITS };
+    number + if level == Level::Sealed { LAYOUT_BITS } else { 0 }
+}
+
+/// The density at which a carrier is read by rank: where the claim could have stated any, the step that is nearest to it.
+pub(crate) fn density(search: &Search, claimed: RankDensity) -> RankDensity {
+    let is_bound = search.claim.is_none_or(|claim| claim.stamping.method == StampingMethod::Swaps);
+    if is_bound || search.is_claim_older || claimed.is_dense() { claimed } else { claimed.step(STEPS) }
+}
+
+fn is_aligned(reading: Reading) -> bool {
+    matches!(reading, Reading::AlignedZeros | Reading::AlignedRanks)
+}
+
+/// log2 of the number of lists of m of the suspect's carriers, for each m alike, under rising ordinals of each shape.
+fn list_bits(suspect: &[Carrier], stands: &[CarrierShape]) -> u32 {
+    let count = |shapes: &mut dyn Iterator<Item = CarrierShape>| {
+        let mut counts: BTreeMap<CarrierShape, u64> = BTreeMap::new();
+        shapes.for_each(|shape| *counts.entry(shape).or_default() += 1);
+        counts
+    };
+    let (there, listed) = (count(&mut suspect.iter().map(|c| c.shape)), count(&mut stands.iter().copied()));
+    let all = suspect.len() as u64;
+    let lists = ((all + 1) as f64).log2() + log2_choose(all, stands.len() as u64);
+    let ordinals: f64 = listed.iter().map(|(shape, &m)| log2_choose(there.get(shape).copied().unwrap_or(0), m)).sum();
+    (lists + ordinals).ceil() as u32
+}
+
+/// log2 of n over k.
+fn log2_choose(n: u64, k: u64) -> f64 {
+    let k = k.min(n.saturating_sub(k));
+    (0..k).map(|i| ((n - i) as f64).log2() - ((i + 1) as f64).log2()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_counted() {
+        assert_eq!([log2_choose(6, 2), log2_choose(6, 4)].map(|bits| bits.exp2().round()), [15.0, 15.0]);
+        assert_eq!([log2_choose(6, 0), log2_choose(6, 6)], [0.0, 0.0]);
+        let carriers = Carrier::number((0..4).map(|i| (["a", "b", "c", "d"][i], &[[2usize, 3], [2, 4]][i / 3][..])));
+        let (small, large) = (carriers[0].shape, carriers[3].shape);
+        // all four of four: one list for each number from 0 to 4
+        assert_eq!(list_bits(&carriers, &[small, small, small, large]), (5f64).log2().ceil() as u32);
+        // two of the three small ones: 6 lists of two, under 3 pairs of ordinals
+        assert_eq!(list_bits(&carriers, &[small, small]), (5.0 * 6.0 * 3f64).log2().ceil() as u32);
+    }
+}
