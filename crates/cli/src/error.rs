@@ -202,7 +202,9 @@ pub(crate) enum Error {
     #[error("{}: is the claim in {}, expected two different claims", file.display(), other.display())]
     RepeatedClaim { file: PathBuf, other: PathBuf },
     /// A key of a dispute that signed nothing.
-    #[error("{}: key {found} signed neither claim, expected the keys that did, of which one is {expected}", file.display())]
+    #[error(
+        "{}: key {found} signed neither claim, expected the keys that did, of which one is {expected}", file.display()
+    )]
     IdleKey { file: PathBuf, found: String, expected: String },
     /// A claim of a dispute by somebody else.
     #[error("{}: signed by key {found}, expected key {}", file.display(), expected.join(" or "))]

@@ -104,10 +104,12 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::RepeatedClaim { .. } => Some("give the claim of each owner, once".to_owned()),
         Error::IdleKey { .. } => Some("give the claim that this key signed, or leave the key out".to_owned()),
         Error::StrayClaim { .. } => Some("give the public key of whoever made this claim, or another claim".to_owned()),
-        Error::StrayDisclosure { .. } => Some("give the claim that was made with this disclosure's stamp, or leave it out".to_owned()),
+        Error::StrayDisclosure { .. } => {
+            Some("give the claim that was made with this disclosure's stamp, or leave it out".to_owned())
+        }
         Error::StrayOriginal { .. } => Some(
-            "an original is the stamped ticket as 'stamp' or 'find --key' wrote it, not a model trained from it, nor the \
-             ticket before it was stamped"
+            "an original is the stamped ticket as 'stamp' or 'find --key' wrote it, not a model trained from it, nor \
+             the ticket before it was stamped"
                 .to_owned(),
         ),
         Error::RepeatedOriginal { .. } => Some("give each original once".to_owned()),
