@@ -6,95 +6,20 @@
 
 use std::sync::OnceLock;
 
-use counterfoil_acceptance::{Folder, Random, real_mask};
+use counterfoil_acceptance::{Folder, Owner, Random, model_on, real_mask, ticket};
 use counterfoil_claim::{
-    ClaimBody, ClaimedCarrier, Dilution, OpenedPanel, OwnerKey, PanelCount, PanelId, PanelStrength, Seed,
-    TriggerSettings, VerifiedClaim, sign,
+    ClaimBody, ClaimedCarrier, Dilution, OwnerKey, PanelCount, PanelId, PanelStrength, Seed, TriggerSettings,
+    VerifiedClaim, sign,
 };
 use counterfoil_mark::qr::{self, Format, Whereabouts};
-use counterfoil_mark::{
-    Chance, LockError, StampRequest, Stamped, SwapSettings, Tally, chip_map, lock, log2_upper_tail, masks_of, prepare,
-    tally, unlock,
-};
-use counterfoil_ticket::{Architecture, Array, Carrier, Digest, ImageShape, Kind, Mask, Model, ModelFile};
+use counterfoil_mark::{Chance, LockError, Tally, chip_map, lock, log2_upper_tail, masks_of, tally, unlock};
+use counterfoil_ticket::{Carrier, Digest, ImageShape, Mask, Model, ModelFile};
 use counterfoil_verify::{
     BlackBox, BlackBoxError, Evidence, Level, Options, Report, TestKind, Tests, Verdict, VerifyError, verify,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 const INPUT: ImageShape = ImageShape { channels: 1, height: 8, width: 8 };
-
-/// A ResNet-20 on these masks: random weights where they keep.
-fn model_on(masks: Vec<(Carrier, Mask)>, number: u64) -> Model {
-    let mut random = Random(number);
-    let mut model = Model::default();
-    for (carrier, mask) in masks {
-        let [o, i, h, w] = <[u32; 4]>::from(carrier.shape).map(|d| d as usize);
-        let shape = if (h, w) == (1, 1) { vec![o, i] } else { vec![o, i, h, w] };
-        let weight = |p| if mask.keeps(p) { 1.5 + random.sign() } else { 0.0 };
-        let values = (0..mask.size()).map(weight).collect();
-        model.arrays.insert(carrier.name.clone(), Array::new(shape, values).unwrap());
-        model.masks.insert(carrier.name, mask);
-    }
-    model.description.kind = Kind::Ticket;
-    model
-}
-
-/// A ticket of 5 % that nobody has marked.
-fn ticket(number: u64) -> Model {
-    let mut random = Random(number << 32);
-    let mut model = model_on(
-        real_mask()
-            .into_iter()
-            .map(|(carrier, mask)| {
-                let keep = |_| random.bits().is_multiple_of(20);
-                (carrier, Mask::from_fn(mask.size(), keep))
-            })
-            .collect(),
-        number,
-    );
-    model.description.architecture = Some(Architecture::Resnet20 {
-        input: ImageShape { channels: 3, height: 32, width: 32 },
-        width: 16,
-        classes: 10,
-    });
-    model
-}
-
-struct Owner {
-    key: OwnerKey,
-    stamped: Stamped,
-    claim: VerifiedClaim,
-    opened: Vec<OpenedPanel>,
-}
-
-impl Owner {
-    fn of(number: u8, ticket: &Model) -> Self {
-        let key = OwnerKey::from_seed(&[number; 32]);
-        let request = StampRequest { swaps: SwapSettings::default(), keyed: None, provenance: None };
-        let stamped = prepare(ticket, &key, request).unwrap().finish("2026-01-01T00:00:00Z", "t").unwrap();
-        let claim = VerifiedClaim::verify(stamped.claim.as_bytes(), &key.public()).unwrap();
-        let opened = opened(&stamped, &claim);
-        Self { key, stamped, claim, opened }
-    }
-
-    fn evidence(&self) -> Evidence<'_> {
-        Evidence::claimed(&self.claim, &self.opened)
-    }
-
-    /// A disclosure as it is handed out, for `claim`.
-    fn disclosure(&self, panel: u8, claim: &VerifiedClaim) -> Value {
-        let text = self.stamped.counterfoil.disclose(PanelId::sealed(panel).unwrap()).unwrap();
-        let mut json: Value = serde_json::from_str(&text).unwrap();
-        json["claim"] = json!(claim.digest().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-        json
-    }
-}
-
-fn opened(stamped: &Stamped, claim: &VerifiedClaim) -> Vec<OpenedPanel> {
-    let foil = &stamped.counterfoil;
-    foil.sealed_panels().sealed().map(|p| claim.open(foil.disclose(p).unwrap().as_bytes()).unwrap()).collect()
-}
 
 /// The owner of the victim.
 fn victim() -> &'static Owner {
@@ -202,9 +127,7 @@ fn a_claim_made_for_a_model_at_hand_does_not_reach_it() {
     for number in 0..8 {
         let key = OwnerKey::from_seed(&Random(number + 100).bytes());
         let claim = signed(&body, &key);
-        let panels = 1..=body.sealed_panels.get();
-        let opened: Vec<OpenedPanel> =
-            panels.map(|p| claim.open(own.disclosure(p, &claim).to_string().as_bytes()).unwrap()).collect();
+        let opened = own.opened_under(&claim);
         let report = judged(&innocent, &Evidence::claimed(&claim, &opened)).unwrap();
         assert!(!matches!(report.verdict, Verdict::Proven | Verdict::Marked), "{:?}", report.tests);
         assert!(report.log2_p.bits() > -20.0, "{}", report.log2_p);
@@ -218,10 +141,7 @@ fn ordinals_chosen_for_a_model_at_hand_count_nothing() {
     let (mut body, own) = post_hoc(&innocent);
     let panels = body.sealed_panels;
     let claim = signed(&body, &key);
-    let open = |claim: &VerifiedClaim| -> Vec<OpenedPanel> {
-        panels.sealed().map(|p| claim.open(own.disclosure(p.get(), claim).to_string().as_bytes()).unwrap()).collect()
-    };
-    let opened = open(&claim);
+    let opened = own.opened_under(&claim);
     let seeds: Vec<(PanelId, &Seed)> = opened.iter().map(|panel| (panel.panel(), panel.seed())).collect();
     let mut pooled = Tally::default();
     for (i, claimed) in (0..).zip(&mut body.carriers) {
@@ -238,7 +158,7 @@ fn ordinals_chosen_for_a_model_at_hand_count_nothing() {
     let sought = log2_upper_tail(pooled, Chance::HALF).bits();
     assert!(sought < -64.0, "so few tries would do if they counted: {sought}");
     let claim = signed(&body, &key);
-    let report = judged(&innocent, &Evidence::claimed(&claim, &open(&claim))).unwrap();
+    let report = judged(&innocent, &Evidence::claimed(&claim, &own.opened_under(&claim))).unwrap();
     assert_eq!(report.verdict, Verdict::Inconclusive, "{:?}", report.tests);
     assert!(report.tests.iter().all(|test| test.n == 0), "{:?}", report.tests);
 }
@@ -366,9 +286,7 @@ fn one_answer_to_everything_and_answers_to_a_folder_of_images_prove_nothing() {
         // A claimant who has looked takes the key that likes the suspect's only answer best.
         let key = OwnerKey::from_seed(&Random(number + 300).bytes());
         let claim = signed(&body, &key);
-        let opened: Vec<OpenedPanel> = (1..=body.sealed_panels.get())
-            .map(|panel| claim.open(victim().disclosure(panel, &claim).to_string().as_bytes()).unwrap())
-            .collect();
+        let opened = victim().opened_under(&claim);
         for otherwise in 0..10 {
             let mut random = Random(number);
             let images = (0..20).map(|_| (0..INPUT.size()).map(|_| random.bits() as u8).collect()).collect();

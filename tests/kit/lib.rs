@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
+mod owner;
 mod real_mask;
 mod report;
 mod safetensors_bytes;
@@ -15,8 +16,9 @@ use counterfoil_claim::OwnerKey;
 use counterfoil_ticket::{Model, ModelFile, Overwrite};
 use tempfile::TempDir;
 
+pub use owner::{Owner, model_on, ticket};
 pub use real_mask::{prune_checkpoint, real_mask};
-pub use report::{Carrier, Needed, Overlap, Report, Skipped, Test};
+pub use report::{Carrier, Dispute, Missing, Needed, Overlap, Party, Report, Skipped, Test};
 pub use safetensors_bytes::{safetensors, safetensors_of};
 pub use statistics::assert_calibrated;
 

@@ -94,6 +94,46 @@ pub struct Overlap {
     pub log2_p: f64,
 }
 
+/// The report of `dispute --json`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of docs/formats-report.md")]
+pub struct Dispute {
+    pub version: u32,
+    pub outcome: String,
+    pub first: Option<String>,
+    pub threshold: f64,
+    pub parties: [Party; 2],
+    pub like: Option<String>,
+    pub missing: Vec<Missing>,
+    pub assumptions: Vec<String>,
+    pub would_decide: Vec<String>,
+}
+
+/// One side of a dispute.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of docs/formats-report.md")]
+pub struct Party {
+    pub side: String,
+    pub key: String,
+    pub claim: String,
+    pub ticket: String,
+    pub created: String,
+    pub finding: String,
+    pub in_other: Option<Report>,
+    pub in_suspect: Option<Report>,
+}
+
+/// What a side has not shown.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of docs/formats-report.md")]
+pub struct Missing {
+    pub side: String,
+    pub piece: String,
+}
+
 /// What was not tested.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -10,7 +10,7 @@ use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError,
 use counterfoil_graph::GraphError;
 use counterfoil_mark::qr::EmbedError;
 use counterfoil_mark::{LockError, StampingError};
-use counterfoil_ticket::{Architecture, ImageShape, ModelError, ReadError, WriteError};
+use counterfoil_ticket::{Architecture, Digest, ImageShape, ModelError, ReadError, WriteError};
 use counterfoil_train::TrainError;
 use counterfoil_train::data::DataError;
 use counterfoil_verify::VerifyError;
@@ -192,6 +192,32 @@ pub(crate) enum Error {
     /// Counted twice, a panel would look stronger than it is.
     #[error("{}: opens panel {panel}, as {} does, expected each panel once", file.display(), other.display())]
     RepeatedDisclosure { file: PathBuf, other: PathBuf, panel: u8 },
+    /// A dispute is between two claims.
+    #[error("{option}: {found} given, expected {expected}")]
+    DisputeOption { option: &'static str, found: usize, expected: &'static str },
+    /// One of the keys of a dispute would be left out.
+    #[error("{}: is the key in {}, expected the two owners' different keys", file.display(), other.display())]
+    RepeatedKey { file: PathBuf, other: PathBuf },
+    /// A dispute of a claim with itself.
+    #[error("{}: is the claim in {}, expected two different claims", file.display(), other.display())]
+    RepeatedClaim { file: PathBuf, other: PathBuf },
+    /// A key of a dispute that signed nothing.
+    #[error(
+        "{}: key {found} signed neither claim, expected the keys that did, of which one is {expected}", file.display()
+    )]
+    IdleKey { file: PathBuf, found: String, expected: String },
+    /// A claim of a dispute by somebody else.
+    #[error("{}: signed by key {found}, expected key {}", file.display(), expected.join(" or "))]
+    StrayClaim { file: PathBuf, found: String, expected: Vec<String> },
+    /// A disclosure of a dispute that belongs to another claim.
+    #[error("{}: made for claim {found}, expected claim {}", file.display(), either(expected))]
+    StrayDisclosure { file: PathBuf, found: String, expected: Vec<Digest> },
+    /// An original that neither claim is about.
+    #[error("{}: the ticket has the digest {found}, expected {}, as the claims say", file.display(), either(expected))]
+    StrayOriginal { file: PathBuf, found: Digest, expected: Vec<Digest> },
+    /// An original that is there already.
+    #[error("{}: is the ticket {digest}, as {} is, expected each original once", file.display(), other.display())]
+    RepeatedOriginal { file: PathBuf, other: PathBuf, digest: Digest },
     /// A picture of something that is no model.
     #[error("{}: is {found}, expected a model to plot", file.display())]
     NothingToPlot { file: PathBuf, found: FileKind },
@@ -242,6 +268,10 @@ fn sentence(error: &dyn std::error::Error) -> String {
 /// Prints something that people should know but that stops nothing.
 pub(crate) fn warn(text: &str) {
     let _ = io::stderr().write_all(format!("warning: {}\n", escaped(text)).as_bytes());
+}
+
+fn either(digests: &[Digest]) -> String {
+    digests.iter().map(Digest::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 fn shape(shape: ImageShape) -> String {

@@ -97,6 +97,22 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::NotAskable { .. } => Some("leave --tests out to test what can be tested".to_owned()),
         Error::Verify(VerifyError::Read(error)) => read(error),
         Error::RepeatedDisclosure { .. } => Some("give each panel's disclosure once".to_owned()),
+        Error::DisputeOption { .. } => {
+            Some("a dispute is between two claims: give both, and the public keys that signed them".to_owned())
+        }
+        Error::RepeatedKey { .. } => Some("if one key signed both claims, give it once".to_owned()),
+        Error::RepeatedClaim { .. } => Some("give the claim of each owner, once".to_owned()),
+        Error::IdleKey { .. } => Some("give the claim that this key signed, or leave the key out".to_owned()),
+        Error::StrayClaim { .. } => Some("give the public key of whoever made this claim, or another claim".to_owned()),
+        Error::StrayDisclosure { .. } => {
+            Some("give the claim that was made with this disclosure's stamp, or leave it out".to_owned())
+        }
+        Error::StrayOriginal { .. } => Some(
+            "an original is the stamped ticket as 'stamp' or 'find --key' wrote it, not a model trained from it, nor \
+             the ticket before it was stamped"
+                .to_owned(),
+        ),
+        Error::RepeatedOriginal { .. } => Some("give each original once".to_owned()),
         Error::NothingToPlot { .. } => Some("leave --plot out".to_owned()),
         Error::NotAFile { file, expected: LOG } if !file.is_dir() => {
             Some("to see progress, look at standard error".to_owned())

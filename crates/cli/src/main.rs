@@ -2,13 +2,14 @@
 //!
 //! Each command is a file in `commands/`. What it read wrong, and what to do about it, is said in one place
 //! ([`error`] and [`hint`]), and so is the exit code: 0 for done, `proven` and `marked`, 1 for `no match` and for a model
-//! without a QR code, 3 for `inconclusive`, 2 for bad input or usage.
+//! without a QR code, 3 for `inconclusive` and for an undecided dispute, 2 for bad input or usage.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))] // In a test a panic is the report.
 
 mod burn_model;
 mod commands;
 mod demo_pictures;
+mod dispute_text;
 mod error;
 mod file_kind;
 mod finder_args;
@@ -54,11 +55,11 @@ struct Cli {
 /// How a command ended that could do its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exit {
-    /// Done; for `verify`: proven or marked.
+    /// Done; for `verify`: proven or marked; for `dispute`: decided.
     Success,
     /// `verify`: no match; `qr read`: no code.
     NoMatch,
-    /// `verify`: inconclusive.
+    /// `verify`: inconclusive; `dispute`: undecided.
     Inconclusive,
 }
 

@@ -183,11 +183,7 @@ fn cells(test: &TestReport, mark: &str) -> Vec<String> {
         mark.to_owned(),
         whole(format!("{} {}", level, kind_name(test.kind))),
         if test.decisive { test.panel.clone() } else { format!("  {}", test.panel) },
-        whole(match (&test.reading, test.dilution) {
-            (Some(reading), Some(1) | None) => reading.clone(),
-            (Some(reading), Some(dilution)) => format!("{reading}, 1 in {dilution}"),
-            (None, _) => "answers".to_owned(),
-        }),
+        whole(reading_name(test)),
         count(test.n),
         count(test.hits),
         format!("{share:.1}"),
@@ -195,6 +191,15 @@ fn cells(test: &TestReport, mark: &str) -> Vec<String> {
         whole(format!("+{}", test.charge)),
         whole(test.after_charges.to_string()),
     ]
+}
+
+/// By what a test counts.
+pub(crate) fn reading_name(test: &TestReport) -> String {
+    match (&test.reading, test.dilution) {
+        (Some(reading), Some(1) | None) => reading.clone(),
+        (Some(reading), Some(dilution)) => format!("{reading}, 1 in {dilution}"),
+        (None, _) => "answers".to_owned(),
+    }
 }
 
 /// Carriers that could not be counted.
@@ -215,7 +220,7 @@ fn damage(report: &Report) -> String {
     text
 }
 
-fn list(title: &str, items: &[String]) -> String {
+pub(crate) fn list(title: &str, items: &[String]) -> String {
     if items.is_empty() {
         return String::new();
     }
@@ -230,7 +235,7 @@ fn kind_name(kind: TestKind) -> &'static str {
     }
 }
 
-fn level_name(level: Level) -> &'static str {
+pub(crate) fn level_name(level: Level) -> &'static str {
     match level {
         Level::Sealed => "sealed",
         Level::Public => "public",

@@ -1,7 +1,7 @@
 //! Why there is no report. A suspect that could be looked at always gets one.
 
 use counterfoil_mark::{Log2P, TriggerError};
-use counterfoil_ticket::ReadError;
+use counterfoil_ticket::{Digest, ModelError, ReadError};
 
 use crate::BlackBoxError;
 
@@ -59,6 +59,23 @@ pub enum VerifyError {
         /// Positions of the carrier.
         expected: usize,
     },
+    /// The ticket that somebody shows is not the one that his claim is about.
+    #[error("original: the ticket has the canonical digest {found}, expected {expected}, as the claim says")]
+    OtherOriginal {
+        /// Digest of the ticket that is shown.
+        found: Digest,
+        /// Digest of the claim's subject.
+        expected: Digest,
+    },
+    /// A dispute of a claim with itself.
+    #[error("both claims of the dispute are claim {claim}, expected two different ones")]
+    SameClaim {
+        /// Its digest.
+        claim: Digest,
+    },
+    /// A ticket that has no canonical digest.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// There is nothing to align the suspect with.
     #[error("alignment: the claim and its reference mask are missing")]
     NothingToAlignWith,

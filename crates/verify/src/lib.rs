@@ -20,6 +20,8 @@
 //! [`verify`] is the protocol's steps in their order, [`Report`] comes out: plain data, documented field by field, and as
 //! JSON in docs/formats-report.md.
 //!
+//! [`dispute`] is the other question: which of two marks was there first.
+//!
 //! Absent on purpose: printing, training frameworks, the network, QR codes and trigger folders (no exact null).
 
 mod advice;
@@ -30,6 +32,7 @@ mod census;
 mod choice;
 mod count;
 mod decisive_test;
+mod dispute;
 mod error;
 mod evidence;
 mod mask_test;
@@ -43,6 +46,9 @@ mod verify;
 
 pub use black_box::{BlackBox, BlackBoxError};
 pub use count::MAX_ROW;
+pub use dispute::{
+    DISPUTE_VERSION, DisputeReport, Finding, Missing, Original, Outcome, Party, PartyReport, Piece, Side, dispute,
+};
 pub use error::VerifyError;
 pub use evidence::{DEFAULT_THRESHOLD, Evidence, Options, Tests};
 pub use overlap::Overlap;

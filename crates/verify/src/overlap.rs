@@ -42,6 +42,14 @@ pub struct Overlap {
     pub log2_p: Log2P,
 }
 
+impl Overlap {
+    /// About 0 for an overlap by chance, 1 if all is kept that could be.
+    pub(crate) fn likeness(&self) -> f64 {
+        let most = self.kept.min(self.reference) as f64 - self.expected;
+        if most > 0.0 { (self.overlap as f64 - self.expected) / most } else { 0.0 }
+    }
+}
+
 /// Counts of one carrier.
 struct Draws {
     /// Positions that the suspect keeps.
@@ -136,6 +144,8 @@ mod tests {
         assert_eq!(compare(tenth(0), tenth(1)).log2_p, Log2P::ONE);
         let fair = compare(Mask::from_fn(1000, |p| p < 100), tenth(0));
         assert_eq!((fair.overlap, fair.log2_p.bits().abs() < 1e-9), (10, true));
+        assert_eq!([compare(tenth(0), tenth(0)).likeness(), fair.likeness()], [1.0, 0.0]);
+        assert_eq!(compare(Mask::full(1000), tenth(0)).likeness(), 0.0, "a dense suspect is like nothing");
     }
 
     /// Entropy form of the bound: n times the relative entropy of 3/10 and 1/10, 0.153 nats by hand.

@@ -24,6 +24,23 @@ pub fn verify(
     evidence: &Evidence,
     options: &Options,
 ) -> Result<Report, VerifyError> {
+    Ok(examine(suspect, black_box, evidence, options)?.report)
+}
+
+/// A report, and what is not said in it.
+pub(crate) struct Examined {
+    pub(crate) report: Report,
+    /// Whether the mark would have shown in the masks of the sealed panels that were disclosed, taken alone, and does not.
+    pub(crate) is_sealed_absent: bool,
+}
+
+/// Judges a suspect, as [`verify`] does.
+pub(crate) fn examine(
+    suspect: Option<&ModelFile>,
+    black_box: Option<&mut dyn BlackBox>,
+    evidence: &Evidence,
+    options: &Options,
+) -> Result<Examined, VerifyError> {
     let available = Available { file: suspect.is_some(), black_box: black_box.is_some(), tests: options.tests };
     options.check(available.file, available.black_box)?;
     if options.align && (evidence.claim.is_none() || evidence.reference.is_none()) {
@@ -59,12 +76,14 @@ pub fn verify(
     tests.sort_by_key(|test| (Reverse(test.level == Level::Sealed), test.kind == TestKind::Trigger));
 
     let (verdict, decided_by) = judge(&tests, options, is_open);
+    let sealed: Vec<Test> = tests.iter().filter(|test| test.level == Level::Sealed).cloned().collect();
+    let is_sealed_absent = !is_open && mask_would_show(&sealed, threshold, options.align);
     let level = decided_by.map(|i| tests[i].level);
     let mask = best(&tests, |test| Some(test.level) == level && test.kind == TestKind::Mask).map(|i| &tests[i]);
     let needed = if verdict == Verdict::Inconclusive { needed(&tests, threshold) } else { Vec::new() };
     let mut reports: Vec<TestReport> = tests.iter().map(TestReport::pooled).collect();
     reports.extend(tests.iter().flat_map(TestReport::single_panels));
-    Ok(Report {
+    let report = Report {
         version: REPORT_VERSION,
         verdict,
         log2_p: decided_by.map_or(Log2P::ONE, |i| tests[i].after_charges()),
@@ -82,7 +101,8 @@ pub fn verify(
         needed,
         reference,
         skipped,
-    })
+    };
+    Ok(Examined { report, is_sealed_absent })
 }
 
 /// Tests that were not made for want of a suspect to make them on, or because nobody asked.

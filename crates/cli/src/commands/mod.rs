@@ -4,6 +4,7 @@ mod attack;
 mod completions;
 mod demo;
 mod disclose;
+mod dispute;
 mod evaluate;
 mod find;
 mod inspect;
@@ -31,7 +32,7 @@ Example:
   counterfoil train stamped.safetensors --data digits --counterfoil stamped.counterfoil -o model.bin
   counterfoil verify model.bin --key owner.pub
 
-Exit codes: 0 done, proven or marked; 1 no match, or no code; 3 inconclusive; 2 bad input or usage.";
+Exit codes: 0 done, proven or marked; 1 no match, or no code; 3 inconclusive or undecided; 2 bad input or usage.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Evaluate(evaluate::Args),
     Verify(verify::Args),
     Disclose(disclose::Args),
+    Dispute(dispute::Args),
     Inspect(inspect::Args),
     Lock(lock::Args),
     Unlock(unlock::Args),
@@ -65,6 +67,7 @@ pub(crate) fn run(command: Command) -> Result<Exit, Error> {
         Command::Evaluate(args) => args.run(),
         Command::Verify(args) => args.run(),
         Command::Disclose(args) => args.run(),
+        Command::Dispute(args) => args.run(),
         Command::Inspect(args) => args.run(),
         Command::Lock(args) => args.run(),
         Command::Unlock(args) => args.run(),

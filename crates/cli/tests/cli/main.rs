@@ -7,6 +7,7 @@
 
 mod attack;
 mod disclose;
+mod dispute;
 mod find;
 mod inspect;
 mod keygen;
