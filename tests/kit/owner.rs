@@ -2,7 +2,7 @@
 
 use counterfoil_claim::{OpenedPanel, OwnerKey, PanelId, VerifiedClaim};
 use counterfoil_mark::{StampRequest, Stamped, SwapSettings, prepare};
-use counterfoil_ticket::{Architecture, Array, Carrier, ImageShape, Kind, Mask, Model};
+use counterfoil_ticket::{Architecture, Array, Carrier, Digest, ImageShape, Kind, Mask, Model};
 use counterfoil_verify::Evidence;
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ impl Owner {
     pub fn disclosure(&self, panel: u8, claim: &VerifiedClaim) -> Value {
         let text = self.stamped.counterfoil.disclose(PanelId::sealed(panel).unwrap()).unwrap();
         let mut json: Value = serde_json::from_str(&text).unwrap();
-        json["claim"] = json!(claim.digest().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        json["claim"] = json!(Digest::from(*claim.digest()).to_string());
         json
     }
 

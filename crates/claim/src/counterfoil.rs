@@ -245,11 +245,7 @@ impl Counterfoil {
 
     /// Seeds of all panels, the public one first.
     pub fn seeds(&self) -> Vec<(PanelId, Seed)> {
-        let seed = |panel: PanelId| match panel {
-            PanelId::PUBLIC => self.public_key.public_seed(),
-            sealed => self.master.panel(sealed, &self.marked),
-        };
-        self.sealed_panels.all().map(|panel| (panel, seed(panel))).collect()
+        self.master.panels(&self.public_key, self.sealed_panels, &self.marked)
     }
 
     /// The master seed.

@@ -6,7 +6,7 @@
 use counterfoil_ticket::Carrier;
 use sha2::{Digest, Sha256};
 
-use crate::{ClaimBody, StampingMethod};
+use crate::{ClaimBody, ClaimedCarrier, StampingMethod};
 
 /// Stands for a number of kept positions that nobody knew when the seeds were drawn.
 const NOT_YET_KNOWN: u64 = u64::MAX;
@@ -34,10 +34,10 @@ impl Marked {
 
     /// Of the ticket that a claim is about.
     pub fn of_claim(claim: &ClaimBody) -> Self {
-        let carriers: Vec<(Carrier, u64)> = claim.carriers.iter().map(|c| (c.carrier(), c.kept)).collect();
+        let carriers: Vec<Carrier> = claim.carriers.iter().map(ClaimedCarrier::carrier).collect();
         match claim.stamping.method {
-            StampingMethod::Swaps => Self::by_swaps(carriers.iter().map(|(carrier, kept)| (carrier, *kept))),
-            StampingMethod::KeyedFinding => Self::by_finding(carriers.iter().map(|(carrier, _)| carrier)),
+            StampingMethod::Swaps => Self::by_swaps(carriers.iter().zip(claim.carriers.iter().map(|c| c.kept))),
+            StampingMethod::KeyedFinding => Self::by_finding(&carriers),
         }
     }
 

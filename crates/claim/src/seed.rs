@@ -8,7 +8,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{Marked, merkle_root};
+use crate::{Marked, PublicKey, merkle_root};
 
 /// Salt of every derivation from the master seed or the public key.
 const SALT: &[u8] = b"counterfoil/v1";
@@ -168,10 +168,16 @@ impl MasterSeed {
         Opening(hkdf(self.as_bytes(), SALT, &info))
     }
 
-    /// Seed of a sealed panel of a mark on these carriers. Panics for the public panel, which does not derive from the master seed: see
-    /// [`PublicKey::public_seed`](crate::PublicKey::public_seed).
+    /// Seed of a sealed panel of a mark on these carriers. Panics for the public panel, which does not derive from the master
+    /// seed: see [`PublicKey::public_seed`](crate::PublicKey::public_seed).
     pub fn panel(&self, panel: PanelId, marked: &Marked) -> Seed {
         self.opening(panel).seed(&merkle_root(self), marked)
+    }
+
+    /// Seeds of all panels of an owner's mark on these carriers, the public one first.
+    pub fn panels(&self, owner: &PublicKey, panels: PanelCount, marked: &Marked) -> Vec<(PanelId, Seed)> {
+        let seeds = std::iter::once(owner.public_seed()).chain(self.sealed(panels, marked));
+        panels.all().zip(seeds).collect()
     }
 
     /// Seeds of the sealed panels 1 to P, in order.

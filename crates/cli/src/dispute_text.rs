@@ -8,7 +8,7 @@ use counterfoil_verify::{
 };
 
 use crate::output::{Align, Table, count, wrapped};
-use crate::verdict_text::{level_name, list, reading_name};
+use crate::verdict_text::{TEST_COLUMNS, best, cells, list};
 
 /// The report for people. `subjects` are the names that the claims give to their tickets.
 pub(crate) fn in_words(report: &DisputeReport, subjects: [&str; 2], suspect: Option<&Path>) -> String {
@@ -78,59 +78,25 @@ fn introduction(party: &PartyReport, subject: &str) -> String {
 
 /// One row for each mark and where it was sought.
 fn tests(report: &DisputeReport) -> String {
-    let mut table = Table::new([
-        ("mark of", Align::Left),
-        ("sought in", Align::Left),
-        ("test", Align::Left),
-        ("panel", Align::Left),
-        ("read by", Align::Left),
-        ("n", Align::Right),
-        ("hits", Align::Right),
-        ("by chance", Align::Right),
-        ("log2 p", Align::Right),
-        ("charged", Align::Right),
-        ("result", Align::Right),
-        ("", Align::Left),
-    ]);
+    let ends = [("mark of", Align::Left), ("sought in", Align::Left)].into_iter();
+    let mut table = Table::new(ends.chain(TEST_COLUMNS).chain([("", Align::Left)]));
     for party in &report.parties {
         let place = format!("{}'s ticket", party.side.other().name());
         // Panel 0 says nothing here.
-        let sealed = |report: &Report| best(report, |test| test.level == Level::Sealed).cloned();
-        let test = party.in_other.as_ref().and_then(sealed);
-        table.row(cells(party.side, place, test.as_ref(), finding(party.finding)));
+        let test = party.in_other.as_ref().and_then(|report| best(report, |test| test.level == Level::Sealed));
+        table.row(row(party.side, place, test, finding(party.finding)));
     }
     for party in &report.parties {
         let Some(report) = &party.in_suspect else { continue };
         let test = report.decided_by.and_then(|i| report.tests.get(i));
-        table.row(cells(party.side, "the suspect".to_owned(), test, report.verdict.name()));
+        table.row(row(party.side, "the suspect".to_owned(), test, report.verdict.name()));
     }
     format!("{table}charged: bits paid for all ways of looking and choosing\n")
 }
 
-fn best(report: &Report, among: impl Fn(&&TestReport) -> bool) -> Option<&TestReport> {
-    let bits = |test: &TestReport| (test.after_charges.bits(), test.log2_p.bits());
-    let tests = report.tests.iter().filter(|test| test.decisive).filter(among);
-    tests.min_by(|a, b| bits(a).partial_cmp(&bits(b)).expect("log2 p is finite"))
-}
-
-fn cells(side: Side, place: String, test: Option<&TestReport>, result: &str) -> Vec<String> {
-    let mut cells = vec![side.name().to_owned(), place];
-    match test {
-        Some(test) => cells.extend([
-            format!("{} mask", level_name(test.level)),
-            test.panel.clone(),
-            reading_name(test),
-            count(test.n),
-            count(test.hits),
-            format!("{:.1}", test.n as f64 * test.q),
-            test.log2_p.to_string(),
-            format!("+{}", test.charge),
-            test.after_charges.to_string(),
-        ]),
-        None => cells.extend(std::iter::repeat_n(String::new(), 9)),
-    }
-    cells.push(result.to_owned());
-    cells
+fn row(side: Side, place: String, test: Option<&TestReport>, result: &str) -> impl Iterator<Item = String> {
+    let cells = test.map_or_else(Default::default, cells);
+    [side.name().to_owned(), place].into_iter().chain(cells).chain([result.to_owned()])
 }
 
 fn finding(finding: Finding) -> &'static str {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use counterfoil_claim::{ClaimBody, PublicKey, StampingMethod, VerifiedClaim};
 use counterfoil_mark::{Chance, Log2P, Tally, log2_upper_tail};
-use counterfoil_ticket::Provenance;
+use counterfoil_ticket::{Digest, Provenance};
 use serde::Serialize;
 
 use crate::output::{Align, Table, count};
@@ -77,7 +77,7 @@ impl ClaimSummary {
             subject: subject.name.clone(),
             subject_digest: subject.digest.to_string(),
             key_id: claim.key().key_id(),
-            claim: claim.digest().iter().map(|byte| format!("{byte:02x}")).collect(),
+            claim: Digest::from(*claim.digest()).to_string(),
             created: body.created.clone(),
             tool: body.tool.clone(),
             method: match stamping.method {

@@ -123,41 +123,28 @@ fn meaning(report: &Report) -> (String, &'static str) {
     }
 }
 
-/// Whether it would have reached the threshold if the choice of an alignment cost nothing.
+/// Whether an aligned test would have reached the threshold under a claim that is known to be older.
 fn fails_for_its_choice(test: &TestReport, report: &Report) -> bool {
-    let bits = test.alignment.as_ref().map_or(0, |alignment| alignment.bits);
-    bits > 0 && test.decisive && test.log2_p.charged(test.charge - bits) <= report.threshold
+    let is_chosen = test.alignment.is_some() && test.choice > 0;
+    is_chosen && test.decisive && test.log2_p.charged(test.charge - test.choice) <= report.threshold
 }
 
 /// The best test of each level and kind, with its panels one by one below it.
 fn table(report: &Report) -> String {
-    let mut table = Table::new([
-        ("", Align::Left),
-        ("test", Align::Left),
-        ("panel", Align::Left),
-        ("read by", Align::Left),
-        ("n", Align::Right),
-        ("hits", Align::Right),
-        ("by chance", Align::Right),
-        ("log2 p", Align::Right),
-        ("charged", Align::Right),
-        ("result", Align::Right),
-    ]);
+    let mut table = Table::new([("", Align::Left)].into_iter().chain(TEST_COLUMNS));
+    let row = |mark: &str, test| std::iter::once(mark.to_owned()).chain(cells(test));
     for level in [Level::Sealed, Level::Public] {
         for kind in [TestKind::Mask, TestKind::Trigger] {
             let same = |test: &&TestReport| test.level == level && test.kind == kind;
-            let best = report.tests.iter().filter(same).filter(|test| test.decisive);
-            let Some(best) = best.min_by(|a, b| bits(a).partial_cmp(&bits(b)).expect("log2 p is finite")) else {
-                continue;
-            };
+            let Some(best) = best(report, same) else { continue };
             let decided = report.decided_by.and_then(|i| report.tests.get(i)) == Some(best);
-            table.row(cells(best, if decided { "*" } else { "" }));
+            table.row(row(if decided { "*" } else { "" }, best));
             let parts = report.tests.iter().filter(same).filter(|test| !test.decisive);
             let is_part = |part: &&TestReport| {
                 (&part.reading, part.dilution, &part.alignment) == (&best.reading, best.dilution, &best.alignment)
             };
             for part in parts.filter(is_part) {
-                table.row(cells(part, ""));
+                table.row(row("", part));
             }
         }
     }
@@ -170,17 +157,32 @@ fn table(report: &Report) -> String {
     )
 }
 
-/// After charges, then before them, as the report's own choice.
-fn bits(test: &TestReport) -> (f64, f64) {
-    (test.after_charges.bits(), test.log2_p.bits())
+/// The strongest of the decisive tests among these: after charges, then before them, as the report's own choice.
+pub(crate) fn best(report: &Report, among: impl Fn(&&TestReport) -> bool) -> Option<&TestReport> {
+    let bits = |test: &TestReport| (test.after_charges.bits(), test.log2_p.bits());
+    let tests = report.tests.iter().filter(among).filter(|test| test.decisive);
+    tests.min_by(|a, b| bits(a).partial_cmp(&bits(b)).expect("log2 p is finite"))
 }
 
-fn cells(test: &TestReport, mark: &str) -> Vec<String> {
+/// What a table says of a test.
+pub(crate) const TEST_COLUMNS: [(&str, Align); 9] = [
+    ("test", Align::Left),
+    ("panel", Align::Left),
+    ("read by", Align::Left),
+    ("n", Align::Right),
+    ("hits", Align::Right),
+    ("by chance", Align::Right),
+    ("log2 p", Align::Right),
+    ("charged", Align::Right),
+    ("result", Align::Right),
+];
+
+/// One for each of [`TEST_COLUMNS`].
+pub(crate) fn cells(test: &TestReport) -> [String; TEST_COLUMNS.len()] {
     let level = level_name(test.level);
     let share = test.n as f64 * test.q;
     let whole = |text: String| if test.decisive { text } else { String::new() };
-    vec![
-        mark.to_owned(),
+    [
         whole(format!("{} {}", level, kind_name(test.kind))),
         if test.decisive { test.panel.clone() } else { format!("  {}", test.panel) },
         whole(reading_name(test)),
@@ -194,7 +196,7 @@ fn cells(test: &TestReport, mark: &str) -> Vec<String> {
 }
 
 /// By what a test counts.
-pub(crate) fn reading_name(test: &TestReport) -> String {
+fn reading_name(test: &TestReport) -> String {
     match (&test.reading, test.dilution) {
         (Some(reading), Some(1) | None) => reading.clone(),
         (Some(reading), Some(dilution)) => format!("{reading}, 1 in {dilution}"),
@@ -235,7 +237,7 @@ fn kind_name(kind: TestKind) -> &'static str {
     }
 }
 
-pub(crate) fn level_name(level: Level) -> &'static str {
+fn level_name(level: Level) -> &'static str {
     match level {
         Level::Sealed => "sealed",
         Level::Public => "public",

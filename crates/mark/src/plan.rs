@@ -155,17 +155,8 @@ struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    /// Seeds of all panels, the public one first.
-    fn seeds(&self, sealed: PanelCount) -> Vec<(PanelId, Seed)> {
-        let seed = |panel: PanelId| match panel {
-            PanelId::PUBLIC => self.pk.public_seed(),
-            sealed => self.master.panel(sealed, &self.marked),
-        };
-        sealed.all().map(|panel| (panel, seed(panel))).collect()
-    }
-
     fn chips(&self, carrier: &Carrier, sealed: PanelCount, dilution: Dilution) -> ChipMap {
-        let seeds = self.seeds(sealed);
+        let seeds = self.master.panels(self.pk, sealed, &self.marked);
         let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
         chip_map(&seeds, self.pk, sealed, carrier, dilution)
     }

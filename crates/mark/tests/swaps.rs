@@ -75,8 +75,7 @@ impl Ticket {
 
     /// Tally of each panel, counted as a verifier would.
     fn tallies(&self, owner: &Owner, plan: &Plan) -> Vec<Tally> {
-        let seeds: Vec<(PanelId, Seed)> =
-            plan.sealed.all().map(|panel| (panel, owner.seed(panel, &self.scored()))).collect();
+        let seeds = owner.seeds(plan.sealed, &self.scored());
         let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
         let chips: Vec<_> = (self.carriers.iter())
             .map(|carrier| chip_map(&seeds, &owner.pk, plan.sealed, carrier, plan.dilution))
@@ -107,10 +106,10 @@ impl Owner {
         Self { pk: key.public(), master: key.master_seed(&[0; 32]) }
     }
 
-    /// Of a panel of this ticket.
-    fn seed(&self, panel: PanelId, ticket: &[Candidate<'_>]) -> Seed {
+    /// Of the panels of this ticket.
+    fn seeds(&self, sealed: PanelCount, ticket: &[Candidate<'_>]) -> Vec<(PanelId, Seed)> {
         let marked = Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
-        if panel.is_public() { self.pk.public_seed() } else { self.master.panel(panel, &marked) }
+        self.master.panels(&self.pk, sealed, &marked)
     }
 
     fn plan(&self, ticket: &[Candidate<'_>], settings: &SwapSettings) -> Result<Plan, StampError> {

@@ -36,11 +36,7 @@ impl OwnMark {
     /// A mark that is about to be found on these carriers, all that get a mask, in natural order: all positions active.
     pub fn under(public_key: PublicKey, master: &MasterSeed, sealed: PanelCount, carriers: &[Carrier]) -> Self {
         let marked = Marked::by_finding(carriers);
-        let seed = |panel: PanelId| match panel {
-            PanelId::PUBLIC => public_key.public_seed(),
-            sealed => master.panel(sealed, &marked),
-        };
-        let seeds = sealed.all().map(|panel| (panel, seed(panel))).collect();
+        let seeds = master.panels(&public_key, sealed, &marked);
         Self { public_key, sealed, dilution: Dilution::ALL[0], seeds }
     }
 

@@ -56,7 +56,7 @@ pub(crate) fn look_further(verdict: Verdict, evidence: &Evidence, options: &Opti
     if matches!(verdict, Verdict::Proven | Verdict::Marked) || evidence.claim.is_none() || !options.tests.mask() {
         return Vec::new();
     }
-    let is_short_of_choice = |test: &&Test| test.without_choice().after_charges() <= options.threshold;
+    let is_short_of_choice = |test: &&Test| test.under_older_claim() <= options.threshold;
     if let Some(bits) = tests.iter().find(is_short_of_choice).map(|test| test.choice) {
         return vec![format!(
             "that the claim was fixed before the suspect existed, by a witnessed digest for instance: a test then costs {bits} \

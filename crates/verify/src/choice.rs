@@ -45,7 +45,7 @@ pub(crate) struct Choices {
     is_open: bool,
     /// Which carriers, under which ordinals: only panel 0 does not depend on it.
     list: u32,
-    /// At which densities, where they are read by rank.
+    /// At which densities, where they are read by rank: any, and those that the sealed seeds do not bind.
     densities: [u32; 2],
 }
 
@@ -70,23 +70,18 @@ impl Choices {
             return 0;
         }
         let [any, sealed] = self.densities;
-        let is_by_density = match reading {
-            Reading::Zeros | Reading::AssignedZeros | Reading::TurnedZeros(_) => false,
-            Reading::ClaimedRanks | Reading::BlindRanks(_) => true,
-            // Which carriers are read by zeros hangs on the density too.
-            Reading::AlignedZeros | Reading::AlignedRanks => true,
+        let densities = match (reading, level) {
+            (Reading::Zeros | Reading::AssignedZeros | Reading::TurnedZeros(_), _) => 0,
+            (_, Level::Public) => any,
+            // Aligned carriers are read at the density as claimed, and by zeros or ranks as it says.
+            (Reading::AlignedZeros | Reading::AlignedRanks, Level::Sealed) if sealed > 0 => any,
+            (_, Level::Sealed) => sealed,
         };
-        let densities = match level {
-            _ if !is_by_density => 0,
-            Level::Public => any,
-            Level::Sealed if sealed > 0 && is_aligned(reading) => any,
-            Level::Sealed => sealed,
+        let layout = match level {
+            Level::Public => DILUTION_BITS + self.list,
+            Level::Sealed => LAYOUT_BITS,
         };
-        densities
-            + match level {
-                Level::Public => DILUTION_BITS + self.list,
-                Level::Sealed => LAYOUT_BITS,
-            }
+        layout + densities
     }
 }
 
@@ -106,10 +101,6 @@ pub(crate) fn trigger_bits(search: &Search, level: Level, triggers: &TriggerSett
 pub(crate) fn density(search: &Search, claimed: RankDensity) -> RankDensity {
     let is_bound = search.claim.is_none_or(|claim| claim.stamping.method == StampingMethod::Swaps);
     if is_bound || search.is_claim_older || claimed.is_dense() { claimed } else { claimed.step(STEPS) }
-}
-
-fn is_aligned(reading: Reading) -> bool {
-    matches!(reading, Reading::AlignedZeros | Reading::AlignedRanks)
 }
 
 /// log2 of the number of lists of m of the suspect's carriers, for each m alike, under rising ordinals of each shape.

@@ -79,24 +79,26 @@ impl Test {
         self.log2_p.charged(self.charge)
     }
 
-    /// The same test under a claim that is older than the suspect.
-    pub(crate) fn without_choice(&self) -> Self {
-        Self { charge: self.charge - self.choice, choice: 0, ..self.clone() }
+    /// The same under a claim that is older than the suspect.
+    pub(crate) fn under_older_claim(&self) -> Log2P {
+        self.log2_p.charged(self.charge - self.choice)
     }
 
     /// What log2 p must reach before charges.
     pub(crate) fn target(&self, threshold: Log2P) -> Log2P {
-        Log2P::new(threshold.bits() - f64::from(self.charge)).expect("a threshold less a charge is finite and below 0")
+        less(threshold, self.charge)
     }
 
     /// What a mark that is there could be asked for, before charges: the threshold. Where nobody states its strength, as much
-    /// as stamping aims at by default, for a share of it may be gone.
+    /// as stamping aims at by default, for a share of it may be gone. What choices cost is left out: paying for them protects
+    /// the suspect, and must not be what clears it.
     fn goal(&self, threshold: Log2P) -> Log2P {
-        let target = self.target(threshold);
+        let charge = self.charge - self.choice;
+        let target = less(threshold, charge);
         if self.kind == TestKind::Trigger || self.claimed.is_some() {
             return target;
         }
-        let stamped = self.target(SwapSettings::default().target);
+        let stamped = less(SwapSettings::default().target, charge);
         if stamped < target { stamped } else { target }
     }
 
@@ -144,6 +146,10 @@ impl Test {
         let tally = Tally::new(n, hits).expect("no more hits than trials");
         log2_upper_tail(tally, self.chance) <= self.goal(threshold)
     }
+}
+
+fn less(threshold: Log2P, charge: u32) -> Log2P {
+    Log2P::new(threshold.bits() - f64::from(charge)).expect("a threshold less a charge is finite and below 0")
 }
 
 #[cfg(test)]

@@ -276,7 +276,7 @@ impl PartyReport {
             finding: match &examined {
                 None => Finding::Untested,
                 Some(Examined { report, .. }) if report.verdict == Verdict::Proven => Finding::Inside,
-                Some(Examined { is_sealed_absent: true, .. }) => Finding::NotInside,
+                Some(examined) if examined.is_sealed_absent() => Finding::NotInside,
                 Some(_) => Finding::Unclear,
             },
             in_other: examined.map(|examined| examined.report),

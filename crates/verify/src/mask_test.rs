@@ -48,8 +48,7 @@ pub(crate) fn test_mask(
         let aligned = if is_alignable { folds(search, count.look.level).len() } else { 0 };
         let is_with_triggers = with_triggers.contains(&count.look.level);
         let chosen = count.alignment.as_ref().map_or(0, |alignment| alignment.bits);
-        let bits = bits(count.reading, &layout, search, aligned, is_with_triggers);
-        let bits = bits + disclosure_bits(search, count.look.level);
+        let bits = bits(count.reading, count.look.level, &layout, search, aligned, is_with_triggers);
         let choice = choices.of_mask(count.reading, count.look.level) + chosen;
         let claimed = search.claimed_tally(&count.look.panels);
         Test::of_mask(count, bits, choice, claimed)
@@ -152,10 +151,11 @@ fn overlap(file: &ModelFile, layout: &Layout, reference: &[(Carrier, Mask)]) -> 
 }
 
 /// Bits that one reading costs at one level.
-fn bits(reading: Reading, layout: &Layout, search: &Search, aligned: usize, with_triggers: bool) -> u32 {
+fn bits(reading: Reading, level: Level, layout: &Layout, search: &Search, aligned: usize, with_triggers: bool) -> u32 {
     let others = search.rank_readings().len() + usize::from(!layout.groups.is_empty());
     let others = u32::try_from(others).expect("there are at most seven readings");
     let blind = if search.claim.is_none() { BLIND_DILUTION_BITS } else { 0 };
     let either = if with_triggers { EITHER_BITS } else { 0 };
-    charge(reading, others, layout.can_be_turned(), &layout.group_sizes(), aligned as u32) + blind + either
+    let looking = charge(reading, others, layout.can_be_turned(), &layout.group_sizes(), aligned as u32);
+    looking + blind + either + disclosure_bits(search, level)
 }

@@ -59,7 +59,7 @@ fn lack(needed: &Needed) -> u64 {
 /// Whether some test says more of the mark than strangers do. What choices cost guards against a claimant who made the claim for
 /// this suspect; it says nothing for the suspect.
 pub(crate) fn says_something(tests: &[Test]) -> bool {
-    tests.iter().any(|test| test.without_choice().after_charges().bits() <= HINT)
+    tests.iter().any(|test| test.under_older_claim().bits() <= HINT)
 }
 
 fn is_of_alignment(test: &Test) -> bool {
@@ -83,14 +83,13 @@ pub(crate) fn mask_would_show(tests: &[Test], threshold: Log2P, is_aligned: bool
     if says_something(tests) {
         return false;
     }
-    let tests: Vec<Test> = tests.iter().map(Test::without_choice).collect();
     if is_aligned {
         let of_level = |level| tests.iter().filter(move |test| test.level == level && is_of_alignment(test));
         let would_show =
             |level| of_level(level).count() > 0 && of_level(level).all(|test| aligned_would_show(test, threshold));
         return [Level::Sealed, Level::Public].into_iter().any(would_show);
     }
-    let looks = looks(&tests);
+    let looks = looks(tests);
     looks.iter().any(|(one, _)| {
         let mut of_level = looks.iter().filter(|(look, _)| look.level == one.level);
         of_level.all(|(_, tests)| tests.would_show(threshold))
@@ -118,8 +117,7 @@ fn looks(tests: &[Test]) -> Vec<(&Look, OfLook<'_>)> {
 
 /// For each level and kind that could not have shown the mark, what would have been enough at the dilution that lacks most.
 pub(crate) fn needed(tests: &[Test], threshold: Log2P) -> Vec<Needed> {
-    let tests: Vec<Test> = tests.iter().map(Test::without_choice).collect();
-    let looks = looks(&tests).into_iter().map(|(_, of)| of).filter(|of| !of.would_show(threshold));
+    let looks = looks(tests).into_iter().map(|(_, of)| of).filter(|of| !of.would_show(threshold));
     let aligned = tests.iter().filter(|test| is_of_alignment(test));
     let aligned = aligned.filter(|test| !test.could_reach(threshold)).map(|test| Needed::new(test, threshold));
     let masks = looks.filter_map(|of| of.needed(threshold)).chain(aligned);

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use counterfoil_mark::{Log2P, turnover_tolerance};
-use counterfoil_ticket::ModelFile;
+use counterfoil_ticket::{Digest, ModelFile};
 
 use crate::advice::{Available, assumptions, look_further, stronger};
 use crate::decisive_test::Test;
@@ -27,11 +27,20 @@ pub fn verify(
     Ok(examine(suspect, black_box, evidence, options)?.report)
 }
 
-/// A report, and what is not said in it.
+/// A report, and the tests behind it.
 pub(crate) struct Examined {
     pub(crate) report: Report,
+    tests: Vec<Test>,
+    is_open: bool,
+    is_aligned: bool,
+}
+
+impl Examined {
     /// Whether the mark would have shown in the masks of the sealed panels that were disclosed, taken alone, and does not.
-    pub(crate) is_sealed_absent: bool,
+    pub(crate) fn is_sealed_absent(&self) -> bool {
+        let sealed: Vec<Test> = self.tests.iter().filter(|test| test.level == Level::Sealed).cloned().collect();
+        !self.is_open && mask_would_show(&sealed, self.report.threshold, self.is_aligned)
+    }
 }
 
 /// Judges a suspect, as [`verify`] does.
@@ -76,8 +85,6 @@ pub(crate) fn examine(
     tests.sort_by_key(|test| (Reverse(test.level == Level::Sealed), test.kind == TestKind::Trigger));
 
     let (verdict, decided_by) = judge(&tests, options, is_open);
-    let sealed: Vec<Test> = tests.iter().filter(|test| test.level == Level::Sealed).cloned().collect();
-    let is_sealed_absent = !is_open && mask_would_show(&sealed, threshold, options.align);
     let level = decided_by.map(|i| tests[i].level);
     let mask = best(&tests, |test| Some(test.level) == level && test.kind == TestKind::Mask).map(|i| &tests[i]);
     let needed = if verdict == Verdict::Inconclusive { needed(&tests, threshold) } else { Vec::new() };
@@ -89,7 +96,7 @@ pub(crate) fn examine(
         log2_p: decided_by.map_or(Log2P::ONE, |i| tests[i].after_charges()),
         threshold,
         key: search.key.key_id(),
-        claim: evidence.claim.map(|claim| claim.digest().iter().map(|byte| format!("{byte:02x}")).collect()),
+        claim: evidence.claim.map(|claim| Digest::from(*claim.digest()).to_string()),
         decided_by,
         tests: reports,
         turnover_tolerance: mask.map(|test| turnover_tolerance(test.log2_p, test.target(threshold))),
@@ -102,7 +109,7 @@ pub(crate) fn examine(
         reference,
         skipped,
     };
-    Ok(Examined { report, is_sealed_absent })
+    Ok(Examined { report, tests, is_open, is_aligned: options.align })
 }
 
 /// Tests that were not made for want of a suspect to make them on, or because nobody asked.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use counterfoil_claim::PanelId;
-use counterfoil_ticket::{Secrecy, write_atomically};
+use counterfoil_ticket::{Digest, Secrecy, write_atomically};
 use serde::Serialize;
 
 use crate::open::{UnlockArgs, counterfoil};
@@ -65,7 +65,7 @@ impl Args {
             disclosure: self.output.display().to_string(),
             panel: self.panel.get(),
             sealed_panels: counterfoil.sealed_panels().get(),
-            claim: counterfoil.claim_digest().iter().map(|byte| format!("{byte:02x}")).collect(),
+            claim: Digest::from(*counterfoil.claim_digest()).to_string(),
         };
         if self.json {
             print_json(&disclosed)?

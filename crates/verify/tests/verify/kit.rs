@@ -87,11 +87,7 @@ impl Owner {
     }
 
     pub(crate) fn seeds(&self, marked: &Marked) -> Vec<(PanelId, Seed)> {
-        let seed = |panel: PanelId| match panel {
-            PanelId::PUBLIC => self.public.public_seed(),
-            sealed => self.master.panel(sealed, marked),
-        };
-        self.sealed.all().map(|panel| (panel, seed(panel))).collect()
+        self.master.panels(&self.public, self.sealed, marked)
     }
 
     pub(crate) fn chips(&self, carrier: &Carrier, marked: &Marked) -> ChipMap {
