@@ -6,7 +6,7 @@
 use std::thread;
 
 use counterfoil_acceptance::{Folder, Random, assert_calibrated, prune_checkpoint, real_mask};
-use counterfoil_claim::{Dilution, OwnerKey, PanelCount, PanelId, Seed};
+use counterfoil_claim::{Dilution, OwnerKey, PanelCount, PanelId, Seed, Split};
 use counterfoil_mark::{Chance, Tally, TriggerSet, chip_map, masks_of, tally};
 use counterfoil_ticket::{Carrier, Mask, ModelFile};
 use counterfoil_train::{DeviceChoice, Network, classify};
@@ -27,7 +27,7 @@ fn stranger(number: u64, dilution: Dilution, suspect: &[(Carrier, Mask)]) -> [Ta
     let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
     let mut tallies = [Tally::default(); 3];
     for (carrier, mask) in suspect {
-        let map = chip_map(&seeds, &pk, sealed, carrier, dilution);
+        let map = chip_map(&seeds, &pk, Split::Owner(sealed), carrier, dilution);
         for (sum, &(panel, _)) in tallies.iter_mut().zip(&seeds) {
             *sum = *sum + tally(mask, &map, panel);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_claim::{Dilution, OpenedPanel, PanelCount, PanelId, PublicKey, Seed, VerifiedClaim};
+use counterfoil_claim::{Dilution, OpenedPanel, PanelCount, PanelId, PublicKey, Seed, Split, VerifiedClaim};
 use counterfoil_mark::masks_of;
 use counterfoil_ticket::{Description, Mask, Model};
 use counterfoil_train::data::{Augmentation, Dataset};
@@ -121,8 +121,8 @@ pub enum Need {
 pub struct Insight {
     /// The owner's public key.
     pub key: PublicKey,
-    /// Sealed panels that the claim states.
-    pub sealed: PanelCount,
+    /// The claim's split into panels.
+    pub split: Split,
     /// Dilution that the claim states.
     pub dilution: Dilution,
     /// Seeds of sealed panels that were disclosed to him.
@@ -130,7 +130,7 @@ pub struct Insight {
 }
 
 /// Without a claim nobody says how many sealed panels there are, and panel 0 does not depend on it.
-const UNCLAIMED: PanelCount = PanelCount::new(1).expect("one is allowed");
+const UNCLAIMED: Split = Split::Owner(PanelCount::new(1).expect("one is allowed"));
 
 impl Insight {
     /// What somebody knows who has the key, the claim if there is one, and these panels that were opened under it.
@@ -139,12 +139,12 @@ impl Insight {
         claim: Option<&VerifiedClaim>,
         opened: impl IntoIterator<Item = &'a OpenedPanel>,
     ) -> Self {
-        let (sealed, dilution) = match claim.map(VerifiedClaim::body) {
-            Some(body) => (body.sealed_panels, body.dilution),
+        let (split, dilution) = match claim.map(VerifiedClaim::body) {
+            Some(body) => (body.split(), body.dilution),
             None => (UNCLAIMED, Dilution::ALL[0]),
         };
         let disclosed = opened.into_iter().map(|panel| (panel.panel(), panel.seed().clone())).collect();
-        Self { key, sealed, dilution, disclosed }
+        Self { key, split, dilution, disclosed }
     }
 
     /// The panels that he knows: panel 0 and those that were disclosed.

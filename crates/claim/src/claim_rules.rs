@@ -9,7 +9,9 @@ use counterfoil_ticket::{CarrierShape, Provenance, natural_order};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::{ClaimBody, ClaimedCarrier, PanelCount, PanelStrength, Stamping, TriggerSettings};
+use crate::{
+    ClaimBody, ClaimedCarrier, Dilution, PanelCount, PanelStrength, Split, Stamping, StampingMethod, TriggerSettings,
+};
 
 /// Most carriers of a claim.
 pub const MAX_CARRIERS: usize = 1 << 14;
@@ -43,6 +45,10 @@ pub struct FieldError {
 
 pub(crate) fn check(body: &ClaimBody) -> Result<(), FieldError> {
     check_text("subject[0].name", &body.subject.name)?;
+    if let Some(licensee) = &body.licensee {
+        check_text("predicate.licensee", licensee)?;
+        check_licensee(body)?;
+    }
     check_carriers(&body.carriers)?;
     let kept = body.carriers.iter().map(|carrier| carrier.kept).sum();
     check_panels(&body.panels, body.sealed_panels, kept)?;
@@ -111,6 +117,26 @@ pub(crate) fn check_numbering(list: &str, carriers: &[(&str, CarrierShape, u32)]
     Ok(())
 }
 
+/// A licensee's mark has one layout, and is put in by swaps alone.
+fn check_licensee(body: &ClaimBody) -> Result<(), FieldError> {
+    let wrong = |leaf, found: &dyn Display, expected: &str| {
+        Err(field(format!("predicate.{leaf}"), found, format!("{expected} in a licensee's claim")))
+    };
+    if body.sealed_panels != Split::Licensee.sealed() {
+        return wrong("panels.sealed", &body.sealed_panels.get(), "1");
+    }
+    if body.dilution != Dilution::ALL[0] {
+        return wrong("panels.dilution", &body.dilution.get(), "1");
+    }
+    if body.triggers.is_some() {
+        return wrong("triggers", &"a trigger set", "null");
+    }
+    if body.stamping.method != StampingMethod::Swaps {
+        return wrong("stamping.method", &"'keyed-finding'", "'swaps'");
+    }
+    Ok(())
+}
+
 /// One tally for each panel, with hits ≤ n; each kept position is in one panel only.
 fn check_panels(panels: &[PanelStrength], sealed: PanelCount, kept: u64) -> Result<(), FieldError> {
     let at = "predicate.panels.carried";
@@ -171,7 +197,7 @@ fn check_stamping(stamping: &Stamping, kept: u64) -> Result<(), FieldError> {
 }
 
 /// Texts are printed, so they must not steer a terminal.
-fn check_text(at: &str, text: &str) -> Result<(), FieldError> {
+pub(crate) fn check_text(at: &str, text: &str) -> Result<(), FieldError> {
     if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
         let found = match text.len() {
             0 => "empty".to_owned(),

@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::claim_rules::{check_numbering, check_triggers, field};
+use crate::claim_rules::{check_numbering, check_text, check_triggers, field};
 use crate::disclosure::{self, Version};
 use crate::hex_bytes::{Hex32, SecretHex32};
 use crate::protection::{protect, unprotect};
 use crate::statement::{TriggersJson, present};
 use crate::{
     Dilution, FieldError, KeyError, Marked, MasterSeed, PanelCount, PanelId, Protection, ProtectionError, PublicKey,
-    Seed, TriggerSettings, Unlock, VerifiedClaim, merkle_root,
+    Seed, Split, TriggerSettings, Unlock, VerifiedClaim, merkle_root,
 };
 
 /// Most bytes of a counterfoil that are read: 1 GiB, the reference mask of 6 billion positions.
@@ -94,6 +94,8 @@ struct CounterfoilJson<'a> {
     sealed_panels: u8,
     dilution: u8,
     marked: Hex32,
+    #[serde(borrow, deserialize_with = "present")]
+    licensee: Option<Cow<'a, str>>,
     #[serde(deserialize_with = "present")]
     triggers: Option<TriggersJson>,
     #[serde(borrow)]
@@ -118,6 +120,7 @@ pub struct Counterfoil {
     sealed_panels: PanelCount,
     dilution: Dilution,
     marked: Marked,
+    licensee: Option<String>,
     triggers: Option<TriggerSettings>,
     reference: Vec<(Carrier, Mask)>,
 }
@@ -137,6 +140,7 @@ impl Counterfoil {
             sealed_panels: body.sealed_panels,
             dilution: body.dilution,
             marked: Marked::of_claim(body),
+            licensee: body.licensee.clone(),
             triggers: body.triggers,
             reference,
         };
@@ -154,6 +158,7 @@ impl Counterfoil {
             ("claim digest", self.claim == *claim.digest()),
             ("number of sealed panels", self.sealed_panels == body.sealed_panels),
             ("dilution", self.dilution == body.dilution),
+            ("licensee", self.licensee == body.licensee),
             ("trigger set", self.triggers == body.triggers),
             ("master seed", merkle_root(&self.master) == body.merkle_root),
             ("list of carriers", held().eq(carriers()) && self.marked == Marked::of_claim(body)),
@@ -190,7 +195,8 @@ impl Counterfoil {
             })
             .collect();
         // Room for the longest escapes and numbers, so that the buffer never moves and leaves no copy behind.
-        let room = 1024 + carriers.iter().map(|c| c.mask.len() + 6 * c.name.len() + 256).sum::<usize>();
+        let names = self.licensee.as_ref().map_or(0, String::len);
+        let room = 1024 + 6 * names + carriers.iter().map(|c| c.mask.len() + 6 * c.name.len() + 256).sum::<usize>();
         let mut json = Zeroizing::new(Vec::with_capacity(room));
         let content = CounterfoilJson {
             version: VERSION,
@@ -200,6 +206,7 @@ impl Counterfoil {
             sealed_panels: self.sealed_panels.get(),
             dilution: self.dilution.get(),
             marked: Hex32(*self.marked.as_bytes()),
+            licensee: self.licensee.as_deref().map(Cow::Borrowed),
             triggers: self.triggers.map(TriggersJson::from),
             carriers,
         };
@@ -217,6 +224,9 @@ impl Counterfoil {
         let json: CounterfoilJson = serde_json::from_slice(json).map_err(malformed)?;
         let order: Vec<_> = json.carriers.iter().map(|c| (&*c.name, c.shape, c.ordinal)).collect();
         check_numbering("carriers", &order)?;
+        if let Some(licensee) = &json.licensee {
+            check_text("licensee", licensee)?;
+        }
         let triggers = json.triggers.map(TriggerSettings::from);
         if let Some(triggers) = &triggers {
             check_triggers("triggers", triggers)?;
@@ -229,6 +239,7 @@ impl Counterfoil {
                 .ok_or_else(|| field("sealedPanels", json.sealed_panels, "1 to 4"))?,
             dilution: Dilution::new(json.dilution).ok_or_else(|| field("dilution", json.dilution, "1, 2, 4 or 8"))?,
             marked: Marked::from_bytes(json.marked.0),
+            licensee: json.licensee.map(Cow::into_owned),
             triggers,
             reference: json.carriers.iter().enumerate().map(read_carrier).collect::<Result<_, _>>()?,
         })
@@ -266,6 +277,16 @@ impl Counterfoil {
     /// Number of sealed panels.
     pub fn sealed_panels(&self) -> PanelCount {
         self.sealed_panels
+    }
+
+    /// Whose copy it is about, if it is a licensee's.
+    pub fn licensee(&self) -> Option<&str> {
+        self.licensee.as_deref()
+    }
+
+    /// Which positions belong to which panel.
+    pub fn split(&self) -> Split {
+        if self.licensee.is_some() { Split::Licensee } else { Split::Owner(self.sealed_panels) }
     }
 
     /// Dilution of the chips.

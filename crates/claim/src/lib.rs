@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! Reading order: [`PublicKey`] and [`OwnerKey`]; [`PanelId`], [`PanelCount`], [`Dilution`] and the seeds;
+//! Reading order: [`PublicKey`] and [`OwnerKey`]; [`PanelId`], [`PanelCount`], [`Split`], [`Dilution`] and the seeds;
 //! [`Marked`], [`merkle_root`]; [`ClaimBody`], [`sign`], [`VerifiedClaim`]; [`OpenedPanel`]; [`Counterfoil`] and its
 //! [`Protection`]; [`KeyMask`].
 //!
@@ -55,5 +55,5 @@ pub use merkle::merkle_root;
 pub use protection::{
     Identity, MAX_WORK_FACTOR, Protection, ProtectionError, Recipient, Unlock, WORK_FACTOR, protect, unprotect,
 };
-pub use seed::{Dilution, MasterSeed, PanelCount, PanelId, Seed};
+pub use seed::{Dilution, MasterSeed, PanelCount, PanelId, Seed, Split};
 pub use statement::{PREDICATE_TYPE, STATEMENT_TYPE};

@@ -32,13 +32,21 @@ impl Marked {
         Self::by_swaps(carriers.into_iter().map(|carrier| (carrier, NOT_YET_KNOWN)))
     }
 
+    /// The same for the copy of a licensee of this name, so that no two names share chips.
+    #[must_use]
+    pub fn for_licensee(&self, name: &str) -> Self {
+        let hasher = Sha256::new_with_prefix("counterfoil/v1 licensee").chain_update(self.0);
+        Self(hasher.chain_update(name).finalize().into())
+    }
+
     /// Of the ticket that a claim is about.
     pub fn of_claim(claim: &ClaimBody) -> Self {
         let carriers: Vec<Carrier> = claim.carriers.iter().map(ClaimedCarrier::carrier).collect();
-        match claim.stamping.method {
+        let marked = match claim.stamping.method {
             StampingMethod::Swaps => Self::by_swaps(carriers.iter().zip(claim.carriers.iter().map(|c| c.kept))),
             StampingMethod::KeyedFinding => Self::by_finding(&carriers),
-        }
+        };
+        claim.licensee.as_deref().map_or(marked, |name| marked.for_licensee(name))
     }
 
     /// One that is already known.

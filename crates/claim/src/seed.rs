@@ -89,6 +89,25 @@ impl PanelCount {
     }
 }
 
+/// Which positions belong to which panel ("Panels" of docs/protocol.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Split {
+    /// Of an owner's mark: every position is in one of its panels.
+    Owner(PanelCount),
+    /// Of a licensee's mark: one sealed panel on a quarter of the owner's panel 0, panel 0 on the rest of it.
+    Licensee,
+}
+
+impl Split {
+    /// Number of sealed panels.
+    pub const fn sealed(self) -> PanelCount {
+        match self {
+            Self::Owner(sealed) => sealed,
+            Self::Licensee => PanelCount(1),
+        }
+    }
+}
+
 /// One of how many positions is active: D of docs/protocol.md, "Chips".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dilution(u8);

@@ -59,6 +59,8 @@ struct PredicateJson {
     key: String,
     created: String,
     tool: String,
+    #[serde(deserialize_with = "present")]
+    licensee: Option<String>,
     carriers: Vec<CarrierJson>,
     panels: PanelsJson,
     reference_mask: Hex32,
@@ -160,6 +162,7 @@ pub(crate) fn write(body: &ClaimBody, key: &PublicKey) -> Vec<u8> {
             key: key.key_id(),
             created: body.created.clone(),
             tool: body.tool.clone(),
+            licensee: body.licensee.clone(),
             carriers: body.carriers.iter().map(carrier).collect(),
             panels: PanelsJson {
                 sealed: body.sealed_panels.get(),
@@ -205,6 +208,7 @@ pub(crate) fn read(payload: &[u8], key: &PublicKey) -> Result<ClaimBody, ClaimEr
     };
     Ok(ClaimBody {
         subject: Subject { name: subject.name, digest: Digest::from(subject.digest.sha256.0) },
+        licensee: predicate.licensee,
         carriers: predicate.carriers.into_iter().map(carrier).collect(),
         sealed_panels: PanelCount::new(predicate.panels.sealed)
             .ok_or_else(|| field("predicate.panels.sealed", predicate.panels.sealed, "1 to 4"))?,

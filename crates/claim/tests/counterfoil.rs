@@ -37,6 +37,7 @@ fn claim(master: &MasterSeed, reference: &[(Carrier, Mask)]) -> VerifiedClaim {
     };
     let body = ClaimBody {
         subject: Subject { name: "t".into(), digest: Digest::from([3; 32]) },
+        licensee: None,
         carriers: reference.iter().map(carrier).collect(),
         sealed_panels,
         dilution: Dilution::new(2).unwrap(),
@@ -99,6 +100,7 @@ fn the_plain_file_is_this_json() {
         "sealedPanels": 3,
         "dilution": 2,
         "marked": marked,
+        "licensee": null,
         "triggers": {"image": [1, 8, 8], "classes": 10, "public": 5, "sealedEach": 4},
         "carriers": [
             {"name": "fc1.weight", "shape": [4, 5, 1, 1], "ordinal": 0, "mask": "VVUF"},
@@ -163,6 +165,7 @@ fn impossible_fields_are_named() {
         ("/sealedPanels", json!(5), "counterfoil: sealedPanels is 5, expected 1 to 4"),
         ("/dilution", json!(3), "counterfoil: dilution is 3, expected 1, 2, 4 or 8"),
         ("/triggers", none, "counterfoil: triggers.classes is 1, expected 2 to 16777216"),
+        ("/licensee", json!(""), "counterfoil: licensee is empty, expected 1 to 1024 bytes without control characters"),
         (
             "/carriers/1/name",
             json!("fc1.weight"),

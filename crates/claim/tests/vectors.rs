@@ -77,6 +77,7 @@ fn body() -> ClaimBody {
     let vectors = Vectors::read();
     ClaimBody {
         subject: Subject { name: "stamped.safetensors".into(), digest: Digest::from(sha256("a ticket")) },
+        licensee: None,
         carriers: vec![
             carrier("fc.weight", [5, 7, 1, 1], 0, 12),
             carrier("layer2.conv.weight", [4, 3, 3, 3], 0, 36),

@@ -236,7 +236,17 @@ fn stamping(error: &StampingError) -> Option<String> {
             Some("'counterfoil find' makes a ticket; 'counterfoil inspect' shows masks".to_owned())
         }
         StampingError::Locked => Some(LOCKED.to_owned()),
-        StampingError::AlreadyStamped => Some("stamp the ticket as it was found, before its first stamp".to_owned()),
+        StampingError::AlreadyStamped => Some(
+            "stamp the ticket as it was found, before its first stamp; a licensee's copy is made with --licensee NAME"
+                .to_owned(),
+        ),
+        StampingError::NotStamped => {
+            Some("stamp it for its owner first: counterfoil stamp TICKET --key KEY -o STAMPED".to_owned())
+        }
+        StampingError::AlreadyLicensed => {
+            Some("make every licensee's copy from the ticket that 'counterfoil stamp' wrote for the owner".to_owned())
+        }
+        StampingError::OtherKey(_) => Some("use the key that the ticket was stamped with".to_owned()),
         _ => None,
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct ClaimSummary {
     carriers: usize,
     /// Kept positions of all of them.
     kept: u64,
+    /// Whose copy it is, if a licensee's.
+    licensee: Option<String>,
     /// One in how many positions carries the mark.
     dilution: u8,
     /// What each panel carried at stamping, by the owner's account.
@@ -92,6 +94,7 @@ impl ClaimSummary {
             },
             carriers: carriers.len(),
             kept: carriers.iter().map(|carrier| carrier.kept).sum(),
+            licensee: body.licensee.clone(),
             dilution: body.dilution.get(),
             panels: panels
                 .iter()
@@ -112,6 +115,9 @@ impl fmt::Display for ClaimSummary {
         let Self { subject, key_id, claim, created, tool, .. } = self;
         writeln!(f, "Claim on '{subject}' (ticket {})", self.subject_digest)?;
         writeln!(f, "Signed by {key_id}: the signature fits")?;
+        if let Some(licensee) = &self.licensee {
+            writeln!(f, "Copy of   '{licensee}', a licensee: a mark of its own on top of the owner's")?;
+        }
         writeln!(f, "Claim id  {claim}")?;
         writeln!(f, "Stamped   {created} by {tool}, by {} with {} moved", self.method, count(self.moved))?;
         writeln!(f, "Weights   initially {}", self.initial_weights)?;

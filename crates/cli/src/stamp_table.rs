@@ -15,6 +15,8 @@ use crate::output::{Align, Table, count, percent};
 pub(crate) struct StampSummary {
     /// The ticket's file.
     ticket: String,
+    /// Whose copy it is, if a licensee's.
+    licensee: Option<String>,
     /// Number of carriers that have a mask.
     carriers: usize,
     /// Kept positions.
@@ -73,6 +75,7 @@ impl StampSummary {
         let triggers = |TriggerSettings { public, sealed_each, .. }| Triggers { public, sealed_each };
         Self {
             ticket: ticket.display().to_string(),
+            licensee: prepared.licensee().map(str::to_owned),
             carriers: prepared.carriers().len(),
             kept: plan.kept,
             moved: plan.moved,
@@ -140,11 +143,20 @@ impl fmt::Display for StampSummary {
             ("after", Align::Right),
             ("survives turnover of", Align::Right),
         ]);
-        self.panels.iter().for_each(|panel| table.row(panel.cells()));
+        // The public panel of a licensee's claim is what the owner's mark left there.
+        let own = self.panels.iter().skip(usize::from(self.licensee.is_some()));
+        own.for_each(|panel| table.row(panel.cells()));
         if self.sealed_panels > 1 {
             table.row(self.sealed.cells());
         }
         writeln!(f, "{table}")?;
+        if let Some(licensee) = &self.licensee {
+            return writeln!(
+                f,
+                "Panel 1 is for '{licensee}' alone, on a quarter of the owner's public panel; the owner's sealed panels\n\
+                 stay as they are. A verdict takes log2 p of {threshold} or less."
+            );
+        }
         let which = if *dilution == 1 { "each".to_owned() } else { format!("one in {dilution}") };
         writeln!(f, "Of the kept positions {which} carries the mark. A verdict takes log2 p of {threshold} or less.")?;
         match &self.triggers {

@@ -1,6 +1,6 @@
 //! Values of options that are more than numbers: bits, shares, normalisations. What is refused is told by clap.
 
-use counterfoil_claim::{Dilution, PanelCount, PanelId};
+use counterfoil_claim::{Dilution, MAX_TEXT, PanelCount, PanelId};
 use counterfoil_mark::Log2P;
 use counterfoil_mark::qr::{MAX_VERSION, Version};
 use counterfoil_ticket::{Normalisation, Pattern};
@@ -61,6 +61,12 @@ pub(crate) fn panel_count(text: &str) -> Result<PanelCount, String> {
 pub(crate) fn sealed_panel(text: &str) -> Result<PanelId, String> {
     let panel = text.parse().ok().and_then(PanelId::sealed);
     panel.ok_or_else(|| "expected a sealed panel, 1 to 4 (panel 0 is public as it is)".to_owned())
+}
+
+/// A name that a claim can bear.
+pub(crate) fn licensee(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
+    is_name.then(|| text.to_owned()).ok_or_else(|| format!("expected 1 to {MAX_TEXT} bytes without control characters"))
 }
 
 /// A pattern `N:M`.

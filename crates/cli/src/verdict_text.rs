@@ -19,7 +19,8 @@ pub(crate) fn in_words(model: &Path, report: &Report, claim: Option<&VerifiedCla
         wrapped("  It means: ", &means) + &wrapped("  It does not mean: ", means_not),
         claim.map_or(String::new(), |claim| {
             let (subject, created) = (&claim.body().subject.name, &claim.body().created);
-            format!("Claim: '{subject}', stamped {created} by the owner's account; its signature fits.\n")
+            let copy = claim.body().licensee.as_ref().map_or(String::new(), |name| format!(", the copy of '{name}'"));
+            format!("Claim: '{subject}'{copy}, stamped {created} by the owner's account; its signature fits.\n")
         }),
         if report.tests.is_empty() { String::new() } else { table(report) },
         remarks(report),
@@ -82,6 +83,13 @@ fn meaning(report: &Report) -> (String, &'static str) {
         report.log2_p
     );
     match report.verdict {
+        Verdict::Proven if report.licensee.is_some() => (
+            format!(
+                "the model comes from the copy that the owner of this key had made for '{}'. {chance}",
+                report.licensee.as_deref().unwrap_or_default()
+            ),
+            "that this licensee passed it on: the owner has the copy too, and a licensee's may have been stolen.",
+        ),
         Verdict::Proven => (
             format!("the model carries a mark that the owner of this key had sealed under a signed claim. {chance}"),
             "that its holder has no licence, or that nobody else had a part in it.",

@@ -4,7 +4,7 @@
 //! set of positions are independent fair coins, which is what makes the test exact. Embedding and testing both come
 //! through here.
 
-use counterfoil_claim::{Dilution, PanelCount, PanelId, PublicKey, Seed};
+use counterfoil_claim::{Dilution, PanelCount, PanelId, PublicKey, Seed, Split};
 use counterfoil_ticket::Carrier;
 use pulp::Arch;
 use zeroize::Zeroizing;
@@ -16,7 +16,7 @@ use crate::stream::{KeyStream, derive};
 /// Panel and chip of each position of one carrier, in row-major order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChipMap {
-    /// The panel: 0, or 1 to the number of sealed panels.
+    /// The panel: 0, or 1 to the number of sealed panels; [`NO_PANEL`](crate::NO_PANEL) for positions of none.
     pub panel: Vec<u8>,
     /// The chip, +1 or −1; 0 for positions that are not active, or whose panel's seed is not known.
     pub chip: Vec<i8>,
@@ -39,11 +39,11 @@ pub fn chips(seed: &Seed, pk: &PublicKey, carrier: &Carrier, dilution: Dilution)
 pub fn chip_map(
     seeds: &[(PanelId, &Seed)],
     pk: &PublicKey,
-    sealed: PanelCount,
+    split: Split,
     carrier: &Carrier,
     dilution: Dilution,
 ) -> ChipMap {
-    let panel = panels(pk, sealed, carrier);
+    let panel = panels(pk, split, carrier);
     let mut chip = vec![0; panel.len()];
     for (id, seed) in seeds {
         let mut done = 0;
@@ -139,32 +139,32 @@ impl Chip {
 
 /// The chips of one carrier under the given seeds, for any run of its positions.
 pub struct ChipReader {
-    split: Zeroizing<[u8; 32]>,
-    sealed: PanelCount,
+    split_key: Zeroizing<[u8; 32]>,
+    split: Split,
     /// Panel and key of its stream.
-    panels: Vec<(u8, Zeroizing<[u8; 32]>)>,
+    panels: Vec<(PanelId, Zeroizing<[u8; 32]>)>,
 }
 
 impl ChipReader {
-    /// For a verifier the seeds of the disclosed panels, each panel once. Those of panels above `sealed` are left out.
-    pub fn new(seeds: &[(PanelId, &Seed)], pk: &PublicKey, sealed: PanelCount, carrier: &Carrier) -> Self {
-        let owned = seeds.iter().filter(|(id, _)| id.get() <= sealed.get());
-        let panels = owned.map(|(id, seed)| (id.get(), chip_key(seed, pk, carrier))).collect();
-        Self { split: split_key(pk, carrier), sealed, panels }
+    /// For a verifier the seeds of the disclosed panels, each panel once. Those of panels that the split has not are left out.
+    pub fn new(seeds: &[(PanelId, &Seed)], pk: &PublicKey, split: Split, carrier: &Carrier) -> Self {
+        let owned = seeds.iter().filter(|(id, _)| split.sealed().contains(*id));
+        let panels = owned.map(|(id, seed)| (*id, chip_key(seed, pk, carrier))).collect();
+        Self { split_key: split_key(pk, carrier), split, panels }
     }
 
     /// The chips of the positions from `first` on, as many as there is room for.
     pub fn read(&self, first: usize, chips: &mut [Chip]) {
         let mut split = Vec::with_capacity(chips.len());
-        KeyStream::from_byte(&self.split, first).slices(chips.len(), |bytes| split.extend_from_slice(bytes));
+        KeyStream::from_byte(&self.split_key, first).slices(chips.len(), |bytes| split.extend_from_slice(bytes));
         chips.fill(Chip::UNKNOWN);
         for (panel, key) in &self.panels {
-            let bytes = bytes_of(*panel, self.sealed.get());
+            let bytes = bytes_of(*panel, self.split);
             let mut done = 0;
             KeyStream::from_byte(key, first).slices(chips.len(), |stream| {
                 let there = done..done + stream.len();
                 lay(
-                    *panel,
+                    panel.get(),
                     *bytes.start(),
                     bytes.end() - bytes.start(),
                     &split[there.clone()],
@@ -201,13 +201,13 @@ mod tests {
         let (pk, master) = (key.public(), key.master_seed(&[4; 32]));
         let shape = CarrierShape { out: 16, inp: 33, height: 3, width: 3 };
         let carrier = Carrier { name: "w".to_owned(), shape, ordinal: 2 };
-        let sealed = PanelCount::new(3).expect("1 to 4");
+        let split = Split::Owner(PanelCount::new(3).expect("1 to 4"));
         let [two, three] = [2, 3].map(|panel| PanelId::new(panel).expect("0 to 4"));
         let owned = [(PanelId::PUBLIC, pk.public_seed()), (three, master.panel(three, &Marked::from_bytes([7; 32])))];
         let seeds: Vec<_> = owned.iter().map(|(panel, seed)| (*panel, seed)).collect();
-        let reader = ChipReader::new(&seeds, &pk, sealed, &carrier);
+        let reader = ChipReader::new(&seeds, &pk, split, &carrier);
         for dilution in Dilution::ALL {
-            let map = chip_map(&seeds, &pk, sealed, &carrier, dilution);
+            let map = chip_map(&seeds, &pk, split, &carrier, dilution);
             for range in [0..shape.size(), 100..4200, 4700..4701] {
                 let mut chips = vec![Chip::UNKNOWN; range.len()];
                 reader.read(range.start, &mut chips);

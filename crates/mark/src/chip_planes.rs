@@ -94,7 +94,7 @@ fn common(a: &[usize], b: &[usize]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use counterfoil_claim::{Marked, OwnerKey, PanelCount};
+    use counterfoil_claim::{Marked, OwnerKey, PanelCount, Split};
     use counterfoil_ticket::{Carrier, CarrierShape};
 
     use super::*;
@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn planes_count_what_the_map_counts() {
         let key = OwnerKey::from_seed(&[5; 32]);
-        let (pk, master, sealed) = (key.public(), key.master_seed(&[6; 32]), PanelCount::new(2).expect("1 to 4"));
+        let (pk, master) = (key.public(), key.master_seed(&[6; 32]));
+        let split = Split::Owner(PanelCount::new(2).expect("1 to 4"));
         let first = PanelId::new(1).expect("0 to 4");
         let owned = [(PanelId::PUBLIC, pk.public_seed()), (first, master.panel(first, &Marked::from_bytes([7; 32])))];
         let seeds: Vec<_> = owned.iter().map(|(panel, seed)| (*panel, seed)).collect();
@@ -113,9 +114,9 @@ mod tests {
             let shape = CarrierShape { out: shape.0, inp: shape.1, height: shape.2, width: shape.3 };
             let carrier = Carrier { name: "w".to_owned(), shape, ordinal: 1 };
             let kept = Mask::from_fn(shape.size(), |p| p % 7 < 3 || p % 11 == 0);
-            let planes = ChipPlanes::draw(&ChipReader::new(&seeds, &pk, sealed, &carrier), shape.size(), &asked);
+            let planes = ChipPlanes::draw(&ChipReader::new(&seeds, &pk, split, &carrier), shape.size(), &asked);
             for (found, (panel, dilution)) in planes.tally(&kept).into_iter().zip(&asked) {
-                let map = chip_map(&seeds, &pk, sealed, &carrier, *dilution);
+                let map = chip_map(&seeds, &pk, split, &carrier, *dilution);
                 assert_eq!(found, tally(&kept, &map, *panel), "{shape:?}, panel {panel}, {dilution:?}");
             }
         }

@@ -17,7 +17,7 @@
 //!
 //! Every step is deterministic: same ticket, same key, same plan.
 
-use counterfoil_claim::{Dilution, Marked, MasterSeed, PanelCount, PanelId, PublicKey, Seed};
+use counterfoil_claim::{Dilution, Marked, MasterSeed, PanelCount, PanelId, PublicKey, Seed, Split};
 use counterfoil_ticket::{Carrier, Mask};
 use rayon::prelude::*;
 
@@ -109,8 +109,8 @@ pub fn plan_found(
     planned(ticket, &Owner { pk, master, marked }, settings, first_option)
 }
 
-/// Chooses D and P, and carries the choice out.
-fn planned(
+/// Chooses a layout and its swaps, and carries the choice out.
+pub(crate) fn planned(
     ticket: &[Candidate<'_>],
     owner: &Owner<'_>,
     settings: &SwapSettings,
@@ -127,7 +127,8 @@ fn planned(
     };
     let option = choose(ticket, owner, settings, kept, budget)?;
 
-    let panels = (option.sealed.all().zip(&option.counts).zip(&option.allotment.swaps))
+    let sealed = option.split.sealed();
+    let panels = (sealed.all().zip(&option.counts).zip(&option.allotment.swaps))
         .map(|((panel, &counts), &swaps)| PanelPlan {
             panel,
             before: counts.tally(0),
@@ -138,7 +139,7 @@ fn planned(
         })
         .collect();
     Ok(Plan {
-        sealed: option.sealed,
+        sealed,
         dilution: option.dilution,
         panels,
         moved: option.allotment.moved,
@@ -148,17 +149,17 @@ fn planned(
 }
 
 /// Whose chips they are.
-struct Owner<'a> {
-    pk: &'a PublicKey,
-    master: &'a MasterSeed,
-    marked: Marked,
+pub(crate) struct Owner<'a> {
+    pub(crate) pk: &'a PublicKey,
+    pub(crate) master: &'a MasterSeed,
+    pub(crate) marked: Marked,
 }
 
 impl Owner<'_> {
-    fn chips(&self, carrier: &Carrier, sealed: PanelCount, dilution: Dilution) -> ChipMap {
-        let seeds = self.master.panels(self.pk, sealed, &self.marked);
+    fn chips(&self, carrier: &Carrier, split: Split, dilution: Dilution) -> ChipMap {
+        let seeds = self.master.panels(self.pk, split.sealed(), &self.marked);
         let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
-        chip_map(&seeds, self.pk, sealed, carrier, dilution)
+        chip_map(&seeds, self.pk, split, carrier, dilution)
     }
 
     /// Order of pruned positions without scores. From the master seed, not from a panel's: otherwise whoever knows the
@@ -168,9 +169,9 @@ impl Owner<'_> {
     }
 }
 
-/// A choice of D and P, and what it comes to.
-struct StampOption {
-    sealed: PanelCount,
+/// A choice of layout, and what it comes to.
+pub(crate) struct StampOption {
+    split: Split,
     dilution: Dilution,
     /// Per carrier, per panel.
     held: Vec<[Holding; PANELS]>,
@@ -187,24 +188,32 @@ impl StampOption {
         target.bits() < -(most as f64)
     }
 
-    /// What one layout comes to; `None` if it misses the target, and then what it would reach is noted.
-    fn at(
+    /// What one layout comes to, if its counts allow an allotment.
+    pub(crate) fn at<E>(
         ticket: &[Candidate<'_>],
         owner: &Owner<'_>,
-        sealed: PanelCount,
-        dilution: Dilution,
+        (split, dilution): (Split, Dilution),
+        allot: impl FnOnce(&[Counts]) -> Result<Allotment, E>,
+    ) -> Result<Self, E> {
+        let held: Vec<_> = (ticket.par_iter())
+            .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, split, dilution)))
+            .collect();
+        let counts = pooled(&held, split.sealed());
+        let allotment = allot(&counts)?;
+        Ok(Self { split, dilution, held, counts, allotment })
+    }
+
+    /// What a layout of an owner's mark comes to; `None` if it misses the target, and then what it would reach is noted.
+    fn toward(
+        ticket: &[Candidate<'_>],
+        owner: &Owner<'_>,
+        layout: (PanelCount, Dilution),
         budget: Budget,
         reach: &mut Reach,
     ) -> Option<Self> {
-        let held: Vec<_> = (ticket.par_iter())
-            .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, sealed, dilution)))
-            .collect();
-        let counts = pooled(&held, sealed);
-        let Some(allotment) = allot(&counts, budget) else {
-            reach.note(&counts, budget.most);
-            return None;
-        };
-        Some(Self { sealed, dilution, held, counts, allotment })
+        let (sealed, dilution) = layout;
+        let allot = |counts: &[Counts]| allot(counts, budget).ok_or_else(|| reach.note(counts, budget.most));
+        Self::at(ticket, owner, (Split::Owner(sealed), dilution), allot).ok()
     }
 }
 
@@ -224,7 +233,7 @@ fn choose_option(
     let mut reach = Reach::default();
     for &dilution in &dilutions {
         for &sealed in &sealed {
-            let Some(option) = StampOption::at(ticket, owner, sealed, dilution, budget, &mut reach) else {
+            let Some(option) = StampOption::toward(ticket, owner, (sealed, dilution), budget, &mut reach) else {
                 continue;
             };
             if option.allotment.reaches_goal && option.allotment.moved <= budget.comfort {
@@ -259,7 +268,7 @@ fn first_option(
     let mut reach = Reach::default();
     for sealed in sealed {
         for &dilution in &dilutions {
-            if let Some(option) = StampOption::at(ticket, owner, sealed, dilution, budget, &mut reach) {
+            if let Some(option) = StampOption::toward(ticket, owner, (sealed, dilution), budget, &mut reach) {
                 return Ok(option);
             }
         }
@@ -337,7 +346,7 @@ fn carry_out(ticket: &[Candidate<'_>], owner: &Owner<'_>, option: &StampOption) 
     }
     (ticket.par_iter().zip(&swaps))
         .map(|(&candidate, swaps)| {
-            let chips = owner.chips(candidate.carrier, option.sealed, option.dilution);
+            let chips = owner.chips(candidate.carrier, option.split, option.dilution);
             let moves = choose(candidate, &chips, swaps, owner.order(candidate.carrier));
             CarrierPlan { mask: moves.applied_to(candidate.mask), moves }
         })

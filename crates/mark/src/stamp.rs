@@ -15,7 +15,12 @@ use counterfoil_graph::{GraphError, MaskGraph, fingerprint};
 use counterfoil_ticket::{Array, Carrier, Kind, Mask, Model, ModelError, Provenance};
 use serde_json::json;
 
-use crate::{Candidate, Plan, Ranking, StampError, SwapSettings, plan, plan_found, usual_triggers};
+use crate::{
+    Candidate, CarrierPlan, Log2P, Plan, Ranking, StampError, SwapSettings, licensee, plan, plan_found, usual_triggers,
+};
+
+/// In the history of a ticket: that it is a licensee's copy. Not whose: that is for the claim to say.
+const LICENSEE: &str = "licensee";
 
 /// What to stamp with.
 pub struct StampRequest {
@@ -45,6 +50,15 @@ pub enum StampingError {
     /// The file bears a mark already.
     #[error("the ticket is stamped already, expected one without a mark")]
     AlreadyStamped,
+    /// A licensee's mark goes on top of the owner's, and there is none.
+    #[error("the ticket is not stamped, expected one with its owner's mark, on top of which a licensee's goes")]
+    NotStamped,
+    /// It is a licensee's copy already.
+    #[error("the ticket has a licensee's mark already, expected the owner's stamped ticket")]
+    AlreadyLicensed,
+    /// What is stamped in it is not the mark of this key.
+    #[error("the ticket does not carry the mark of this key: log2 p of its public panel is {0}, expected -20 or less")]
+    OtherKey(Log2P),
     /// A key mask of it is held back.
     #[error("the ticket is locked, expected a whole one")]
     Locked,
@@ -73,6 +87,7 @@ pub struct Prepared<'a> {
     carriers: Vec<Carrier>,
     plan: Plan,
     stamping: Stamping,
+    licensee: Option<String>,
     provenance: Provenance,
 }
 
@@ -116,28 +131,13 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
         return Err(StampingError::Locked);
     }
     let masks = masks_of(ticket);
-    let carriers: Vec<Carrier> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
-    if carriers.is_empty() {
-        return Err(StampingError::NoMask);
-    }
+    let carriers = marked(ticket, &masks)?;
     let (master, decay) = match request.keyed {
         Some(keyed) => (keyed.master, Some(keyed.decay)),
         None => (key.master_seed(ticket.digest()?.as_bytes()), None),
     };
     let held = crate::qr::held(ticket);
-    let candidates: Vec<Candidate> = carriers
-        .iter()
-        .map(|carrier| Candidate {
-            carrier,
-            mask: &masks[&carrier.name],
-            ranking: match ticket.scores.get(&carrier.name) {
-                Some(scores) => Ranking::Scores(scores),
-                None => Ranking::Weights(ticket.arrays[&carrier.name].values()),
-            },
-            held: held.get(&carrier.name),
-            pattern: ticket.description.pattern,
-        })
-        .collect();
+    let candidates = candidates(ticket, &carriers, &masks, &held);
     let pk = key.public();
     let plan = match decay {
         Some(_) => plan_found(&candidates, &pk, &master, &request.swaps)?,
@@ -147,7 +147,68 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
     let stamping = Stamping { method, moved: plan.moved, decay };
     let known = &ticket.description.provenance;
     let provenance = request.provenance.unwrap_or_else(|| known.clone());
-    Ok(Prepared { ticket, key, master, carriers, plan, stamping, provenance })
+    Ok(Prepared { ticket, key, master, carriers, plan, stamping, licensee: None, provenance })
+}
+
+/// Plans a licensee's copy of a stamped ticket: a mark of its own on top of the owner's, whose sealed panels stay as they are
+/// (see `licensee.rs`). Of the settings, `target` and `most_moved` count. The same key, ticket and name give the same copy.
+///
+/// # Errors
+///
+/// The ticket has not this owner's mark, is a licensee's copy already, or is too small for the target.
+pub fn prepare_licensee<'a>(
+    ticket: &'a Model,
+    key: &'a OwnerKey,
+    name: &str,
+    settings: &SwapSettings,
+) -> Result<Prepared<'a>, StampingError> {
+    match ticket.description.kind {
+        Kind::Locked => return Err(StampingError::Locked),
+        Kind::Stamped => {}
+        _ => return Err(StampingError::NotStamped),
+    }
+    if ticket.description.history.iter().any(|entry| entry.get(LICENSEE).is_some()) {
+        return Err(StampingError::AlreadyLicensed);
+    }
+    let masks = masks_of(ticket);
+    let carriers = marked(ticket, &masks)?;
+    let pk = key.public();
+    let master = key.master_seed(&licensee::context(&ticket.digest()?, name));
+    let codes = crate::qr::held(ticket);
+    let held = |carrier: &Carrier| licensee::held(&pk, carrier, &masks[&carrier.name], codes.get(&carrier.name));
+    let held = carriers.iter().map(|carrier| (carrier.name.clone(), held(carrier))).collect();
+    let candidates = candidates(ticket, &carriers, &masks, &held);
+    licensee::owners_mark(&pk, &candidates).map_err(StampingError::OtherKey)?;
+    let plan = licensee::plan_licensee(&candidates, &pk, &master, name, settings)?;
+    let stamping = Stamping { method: StampingMethod::Swaps, moved: plan.moved, decay: None };
+    let provenance = ticket.description.provenance.clone();
+    Ok(Prepared { ticket, key, master, carriers, plan, stamping, licensee: Some(name.to_owned()), provenance })
+}
+
+/// The carriers that have a mask.
+fn marked(ticket: &Model, masks: &BTreeMap<String, Mask>) -> Result<Vec<Carrier>, StampingError> {
+    let carriers: Vec<Carrier> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
+    if carriers.is_empty() { Err(StampingError::NoMask) } else { Ok(carriers) }
+}
+
+/// What swaps choose from.
+fn candidates<'a>(
+    ticket: &'a Model,
+    carriers: &'a [Carrier],
+    masks: &'a BTreeMap<String, Mask>,
+    held: &'a BTreeMap<String, Mask>,
+) -> Vec<Candidate<'a>> {
+    let candidate = |carrier: &'a Carrier| Candidate {
+        carrier,
+        mask: &masks[&carrier.name],
+        ranking: match ticket.scores.get(&carrier.name) {
+            Some(scores) => Ranking::Scores(scores),
+            None => Ranking::Weights(ticket.arrays[&carrier.name].values()),
+        },
+        held: held.get(&carrier.name),
+        pattern: ticket.description.pattern,
+    };
+    carriers.iter().map(candidate).collect()
 }
 
 impl Prepared<'_> {
@@ -161,8 +222,17 @@ impl Prepared<'_> {
         &self.carriers
     }
 
-    /// The trigger set that the claim will name; `None` if the ticket's architecture is not described.
+    /// Whose copy it will be, if a licensee's.
+    pub fn licensee(&self) -> Option<&str> {
+        self.licensee.as_deref()
+    }
+
+    /// The trigger set that the claim will name; `None` if the ticket's architecture is not described, and for licensees'
+    /// copies, whose models are trained with the owner's.
     pub fn triggers(&self) -> Option<TriggerSettings> {
+        if self.licensee.is_some() {
+            return None;
+        }
         let architecture = self.ticket.description.architecture.as_ref()?;
         let (image, classes) = (architecture.input(), architecture.classes());
         let public = usual_triggers(classes);
@@ -188,6 +258,7 @@ impl Prepared<'_> {
         };
         let body = ClaimBody {
             subject: Subject { name: subject.to_owned(), digest: model.digest()? },
+            licensee: self.licensee.clone(),
             carriers: reference.iter().map(|(carrier, mask)| claimed(carrier, mask)).collect(),
             sealed_panels: self.plan.sealed,
             dilution: self.plan.dilution,
@@ -209,9 +280,20 @@ impl Prepared<'_> {
         Ok(Stamped { model, claim, counterfoil })
     }
 
-    /// The ticket under its new masks. Scores would tell an attacker which positions moved: they stay behind.
+    /// The ticket under its new masks. Scores would tell an attacker which positions moved: they stay behind. So would
+    /// positions that start from 0, where the ticket does not know the weight of what it had pruned: these take the weight
+    /// of the one that goes, in the same output channel.
     fn stamped_model(&self, masks: BTreeMap<String, Mask>) -> Model {
         let mut arrays = self.ticket.arrays.clone();
+        for (carrier, CarrierPlan { moves, .. }) in self.carriers.iter().zip(&self.plan.carriers) {
+            let Some(array) = arrays.get_mut(&carrier.name) else { continue };
+            let values = Array::values_mut(array);
+            for (&dropped, &added) in moves.dropped.iter().zip(&moves.added) {
+                if values[added] == 0.0 {
+                    values[added] = values[dropped];
+                }
+            }
+        }
         for (name, mask) in &masks {
             if let Some(array) = arrays.get_mut(name) {
                 mask.apply(Array::values_mut(array));
@@ -220,7 +302,11 @@ impl Prepared<'_> {
         let mut description = self.ticket.description.clone();
         description.kind = Kind::Stamped;
         description.provenance = self.provenance.clone();
-        description.history.push(json!({ "command": "stamp", "version": env!("CARGO_PKG_VERSION") }));
+        let mut entry = json!({ "command": "stamp", "version": env!("CARGO_PKG_VERSION") });
+        if self.licensee.is_some() {
+            entry[LICENSEE] = true.into();
+        }
+        description.history.push(entry);
         Model { description, arrays, masks, scores: BTreeMap::new() }
     }
 }
@@ -236,7 +322,9 @@ mod tests {
     use counterfoil_ticket::{Architecture, ImageShape};
 
     use super::*;
-    use crate::{Log2P, chip_map, tally};
+    use counterfoil_claim::Split;
+
+    use crate::{chip_map, tally};
 
     /// A ResNet-20 ticket that keeps one position in twenty, in no special order.
     fn ticket() -> Model {
@@ -274,7 +362,11 @@ mod tests {
         for panel in &plan.panels {
             let total: crate::Tally = (stamped.counterfoil.reference().iter())
                 .map(|(carrier, mask)| {
-                    tally(mask, &chip_map(&seeds, &key.public(), plan.sealed, carrier, plan.dilution), panel.panel)
+                    tally(
+                        mask,
+                        &chip_map(&seeds, &key.public(), Split::Owner(plan.sealed), carrier, plan.dilution),
+                        panel.panel,
+                    )
                 })
                 .sum();
             assert_eq!(total, panel.after, "{:?}", panel.panel);

@@ -4,7 +4,7 @@
 //! reach α is then a sum of independent coins with these levels as chances; its exact distribution is computed, and the
 //! count must lie in the central 99.9 %. Keys are fixed, so the outcome is too.
 
-use counterfoil_claim::{Dilution, Marked, OwnerKey, PanelCount, PanelId};
+use counterfoil_claim::{Dilution, Marked, OwnerKey, PanelCount, PanelId, Split};
 use counterfoil_mark::{Chance, Log2P, Tally, TriggerSet, chip_map, hits_for, log2_upper_tail, tally};
 use counterfoil_ticket::{Carrier, CarrierShape, ImageShape, Mask};
 
@@ -58,7 +58,7 @@ fn a_fixed_mask_is_as_surprising_as_it_should_be() {
         let key = key(number);
         let (pk, sealed_seed) = (key.public(), key.master_seed(&[0; 32]).panel(first, &Marked::from_bytes([0; 32])));
         let seeds = [(PanelId::PUBLIC, &pk.public_seed()), (first, &sealed_seed)];
-        let map = chip_map(&seeds, &pk, sealed, &carrier, dilution);
+        let map = chip_map(&seeds, &pk, Split::Owner(sealed), &carrier, dilution);
         public.push(tally(&mask, &map, PanelId::PUBLIC));
         pooled.push(tally(&mask, &map, PanelId::PUBLIC) + tally(&mask, &map, first));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_claim::{Dilution, Marked, MasterSeed, PanelCount, PanelId, PublicKey, Seed};
+use counterfoil_claim::{Dilution, Marked, MasterSeed, PanelCount, PanelId, PublicKey, Seed, Split};
 use counterfoil_mark::{TriggerSet, chip_map, chips, panels, tally};
 use counterfoil_ticket::{Carrier, CarrierShape, ImageShape, Mask};
 use serde::Deserialize;
@@ -14,9 +14,17 @@ struct Vectors {
     master: String,
     marked: String,
     seeds: Vec<String>,
+    licensee: LicenseeVector,
     carriers: Vec<CarrierVector>,
     triggers: Vec<TriggerVector>,
     million: LongVector,
+}
+
+#[derive(Deserialize)]
+struct LicenseeVector {
+    name: String,
+    marked: String,
+    seed_1: String,
 }
 
 #[derive(Deserialize)]
@@ -26,6 +34,7 @@ struct CarrierVector {
     ordinal: u32,
     carrier_id: String,
     panels: BTreeMap<u8, Vec<u8>>,
+    licensee_panels: Vec<u8>,
     chips: Vec<ChipVector>,
 }
 
@@ -80,6 +89,10 @@ fn bytes(text: &str) -> [u8; 32] {
     hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok()).expect("32 bytes in hexadecimal")
 }
 
+fn owners(panels: u8) -> Split {
+    Split::Owner(sealed(panels))
+}
+
 fn sealed(panels: u8) -> PanelCount {
     PanelCount::new(panels).expect("1 to 4 sealed panels")
 }
@@ -100,6 +113,16 @@ fn seeds_are_those_of_the_vectors() {
 }
 
 #[test]
+fn a_licensees_seed_is_that_of_the_vectors() {
+    let vectors = Vectors::read();
+    let LicenseeVector { name, marked, seed_1 } = &vectors.licensee;
+    let found = Marked::from_bytes(bytes(&vectors.marked)).for_licensee(name);
+    assert_eq!(hex::encode(found.as_bytes()), *marked);
+    let sealed = MasterSeed::from_bytes(bytes(&vectors.master)).sealed(Split::Licensee.sealed(), &found);
+    assert_eq!(sealed.iter().map(|seed| hex::encode(seed.as_bytes())).collect::<Vec<_>>(), [seed_1.clone()]);
+}
+
+#[test]
 fn panels_are_those_of_the_vectors() {
     let vectors = Vectors::read();
     for vector in &vectors.carriers {
@@ -107,10 +130,13 @@ fn panels_are_those_of_the_vectors() {
         assert_eq!(hex::encode(carrier.id()), vector.carrier_id, "{}", vector.name);
         assert_eq!(vector.panels.len(), 4, "{}", vector.name);
         for (&count, expected) in &vector.panels {
-            let found = panels(&vectors.pk(), sealed(count), &carrier);
+            let found = panels(&vectors.pk(), owners(count), &carrier);
             assert_eq!(found.len(), vector.shape.size());
             assert_eq!(found[..expected.len()], expected[..], "{}, {count} sealed panels", vector.name);
         }
+        let found = panels(&vectors.pk(), Split::Licensee, &carrier);
+        let expected = &vector.licensee_panels;
+        assert_eq!(found[..expected.len()], expected[..], "{}, a licensee's", vector.name);
     }
 }
 
@@ -151,7 +177,7 @@ fn a_million_positions_hash_as_in_the_vectors() {
     let ids = sealed(long.sealed).all();
     let known: Vec<(PanelId, &Seed)> = ids.zip(&seeds).collect();
     let carrier = carrier(long.shape, long.ordinal);
-    let map = chip_map(&known, &vectors.pk(), sealed(long.sealed), &carrier, dilution(long.dilution));
+    let map = chip_map(&known, &vectors.pk(), owners(long.sealed), &carrier, dilution(long.dilution));
     assert_eq!(map.panel.len(), long.positions);
     let joined: Vec<u8> = map.panel.iter().zip(&map.chip).flat_map(|(&p, &c)| [p, (c + 1) as u8]).collect();
     assert_eq!(hex::encode(Sha256::digest(&joined)), long.sha256);
@@ -169,7 +195,7 @@ fn panels_without_a_seed_have_no_chips() {
     let seeds = vectors.seeds();
     let carrier = carrier(vectors.carriers[0].shape, 0);
     let second = PanelId::new(2).expect("panels go up to 4");
-    let map = chip_map(&[(second, &seeds[2])], &vectors.pk(), sealed(3), &carrier, dilution(1));
+    let map = chip_map(&[(second, &seeds[2])], &vectors.pk(), owners(3), &carrier, dilution(1));
     for (panel, chip) in map.panel.iter().zip(&map.chip) {
         assert_eq!(*chip != 0, *panel == 2, "panel {panel}");
     }

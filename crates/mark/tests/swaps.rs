@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
-use counterfoil_claim::{Dilution, Marked, MasterSeed, OwnerKey, PanelCount, PanelId, PublicKey, Seed};
+use counterfoil_claim::{Dilution, Marked, MasterSeed, OwnerKey, PanelCount, PanelId, PublicKey, Seed, Split};
 use counterfoil_mark::{
     Candidate, Log2P, Plan, Ranking, StampError, SwapSettings, Tally, chip_map, log2_upper_tail, plan, tally,
     turnover_tolerance,
@@ -78,7 +78,7 @@ impl Ticket {
         let seeds = owner.seeds(plan.sealed, &self.scored());
         let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
         let chips: Vec<_> = (self.carriers.iter())
-            .map(|carrier| chip_map(&seeds, &owner.pk, plan.sealed, carrier, plan.dilution))
+            .map(|carrier| chip_map(&seeds, &owner.pk, Split::Owner(plan.sealed), carrier, plan.dilution))
             .collect();
         plan.sealed
             .all()

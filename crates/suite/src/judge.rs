@@ -13,6 +13,7 @@ use counterfoil_verify::{
 
 use crate::line::{Accuracy, Evidence, Flag, OtherMark};
 use crate::marks::Mark;
+use crate::subject::Papers;
 use crate::{Subject, SuiteError};
 
 /// Images that are asked at once.
@@ -91,7 +92,7 @@ pub(crate) fn judge(
     let stayed: usize = old.iter().filter_map(|(name, mask)| Some(mask_overlap(mask, new.get(name)?))).sum();
     let turnover = same_shapes.then(|| 1.0 - stayed as f64 / (kept[1] as f64).max(1.0));
 
-    let report = verified(subject, shown, served.as_mut(), threshold)?;
+    let report = verified(&owners(subject), shown, served.as_mut(), threshold)?;
     let read = |mark: &dyn Mark| mark.read(&after, network.as_ref().ok(), before, subject.seed, data);
     let mut others: Vec<OtherMark> = subject.marks.iter().map(|mark| read(mark.as_ref())).collect();
     others.extend(report.reference.map(|overlap| OtherMark {
@@ -100,6 +101,9 @@ pub(crate) fn judge(
         holds: overlap.log2_p.bits() <= threshold,
         reading: format!("{} of {} positions, {:.0} expected", overlap.overlap, overlap.kept, overlap.expected),
     }));
+    if let (Some(papers), Some(file)) = (&subject.licensee, shown) {
+        others.push(licensees(papers, file, threshold)?);
+    }
     if answers.is_none() {
         flags.insert(Flag::NotEvaluated);
     }
@@ -123,22 +127,41 @@ fn mask_overlap(old: &Mask, new: &Mask) -> usize {
     if old.size() == new.size() { new.overlap(old) } else { 0 }
 }
 
+/// What a subject's owner shows.
+fn owners(subject: &Subject) -> Shown<'_> {
+    let reference = subject.counterfoil.as_ref().map(counterfoil_claim::Counterfoil::reference);
+    match &subject.claim {
+        Some(claim) => Shown { reference, ..Shown::claimed(claim, &subject.disclosures) },
+        None => Shown::key_alone(&subject.key),
+    }
+}
+
+/// What the file says of the licensee whose copy the subject was.
+fn licensees(papers: &Papers, file: &ModelFile, threshold: f64) -> Result<OtherMark, SuiteError> {
+    let Papers { claim, disclosures, counterfoil } = papers;
+    let shown = Shown { reference: Some(counterfoil.reference()), ..Shown::claimed(claim, disclosures) };
+    let report = verified(&shown, Some(file), None, threshold)?;
+    let sealed = report.tests.iter().filter(|test| test.decisive && test.level == Level::Sealed);
+    let best = sealed.min_by(|a, b| a.after_charges.bits().total_cmp(&b.after_charges.bits()));
+    Ok(OtherMark {
+        name: "licensee".to_owned(),
+        log2_p: best.map(|test| test.after_charges.bits()),
+        holds: report.verdict == Verdict::Proven,
+        reading: best.map_or_else(String::new, |test| format!("{} of {} positions", test.hits, test.n)),
+    })
+}
+
 fn verified(
-    subject: &Subject,
+    evidence: &Shown,
     file: Option<&ModelFile>,
     served: Option<&mut Served>,
     threshold: f64,
 ) -> Result<Report, SuiteError> {
-    let reference = subject.counterfoil.as_ref().map(counterfoil_claim::Counterfoil::reference);
-    let evidence = match &subject.claim {
-        Some(claim) => Shown { reference, ..Shown::claimed(claim, &subject.disclosures) },
-        None => Shown::key_alone(&subject.key),
-    };
     let threshold = Log2P::new(threshold).expect("suites have a threshold below 0");
     // The suite has made the claim before it attacks: no reference mask was written for what comes out.
-    let claim_is_older = reference.is_some();
+    let claim_is_older = evidence.reference.is_some();
     let options = Options { threshold, align: claim_is_older && file.is_some(), claim_is_older, ..Options::default() };
-    Ok(verify(file, served.map(|served| served as &mut dyn BlackBox), &evidence, &options)?)
+    Ok(verify(file, served.map(|served| served as &mut dyn BlackBox), evidence, &options)?)
 }
 
 /// log2 p after charges of the best test of each kind and level.

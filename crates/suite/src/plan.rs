@@ -20,6 +20,8 @@ pub struct SubjectTask {
     pub name: String,
     /// Its seed.
     pub seed: u64,
+    /// What its owner's key follows from: licensees' copies of one ticket have one owner.
+    pub owner: Id,
     /// Where it comes from.
     pub source: SubjectSource,
 }
@@ -121,8 +123,9 @@ impl Plan {
 }
 
 fn made(name: &str, recipe: &Recipe, seed: u64, data: &str) -> SubjectTask {
-    let id = Id::of(&json!({ "subject": recipe, "seed": seed, "data": data, "version": VERSION }));
-    SubjectTask { id, name: name.to_owned(), seed, source: SubjectSource::Made(recipe.clone()) }
+    let id = |recipe: &Recipe| Id::of(&json!({ "subject": recipe, "seed": seed, "data": data, "version": VERSION }));
+    let owner = id(&Recipe { licensee: None, ..recipe.clone() });
+    SubjectTask { id: id(recipe), name: name.to_owned(), seed, owner, source: SubjectSource::Made(recipe.clone()) }
 }
 
 fn read(name: &str, files: &Files) -> Result<SubjectTask, SuiteError> {
@@ -132,7 +135,13 @@ fn read(name: &str, files: &Files) -> Result<SubjectTask, SuiteError> {
         digests.push(file_digest(path)?);
     }
     let id = Id::of(&json!({ "files": digests, "version": VERSION }));
-    Ok(SubjectTask { id, name: name.to_owned(), seed: 0, source: SubjectSource::Files(files.clone()) })
+    Ok(SubjectTask {
+        owner: id.clone(),
+        id,
+        name: name.to_owned(),
+        seed: 0,
+        source: SubjectSource::Files(files.clone()),
+    })
 }
 
 /// Subjects that an attacker has beside this one: those of the same seed, or the only one.

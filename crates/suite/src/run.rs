@@ -63,7 +63,7 @@ impl<'a> Worker<'a> {
         if self.has_subject(task) {
             return Ok(());
         }
-        make(recipe, task.seed, &task.id, (self.store, self.data), on_event).map_err(|error| SuiteError::Subject {
+        make(recipe, task, (self.store, self.data), on_event).map_err(|error| SuiteError::Subject {
             subject: format!("{} (seed {})", task.name, task.seed),
             reason: error.to_string(),
         })

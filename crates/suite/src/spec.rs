@@ -97,6 +97,9 @@ pub struct Recipe {
     pub batch: u32,
     /// Other people's marks in the same model.
     pub marks: Vec<MarkSpec>,
+    /// Whose copy of the owner's stamped ticket is trained; the owner's own if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licensee: Option<String>,
 }
 
 /// One of other people's marks.
@@ -304,7 +307,12 @@ fn made(table: &mut Table, programs: &[MarkSpec]) -> Result<Origin, SuiteError> 
         triggers: table.one_of("triggers", flag)?.unwrap_or(true),
         train_epochs: small(table.count("train-epochs", EPOCHS)?, 8),
         batch: small(table.count("batch", [1, 65_536])?, 64),
+        licensee: table.text("licensee")?,
     };
+    if recipe.licensee.is_some() && recipe.stamp == Stamp::None {
+        return Err(table
+            .mistake("is a licensee's copy of a ticket that is not stamped, expected stamp = \"swaps\" or \"keyed\""));
+    }
     if !recipe.width.is_multiple_of(2) {
         return Err(table.mistake("has an odd width, expected an even one"));
     }

@@ -7,7 +7,7 @@ use counterfoil_attack::{Insight, handed_on};
 use counterfoil_claim::{
     Counterfoil, Dilution, OpenedPanel, OwnerKey, PanelCount, Protection, PublicKey, Unlock, VerifiedClaim,
 };
-use counterfoil_mark::{KeyedFinding, StampRequest, Stamped, SwapSettings, TriggerSet, prepare};
+use counterfoil_mark::{KeyedFinding, StampRequest, Stamped, SwapSettings, TriggerSet, prepare, prepare_licensee};
 use counterfoil_ticket::{Architecture, Digest, Model, ModelFile, Overwrite, Provenance};
 use counterfoil_train::data::Dataset;
 use counterfoil_train::finder::{Imp, Keyed, Scope};
@@ -17,9 +17,10 @@ use counterfoil_train::{
 use serde_json::{Value, json};
 
 use crate::SuiteError;
-use crate::marks::{External, Mark, Teaching, mark};
+use crate::marks::{External, Mark, Teaching, mark, secret};
+use crate::plan::SubjectTask;
 use crate::spec::{Files, MarkSpec, Recipe, Stamp};
-use crate::store::{Id, Store, file_digest, io, read_json, write};
+use crate::store::{Store, file_digest, io, read_json, write};
 
 /// Weight decay of everything that the suite trains.
 const DECAY: f64 = 5e-4;
@@ -30,6 +31,8 @@ const FOUND: &str = "found.safetensors";
 const KEY: &str = "owner.pub";
 const CLAIM: &str = "claim.json";
 const COUNTERFOIL: &str = "counterfoil";
+const LICENSEES_CLAIM: &str = "licensee.claim.json";
+const LICENSEES_COUNTERFOIL: &str = "licensee.counterfoil";
 const RECORD: &str = "subject.json";
 
 /// A subject in memory.
@@ -50,12 +53,50 @@ pub struct Subject {
     pub disclosures: Vec<OpenedPanel>,
     /// The owner's counterfoil, if he shows it.
     pub counterfoil: Option<Counterfoil>,
+    /// What the owner can show for the copy of a licensee, if it is one.
+    pub licensee: Option<Papers>,
     /// The ticket before it was stamped, if the suite has found it.
     pub found: Option<PathBuf>,
     /// Seconds of the victim's training, if the suite has trained it.
     pub train_seconds: Option<f64>,
     /// Other people's marks in it.
     pub marks: Vec<Box<dyn Mark>>,
+}
+
+/// What is shown to a verifier: a claim with all that it commits to.
+pub struct Papers {
+    /// The claim.
+    pub claim: VerifiedClaim,
+    /// All sealed panels.
+    pub disclosures: Vec<OpenedPanel>,
+    /// The counterfoil, for its reference mask.
+    pub counterfoil: Counterfoil,
+}
+
+impl Papers {
+    /// Those of a subject that the suite has made; `None` if there is no such claim.
+    fn load(key: &PublicKey, claim_file: &Path, foil: &Path) -> Result<Option<Self>, SuiteError> {
+        if !claim_file.is_file() {
+            return Ok(None);
+        }
+        let claim = claim(claim_file, key)?;
+        let counterfoil = counterfoil(foil, &claim)?;
+        let open = |panel| -> Result<OpenedPanel, SuiteError> {
+            let refused = |source| SuiteError::Counterfoil { file: foil.to_owned(), source: Box::new(source) };
+            let disclosure = counterfoil.disclose(panel).map_err(refused)?;
+            let refused = |source| SuiteError::Disclosure { file: foil.to_owned(), source: Box::new(source) };
+            claim.open(disclosure.as_bytes()).map_err(refused)
+        };
+        let disclosures = counterfoil.sealed_panels().sealed().map(open).collect::<Result<_, _>>()?;
+        Ok(Some(Self { claim, disclosures, counterfoil }))
+    }
+
+    /// Writes them beside the model.
+    fn write(stamped: &Stamped, claim_file: &Path, foil: &Path) -> Result<(), SuiteError> {
+        write(claim_file, stamped.claim.as_bytes())?;
+        let refused = |source| SuiteError::Counterfoil { file: foil.to_owned(), source: Box::new(source) };
+        write(foil, &stamped.counterfoil.seal(&Protection::None).map_err(refused)?)
+    }
 }
 
 impl Subject {
@@ -98,6 +139,7 @@ impl Subject {
             claim,
             disclosures,
             counterfoil,
+            licensee: None,
             found,
             train_seconds,
             marks: Vec::new(),
@@ -108,27 +150,15 @@ impl Subject {
     pub(crate) fn load(name: &str, seed: u64, folder: &Path, marks: &[MarkSpec]) -> Result<Self, SuiteError> {
         let record: Value = read_json(&folder.join(RECORD), "a record of a subject")?;
         let path = |file: &str| folder.join(file);
-        let is_claimed = path(CLAIM).is_file();
-        let mut subject = Self::open(
-            name,
-            &Files {
-                model: path(MODEL),
-                key: path(KEY),
-                claim: is_claimed.then(|| path(CLAIM)),
-                disclosures: Vec::new(),
-                counterfoil: is_claimed.then(|| path(COUNTERFOIL)),
-            },
-        )?;
-        if let (Some(counterfoil), Some(claim)) = (&subject.counterfoil, &subject.claim) {
-            let open = |panel| -> Result<OpenedPanel, SuiteError> {
-                let refused = |source| SuiteError::Counterfoil { file: path(COUNTERFOIL), source: Box::new(source) };
-                let disclosure = counterfoil.disclose(panel).map_err(refused)?;
-                let refused = |source| SuiteError::Disclosure { file: path(COUNTERFOIL), source: Box::new(source) };
-                claim.open(disclosure.as_bytes()).map_err(refused)
-            };
-            let opened = counterfoil.sealed_panels().sealed().map(open).collect::<Result<_, _>>()?;
-            subject.disclosures = opened;
+        let files =
+            Files { model: path(MODEL), key: path(KEY), claim: None, disclosures: Vec::new(), counterfoil: None };
+        let mut subject = Self::open(name, &files)?;
+        if let Some(papers) = Papers::load(&subject.key, &path(CLAIM), &path(COUNTERFOIL))? {
+            subject.claim = Some(papers.claim);
+            subject.disclosures = papers.disclosures;
+            subject.counterfoil = Some(papers.counterfoil);
         }
+        subject.licensee = Papers::load(&subject.key, &path(LICENSEES_CLAIM), &path(LICENSEES_COUNTERFOIL))?;
         subject.seed = seed;
         subject.marks = marks.iter().filter_map(mark_of).collect();
         subject.found = Some(path(FOUND));
@@ -140,14 +170,15 @@ impl Subject {
 /// Makes a subject and puts its folder in place. Goes on where an earlier run was stopped.
 pub(crate) fn make(
     recipe: &Recipe,
-    seed: u64,
-    id: &Id,
+    task: &SubjectTask,
     (store, data): (&Store, &Dataset),
     on_event: &mut dyn FnMut(Event),
 ) -> Result<(), SuiteError> {
+    let SubjectTask { id, seed, owner, .. } = task;
+    let seed = *seed;
     let bench = Bench { recipe, seed, data };
     let mut key_bytes = [0; 32];
-    key_bytes.copy_from_slice(Digest::of(["counterfoil suite owner", id.as_str()]).as_bytes());
+    key_bytes.copy_from_slice(Digest::of(["counterfoil suite owner", owner.as_str()]).as_bytes());
     let key = OwnerKey::from_seed(&key_bytes);
     let found = bench.find(&key, store.work(id, "found"), on_event)?;
     let other_marks: Vec<Box<dyn Mark>> = recipe.marks.iter().filter_map(mark_of).collect();
@@ -158,7 +189,8 @@ pub(crate) fn make(
     }
     let stamped = bench.stamp(&ticket, &key)?;
     let started = Instant::now();
-    let ticket = stamped.as_ref().map_or(&ticket, |stamped| &stamped.model);
+    let copy = bench.copy(stamped.as_ref(), &key)?;
+    let ticket = copy.as_ref().or(stamped.as_ref()).map_or(&ticket, |stamped| &stamped.model);
     let triggers = bench.triggers(stamped.as_ref())?;
     let network = bench.train(ticket, stamped.as_ref(), &triggers, store.work(id, "model"), on_event)?;
     let seconds = started.elapsed().as_secs_f64();
@@ -180,11 +212,10 @@ pub(crate) fn make(
     found.write_safetensors(&staged.join(FOUND), Overwrite::Replace)?;
     model.write_safetensors(&staged.join(MODEL), Overwrite::Replace)?;
     write(&staged.join(KEY), key.public().to_pem().as_bytes())?;
-    if let Some(stamped) = &stamped {
-        write(&staged.join(CLAIM), stamped.claim.as_bytes())?;
-        let sealed = stamped.counterfoil.seal(&Protection::None);
-        let refused = |source| SuiteError::Counterfoil { file: staged.join(COUNTERFOIL), source: Box::new(source) };
-        write(&staged.join(COUNTERFOIL), &sealed.map_err(refused)?)?;
+    for (papers, claim, foil) in [(&stamped, CLAIM, COUNTERFOIL), (&copy, LICENSEES_CLAIM, LICENSEES_COUNTERFOIL)] {
+        if let Some(papers) = papers {
+            Papers::write(papers, &staged.join(claim), &staged.join(foil))?;
+        }
     }
     let record = json!({ "recipe": recipe, "seed": seed, "train_seconds": seconds });
     write(&staged.join(RECORD), format!("{record:#}\n").as_bytes())?;
@@ -261,6 +292,13 @@ impl Bench<'_> {
         Ok(Some(prepare(found, key, request)?.finish(CREATED, "suite")?))
     }
 
+    /// The licensee's copy that is trained in place of the owner's ticket.
+    fn copy(&self, stamped: Option<&Stamped>, key: &OwnerKey) -> Result<Option<Stamped>, SuiteError> {
+        let (Some(stamped), Some(name)) = (stamped, &self.recipe.licensee) else { return Ok(None) };
+        let prepared = prepare_licensee(&stamped.model, key, name, &SwapSettings::default())?;
+        Ok(Some(prepared.finish(CREATED, name)?))
+    }
+
     fn examples<'b>(&'b self, triggers: &'b [TriggerSet]) -> Examples<'b> {
         Examples { triggers, ..Examples::new(&self.data.train, self.data.augmentation) }
     }
@@ -298,7 +336,9 @@ impl Bench<'_> {
         };
         let hold = Hold::new(&network, &ticket.masks, extra);
         let checkpoint = Checkpoint::beside(&place, json!({ "recipe": self.recipe, "seed": self.seed }));
-        Ok(fit(network, self.examples(triggers), &schedule, &hold, self.seed, Some(&checkpoint), on_event)?)
+        // Licensees train on their own.
+        let seed = self.recipe.licensee.as_ref().map_or(self.seed, |name| secret(name, self.seed));
+        Ok(fit(network, self.examples(triggers), &schedule, &hold, seed, Some(&checkpoint), on_event)?)
     }
 }
 

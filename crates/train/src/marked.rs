@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use counterfoil_claim::{
-    Counterfoil, Dilution, Marked, MasterSeed, PanelCount, PanelId, PublicKey, Seed, TriggerSettings,
+    Counterfoil, Dilution, Marked, MasterSeed, PanelCount, PanelId, PublicKey, Seed, Split, TriggerSettings,
 };
 use counterfoil_mark::{TriggerSet, chip_map};
 use counterfoil_ticket::Carrier;
@@ -17,7 +17,7 @@ use crate::TrainError;
 /// The owner's view of a mark: every panel's seed.
 pub struct OwnMark {
     public_key: PublicKey,
-    sealed: PanelCount,
+    split: Split,
     dilution: Dilution,
     seeds: Vec<(PanelId, Seed)>,
 }
@@ -27,7 +27,7 @@ impl OwnMark {
     pub fn of_counterfoil(counterfoil: &Counterfoil) -> Self {
         Self {
             public_key: *counterfoil.public_key(),
-            sealed: counterfoil.sealed_panels(),
+            split: counterfoil.split(),
             dilution: counterfoil.dilution(),
             seeds: counterfoil.seeds(),
         }
@@ -37,7 +37,7 @@ impl OwnMark {
     pub fn under(public_key: PublicKey, master: &MasterSeed, sealed: PanelCount, carriers: &[Carrier]) -> Self {
         let marked = Marked::by_finding(carriers);
         let seeds = master.panels(&public_key, sealed, &marked);
-        Self { public_key, sealed, dilution: Dilution::ALL[0], seeds }
+        Self { public_key, split: Split::Owner(sealed), dilution: Dilution::ALL[0], seeds }
     }
 
     /// Decay to add, by weight tensor and flat position: `decay` where the chip is −1, otherwise 0.
@@ -50,7 +50,7 @@ impl OwnMark {
         carriers
             .into_iter()
             .map(|carrier| {
-                let chips = chip_map(&seeds, &self.public_key, self.sealed, carrier, self.dilution);
+                let chips = chip_map(&seeds, &self.public_key, self.split, carrier, self.dilution);
                 let extra = chips.chip.iter().map(|&chip| if chip < 0 { decay as f32 } else { 0.0 }).collect();
                 (carrier.name.clone(), extra)
             })

@@ -45,6 +45,13 @@ pub(crate) fn assumptions(search: &Search, available: Available, options: &Optio
     assumptions.push(
         "panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it".to_owned(),
     );
+    if search.claim.is_some_and(|claim| claim.licensee.is_some()) {
+        assumptions.push(
+            "a licensee's copy is made by the owner, who could have passed it on himself: it tells which copy the suspect comes \
+             from, not whose fault that is"
+                .to_owned(),
+        );
+    }
     if available.black_box && available.tests.triggers() {
         assumptions.push("the black box answers as the suspect does, and was not told the labels".to_owned());
     }

@@ -67,6 +67,8 @@ pub struct Report {
     pub key: String,
     /// SHA-256 of the claim's payload, hexadecimal, if there was a claim.
     pub claim: Option<String>,
+    /// Whose copy the claim is about, if a licensee's: its name as the owner states it.
+    pub licensee: Option<String>,
     /// Index in `tests` of the test that decided, or of the best one.
     pub decided_by: Option<usize>,
     /// All tests made, sealed before public, mask before triggers; then single panels, for information.

@@ -2,7 +2,7 @@
 //!
 //! The public panel can always be looked for. The sealed ones join under a claim that had committed to their seeds.
 
-use counterfoil_claim::{ClaimBody, Dilution, PanelCount, PanelId, PanelStrength, PublicKey, Seed};
+use counterfoil_claim::{ClaimBody, Dilution, PanelCount, PanelId, PanelStrength, PublicKey, Seed, Split};
 use counterfoil_mark::{BLIND_DENSITIES, ChipReader, RankDensity, Reading, Tally};
 use counterfoil_ticket::Carrier;
 use serde::Serialize;
@@ -101,9 +101,9 @@ impl<'a> Search<'a> {
     /// The chips of the carrier.
     pub(crate) fn chips(&self, carrier: &Carrier) -> ChipReader {
         let seeds: Vec<(PanelId, &Seed)> = self.seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
-        // Which positions are panel 0's does not depend on the number of sealed panels.
-        let one = PanelCount::new(1).expect("one sealed panel is allowed");
-        ChipReader::new(&seeds, self.key, self.claim.map_or(one, |claim| claim.sealed_panels), carrier)
+        // Which positions are panel 0's does not depend on the number of an owner's sealed panels.
+        let one = Split::Owner(PanelCount::new(1).expect("one sealed panel is allowed"));
+        ChipReader::new(&seeds, self.key, self.claim.map_or(one, ClaimBody::split), carrier)
     }
 
     /// What the claim says these panels carried together at stamping.

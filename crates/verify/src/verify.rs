@@ -97,6 +97,7 @@ pub(crate) fn examine(
         threshold,
         key: search.key.key_id(),
         claim: evidence.claim.map(|claim| Digest::from(*claim.digest()).to_string()),
+        licensee: evidence.claim.and_then(|claim| claim.body().licensee.clone()),
         decided_by,
         tests: reports,
         turnover_tolerance: mask.map(|test| turnover_tolerance(test.log2_p, test.target(threshold))),

@@ -17,8 +17,7 @@ fn stamped() -> (Model, Counterfoil, Insight) {
     let request = StampRequest { swaps: SwapSettings::default(), keyed: None, provenance: None };
     let Stamped { model, counterfoil, .. } =
         prepare(&dense, &key, request).unwrap().finish("2026-01-01T00:00:00Z", "t").unwrap();
-    let insight =
-        Insight { sealed: counterfoil.sealed_panels(), dilution: counterfoil.dilution(), ..insight(&key.public()) };
+    let insight = Insight { split: counterfoil.split(), dilution: counterfoil.dilution(), ..insight(&key.public()) };
     (stolen(Model { description: ticket.description, ..model }), counterfoil, insight)
 }
 
@@ -29,7 +28,7 @@ fn halves(counterfoil: &Counterfoil, model: &Model) -> [Tally; 2] {
     let (mut public, mut hidden) = (Vec::new(), Vec::new());
     for (carrier, _) in counterfoil.reference() {
         let sealed = counterfoil.sealed_panels();
-        let chips = chip_map(&seeds, counterfoil.public_key(), sealed, carrier, counterfoil.dilution());
+        let chips = chip_map(&seeds, counterfoil.public_key(), counterfoil.split(), carrier, counterfoil.dilution());
         let mask = Mask::of_nonzero(model.arrays[&carrier.name].values());
         public.push(tally(&mask, &chips, PanelId::PUBLIC));
         hidden.extend(sealed.sealed().map(|panel| tally(&mask, &chips, panel)));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use counterfoil_claim::{Dilution, PanelCount, Protection, Recipient};
-use counterfoil_mark::{Log2P, Prepared, StampRequest, SwapSettings, prepare};
+use counterfoil_mark::{Log2P, Prepared, StampRequest, SwapSettings, prepare, prepare_licensee};
 use counterfoil_ticket::{Model, ModelFile, Overwrite, Provenance, Secrecy};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -21,11 +21,15 @@ use crate::{Error, Exit, open, value};
 /// Train the stamped ticket afterwards. Writes three files: the stamped ticket; the claim, a signed public statement;
 /// and the counterfoil, the private record from which sealed panels are disclosed. What each panel will carry is shown
 /// before anything is written.
+///
+/// With --licensee the ticket is one that is stamped already, and the result a copy that can be told from other
+/// licensees': claim and counterfoil are the copy's own, and the owner's prove both.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   counterfoil stamp ticket.safetensors --key owner.key -o stamped.safetensors
-  counterfoil stamp ticket.safetensors --key owner.key -o stamped.safetensors --dry-run")]
+  counterfoil stamp ticket.safetensors --key owner.key -o stamped.safetensors --dry-run
+  counterfoil stamp stamped.safetensors --key owner.key --licensee 'Example Ltd' -o example.safetensors")]
 pub(crate) struct Args {
     /// The ticket: weights with masks, as '_mask' tensors or as zeros
     ticket: PathBuf,
@@ -41,6 +45,10 @@ pub(crate) struct Args {
     /// Where the claim goes [default: the output's name with .claim.json]
     #[arg(long, value_name = "FILE")]
     claim: Option<PathBuf>,
+    /// Make a licensee's copy of a ticket that is stamped already: a mark of its own on top of the owner's
+    #[arg(long, value_name = "NAME", value_parser = value::licensee)]
+    #[arg(conflicts_with_all = ["sealed_panels", "dilution", "public_checkpoint"])]
+    licensee: Option<String>,
     #[command(flatten)]
     strength: Strength,
     #[command(flatten)]
@@ -190,7 +198,11 @@ impl Args {
         let refused = |source| Error::Stamping { ticket: self.ticket.clone(), source };
         let swaps = self.strength.settings();
         let provenance = self.public_checkpoint.clone().map(Provenance::PublicCheckpoint);
-        let prepared = prepare(&ticket, &key, StampRequest { swaps, keyed: None, provenance }).map_err(refused)?;
+        let prepared = match &self.licensee {
+            Some(name) => prepare_licensee(&ticket, &key, name, &swaps),
+            None => prepare(&ticket, &key, StampRequest { swaps, keyed: None, provenance }),
+        };
+        let prepared = prepared.map_err(refused)?;
         self.warn(&ticket);
         let summary = self.summary(&prepared, &places);
         if self.json {
@@ -223,7 +235,7 @@ impl Args {
     /// Swaps can be seen by whoever finds the same ticket again.
     fn warn(&self, ticket: &Model) {
         let is_public = matches!(ticket.description.provenance, Provenance::PublicCheckpoint(_));
-        if is_public || self.public_checkpoint.is_some() {
+        if self.licensee.is_none() && is_public || self.public_checkpoint.is_some() {
             warn(
                 "the initial weights are public: whoever finds the ticket from them again can tell which positions \
                  moved, and undo it ('counterfoil find --key' has no such limit)",

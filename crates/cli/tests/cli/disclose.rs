@@ -6,7 +6,7 @@ use crate::kit::Folder;
 fn a_panel_is_disclosed_to_its_owner_alone_at_first() {
     let folder = Folder::stamped();
     folder.run("disclose stamped.counterfoil --panel 1 -o d").success().stderr_eq("").stdout_eq(str![[r#"
-d  opens panel 1 of 1 sealed ones, for the claim 17964f61cbe3c1c6169232c7c45008dae6c8ec2f36d7b6b32ce49617e3e58c8c
+d  opens panel 1 of 1 sealed ones, for the claim 93e712c014a21c397968ea64eeb253a3e4f17757d5c6cd500fc5774163b50325
 
 "#]]);
     assert_eq!(folder.read("d"), folder.read("panel1.disclosure"));
@@ -80,7 +80,7 @@ fn other_files_are_told_by_name() {
     folder.refuses(
         "disclose stamped.claim.json --panel 1 -o d",
         str![[r#"
-error: stamped.claim.json: counterfoil: the JSON is malformed: missing field `version` at line 1 column 1648
+error: stamped.claim.json: counterfoil: the JSON is malformed: missing field `version` at line 1 column 1668
 hint: stamped.claim.json is a claim, and a counterfoil is needed here
 
 "#]],
@@ -108,7 +108,7 @@ hint: another counterfoil version made it: update to read it
     folder.refuses(
         "disclose cut.counterfoil --panel 1 -o d",
         str![[r#"
-error: cut.counterfoil: counterfoil: the JSON is malformed: EOF while parsing a string at line 1 column 4381
+error: cut.counterfoil: counterfoil: the JSON is malformed: EOF while parsing a string at line 1 column 4389
 hint: the file is of the right kind, but cut off, damaged or edited: get a fresh copy
 
 "#]],

@@ -72,8 +72,8 @@ A WAS FIRST (threshold -64.0)
   It does not mean: that B had no licence to stamp it again, that A found the ticket, or that
     nobody else was before both.
 
-A: claim 17964f61cbe3c1c6… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
-B: claim 113a20037015e20e… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
+A: claim 93e712c014a21c39… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
+B: claim 39ecebf67f029c7a… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
 
 mark of  sought in   test         panel  read by          n  hits  by chance  log2 p  charged  result
 A        B's ticket  sealed mask  1      zeros, 1 in 8  378   324      189.0  -158.1       +5  -153.1  inside
@@ -119,20 +119,20 @@ UNDECIDED (threshold -64.0)
   It does not mean: that either claim is wrong: each is tested on a model by 'counterfoil
     verify'.
 
-A: claim 17964f61cbe3c1c6… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
-B: claim 059ffaad21afd447… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
+A: claim 93e712c014a21c39… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
+B: claim 86ee7694fa7ab9cb… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
 
 mark of  sought in    test         panel  read by          n  hits  by chance  log2 p  charged  result
 A        B's ticket   sealed mask  1      zeros, 1 in 8  372   164      186.0     0.0       +5     0.0  not inside
 B        A's ticket   sealed mask  1      zeros, 1 in 8  381   201      190.5    -2.7       +5     0.0  not inside
-A        the suspect  sealed mask  1      zeros, 1 in 8  358   317      179.0  -177.9       +5  -172.9  proven
-B        the suspect  public mask  0      zeros, 1 in 8  214   186      107.0   -97.6       +7   -90.6  marked
+A        the suspect  sealed mask  1      zeros, 1 in 8  378   324      189.0  -158.1       +5  -153.1  proven
+B        the suspect  public mask  0      zeros, 1 in 8  363   335      181.5  -224.2       +7  -217.2  marked
 charged: bits paid for all ways of looking and choosing
 
 mask of      compared with  keeps  in common  by chance    log2 p
 B's ticket   A's ticket     5,937        731      716.5      -0.2
-the suspect  A's ticket     5,641      5,641      680.8  -17209.2
-the suspect  B's ticket     5,641        707      680.8      -0.8
+the suspect  A's ticket     5,937      5,641      716.5  -15567.5
+the suspect  B's ticket     5,937        761      716.5      -2.2
 corroboration only: the outcome does not rest on likeness
 
 suspect.bin's mask is like that of A's ticket, and far less like B's.
@@ -161,8 +161,8 @@ UNDECIDED (threshold -64.0)
   It does not mean: that either claim is wrong: each is tested on a model by 'counterfoil
     verify'.
 
-A: claim 17964f61cbe3c1c6… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
-B: claim 113a20037015e20e… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
+A: claim 93e712c014a21c39… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
+B: claim 39ecebf67f029c7a… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
 
 mark of  sought in   test         panel  read by          n  hits  by chance  log2 p  charged  result
 A        B's ticket  sealed mask  1      zeros, 1 in 8  378   324      189.0  -158.1       +5  -153.1  inside
@@ -273,7 +273,7 @@ fn disclosures_and_originals_belong_to_a_claim_each() {
     let folder = disputed(restamped());
     write(&folder, "stranger", unrelated());
     folder.refuses(&format!("dispute {KEYS} {CLAIMS} --disclosure stranger.disclosure"), str![[r#"
-error: stranger.disclosure: made for claim 059ffaad21afd447e12e5bf5940a2bd4096ac4b01c23b64901503bc5e73f4bd0, expected claim 17964f61cbe3c1c6169232c7c45008dae6c8ec2f36d7b6b32ce49617e3e58c8c or 113a20037015e20ea10646678613475151866311e2e422ac91abf09cd2407646
+error: stranger.disclosure: made for claim 86ee7694fa7ab9cbcd74f2046bbad91e2f946bf8f4bf5b22d2a369a31eac395d, expected claim 93e712c014a21c397968ea64eeb253a3e4f17757d5c6cd500fc5774163b50325 or 39ecebf67f029c7aea63e99b00d750a1b97d9c782ddf5ba63099c35c9a56722d
 hint: give the claim that was made with this disclosure's stamp, or leave it out
 
 "#]]);
@@ -286,13 +286,13 @@ hint: give each panel's disclosure once
 "#]],
     );
     folder.refuses(&format!("dispute {KEYS} {CLAIMS} --original stranger.safetensors"), str![[r#"
-error: stranger.safetensors: the ticket has the digest 2e5cbd8a587b31b2f92af1a3e8b1bd1aea41ec08ef51e1bca99c1c51e0845b7d, expected 94d266b4f492ccd6838176e6439aeec54eee856994c4cdba4c6c0fe62e7660f1 or 87d4002931234e8882d3cda0be3522cc48a861a58000c783797462053f7ef335, as the claims say
+error: stranger.safetensors: the ticket has the digest 2e5cbd8a587b31b2f92af1a3e8b1bd1aea41ec08ef51e1bca99c1c51e0845b7d, expected 94d266b4f492ccd6838176e6439aeec54eee856994c4cdba4c6c0fe62e7660f1 or 20feabed067b8744cf0837b7c320835348aa1633432215a60bf5520b06634ec1, as the claims say
 hint: an original is the stamped ticket as 'stamp' or 'find --key' wrote it, not a model trained from it, nor the ticket before it was stamped
 
 "#]]);
     folder.write_model("copy.safetensors", &restamped().model);
     folder.refuses(&format!("dispute {KEYS} {CLAIMS} {ORIGINALS} --original copy.safetensors"), str![[r#"
-error: copy.safetensors: is the ticket 87d4002931234e8882d3cda0be3522cc48a861a58000c783797462053f7ef335, as mine.safetensors is, expected each original once
+error: copy.safetensors: is the ticket 20feabed067b8744cf0837b7c320835348aa1633432215a60bf5520b06634ec1, as mine.safetensors is, expected each original once
 hint: give each original once
 
 "#]]);
@@ -307,7 +307,7 @@ hint: owner.pub is a public key, and a model is needed here
     folder.refuses(
         &format!("dispute {KEYS} {CLAIMS} --disclosure stamped.claim.json"),
         str![[r#"
-error: stamped.claim.json: disclosure: the JSON is malformed: missing field `version` at line 1 column 1648
+error: stamped.claim.json: disclosure: the JSON is malformed: missing field `version` at line 1 column 1668
 hint: stamped.claim.json is a claim, and a disclosure is needed here
 
 "#]],

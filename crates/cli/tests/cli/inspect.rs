@@ -66,7 +66,7 @@ fn claims_are_read_under_their_key_only() {
     folder.run("inspect stamped.claim.json --key owner.pub").success().stderr_eq("").stdout_eq(str![[r#"
 Claim on 'stamped.safetensors' (ticket 94d266b4f492ccd6838176e6439aeec54eee856994c4cdba4c6c0fe62e7660f1)
 Signed by 324be2dea8bc44461b0233e51fa48902ed6b1cc671e7739af2551e0bfe68f54e: the signature fits
-Claim id  17964f61cbe3c1c6169232c7c45008dae6c8ec2f36d7b6b32ce49617e3e58c8c
+Claim id  93e712c014a21c397968ea64eeb253a3e4f17757d5c6cd500fc5774163b50325
 Stamped   2026-01-01T00:00:00Z by counterfoil 0.1.0, by swaps with 296 moved
 Weights   initially random
 Ticket    5,937 kept in 2 layers, one in 8 marked

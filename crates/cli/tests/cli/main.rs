@@ -12,6 +12,7 @@ mod find;
 mod inspect;
 mod keygen;
 mod kit;
+mod licensee;
 mod lock;
 mod not_finite;
 mod openssl;

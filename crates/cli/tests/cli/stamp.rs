@@ -228,7 +228,7 @@ hint: find a ticket that keeps more weights (a lower --sparsity)
         "stamp stamped.safetensors --key owner.key -o x --unencrypted",
         str![[r#"
 error: stamped.safetensors: the ticket is stamped already, expected one without a mark
-hint: stamp the ticket as it was found, before its first stamp
+hint: stamp the ticket as it was found, before its first stamp; a licensee's copy is made with --licensee NAME
 
 "#]],
     );

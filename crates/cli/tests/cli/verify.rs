@@ -405,7 +405,7 @@ fn a_disclosure_is_its_claim_s() {
     folder.run("stamp ticket.safetensors --key owner.key -o again.safetensors --unencrypted --target -170").success();
     let again = "verify again.safetensors --key owner.pub --claim again.claim.json --disclosure panel1.disclosure";
     folder.refuses(again, str![[r#"
-error: panel1.disclosure: disclosure: made for claim 17964f61cbe3c1c6169232c7c45008dae6c8ec2f36d7b6b32ce49617e3e58c8c, expected claim 4d56509bd73c5f2b412fbc712d5a58240a3834158ba06d306bd7a9e82ca07329
+error: panel1.disclosure: disclosure: made for claim 93e712c014a21c397968ea64eeb253a3e4f17757d5c6cd500fc5774163b50325, expected claim f94c0dff49fc814327145afa8af95d009b52b069172eaf9e89c5a73071ceb0ee
 hint: give the claim that was made with the same stamp as this disclosure's counterfoil
 
 "#]]);
@@ -472,7 +472,7 @@ hint: stamped.counterfoil is a counterfoil, and a claim is needed here
     folder.refuses(
         &format!("{PROVE} stamped.claim.json"),
         str![[r#"
-error: stamped.claim.json: disclosure: the JSON is malformed: missing field `version` at line 1 column 1648
+error: stamped.claim.json: disclosure: the JSON is malformed: missing field `version` at line 1 column 1668
 hint: stamped.claim.json is a claim, and a disclosure is needed here
 
 "#]],

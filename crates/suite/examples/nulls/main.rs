@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use counterfoil_attack::{Attack, Attacked, Cost, Insight, Means, Settings, attacks, handed_on, stolen};
-use counterfoil_claim::{Dilution, PanelCount};
+use counterfoil_claim::{Dilution, PanelCount, Split};
 use counterfoil_mark::Log2P;
 use counterfoil_ticket::{Architecture, ImageShape, Model, ModelFile, Overwrite};
 use counterfoil_train::{DeviceChoice, Network, Predictor};
@@ -75,7 +75,7 @@ fn attacked(attack: &dyn Attack, model: Model, town: &Town, seed: u64) -> Result
     let settings = Settings::new(profile.name, profile.parameters, []).map_err(|error| error.to_string())?;
     let insight = Insight {
         key: town.owners[0].person.key,
-        sealed: PanelCount::new(1).expect("one panel is allowed"),
+        split: Split::Owner(PanelCount::new(1).expect("one panel is allowed")),
         dilution: Dilution::ALL[0],
         disclosed: Vec::new(),
     };

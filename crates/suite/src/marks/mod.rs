@@ -63,8 +63,8 @@ pub(crate) fn mark(name: &str) -> Option<Box<dyn Mark>> {
     all.into_iter().find(|mark| mark.name() == name)
 }
 
-/// A seed of a mark's own.
-fn secret(mark: &str, seed: u64) -> u64 {
+/// A seed of a mark's, or a licensee's, own.
+pub(crate) fn secret(mark: &str, seed: u64) -> u64 {
     let digest = Digest::of([mark.as_bytes(), &seed.to_be_bytes()]);
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&digest.as_bytes()[..8]);

@@ -139,7 +139,7 @@ impl<'a> AlignedMarks<'a> {
     /// What the reference keeps at the positions that the fold may look at.
     fn visible(&self, fold: &Fold) -> Vec<Mask> {
         let of_layer = |m: &Marked| {
-            let panels = panels(self.search.key, self.claim.sealed_panels, &m.carrier);
+            let panels = panels(self.search.key, self.claim.split(), &m.carrier);
             let on: Vec<u8> = fold.on.iter().copied().map(PanelId::get).collect();
             let mut visible = Mask::empty(m.reference.size());
             m.reference.positions().filter(|&p| on.contains(&panels[p])).for_each(|p| visible.set(p, true));

@@ -2,8 +2,8 @@
 
 use counterfoil_claim::{
     ClaimBody, ClaimedCarrier, Counterfoil, Dilution, Marked, MasterSeed, OpenedPanel, OwnerKey, PanelCount, PanelId,
-    PanelStrength, PublicKey, Seed, Stamping, StampingMethod, Subject, TriggerSettings, VerifiedClaim, merkle_root,
-    reference_mask_commitment, sign,
+    PanelStrength, PublicKey, Seed, Split, Stamping, StampingMethod, Subject, TriggerSettings, VerifiedClaim,
+    merkle_root, reference_mask_commitment, sign,
 };
 use counterfoil_mark::{ChipMap, Tally, chip_map, tally};
 use counterfoil_ticket::{Array, Carrier, Digest, Mask, Model, ModelFile, Overwrite, Provenance};
@@ -93,7 +93,7 @@ impl Owner {
     pub(crate) fn chips(&self, carrier: &Carrier, marked: &Marked) -> ChipMap {
         let seeds = self.seeds(marked);
         let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
-        chip_map(&seeds, &self.public, self.sealed, carrier, self.dilution)
+        chip_map(&seeds, &self.public, Split::Owner(self.sealed), carrier, self.dilution)
     }
 
     /// Keeps a share `density` of the positions of each carrier, drawn one after the other with weights 1 + bias · chip: about
@@ -138,6 +138,7 @@ impl Owner {
         };
         let body = ClaimBody {
             subject: Subject { name: "ticket.safetensors".to_owned(), digest: Digest::from([3; 32]) },
+            licensee: None,
             carriers: ticket.masks.iter().map(claimed).collect(),
             sealed_panels: self.sealed,
             dilution: self.dilution,
