@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use counterfoil_acceptance::{Dispute, Folder, Owner, ticket};
-use counterfoil_claim::{ClaimBody, ClaimError, Dilution, OpenedPanel, PanelId, Subject, VerifiedClaim, sign};
+use counterfoil_claim::{ClaimBody, ClaimError, Dilution, OpenedPanel, PanelId, Split, Subject, VerifiedClaim, sign};
 use counterfoil_mark::{Log2P, chip_map};
 use counterfoil_ticket::{Model, ModelFile};
 use counterfoil_verify::{
@@ -137,11 +137,11 @@ fn marks_inside_each_other_s_tickets_are_undecided() {
 /// Anybody can put somebody's public panel into his own ticket.
 #[test]
 fn a_public_panel_never_counts() {
-    let (pk, split) = (alice().key.public(), alice().claim.body().split());
+    let (pk, split) = (alice().key.public(), Split::Owner(alice().claim.body().sealed_panels));
     let mut ticket = ticket(3);
     for carrier in ticket.carriers() {
         let mask = ticket.masks.get_mut(&carrier.name).unwrap();
-        let map = chip_map(&[(PanelId::PUBLIC, &pk.public_seed())], &pk, split, &carrier, Dilution::ALL[0]);
+        let map = chip_map(&[(PanelId::PUBLIC, &pk.public_seed())], &pk, &split, &carrier, Dilution::ALL[0]);
         let out: Vec<usize> = mask.positions().filter(|&p| map.chip[p] < 0).collect();
         let into: Vec<usize> = (0..mask.size()).filter(|&p| !mask.keeps(p) && map.chip[p] > 0).collect();
         for (&out, &into) in out.iter().zip(&into) {

@@ -27,7 +27,7 @@ fn stranger(number: u64, dilution: Dilution, suspect: &[(Carrier, Mask)]) -> [Ta
     let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
     let mut tallies = [Tally::default(); 3];
     for (carrier, mask) in suspect {
-        let map = chip_map(&seeds, &pk, Split::Owner(sealed), carrier, dilution);
+        let map = chip_map(&seeds, &pk, &Split::Owner(sealed), carrier, dilution);
         for (sum, &(panel, _)) in tallies.iter_mut().zip(&seeds) {
             *sum = *sum + tally(mask, &map, panel);
         }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use counterfoil_acceptance::{Folder, Owner, Random, model_on, real_mask, ticket};
 use counterfoil_claim::{
-    ClaimBody, ClaimedCarrier, Dilution, OwnerKey, PanelCount, PanelId, PanelStrength, Seed, TriggerSettings,
+    ClaimBody, ClaimedCarrier, Dilution, OwnerKey, PanelCount, PanelId, PanelStrength, Seed, Split, TriggerSettings,
     VerifiedClaim, sign,
 };
 use counterfoil_mark::qr::{self, Format, Whereabouts};
@@ -139,7 +139,7 @@ fn ordinals_chosen_for_a_model_at_hand_count_nothing() {
     const TRIES: u32 = 256;
     let (innocent, key) = (ticket(2), OwnerKey::from_seed(&[21; 32]));
     let (mut body, own) = post_hoc(&innocent);
-    let (panels, split) = (body.sealed_panels, body.split());
+    let (panels, split) = (body.sealed_panels, Split::Owner(body.sealed_panels));
     let claim = signed(&body, &key);
     let opened = own.opened_under(&claim);
     let seeds: Vec<(PanelId, &Seed)> = opened.iter().map(|panel| (panel.panel(), panel.seed())).collect();
@@ -148,7 +148,7 @@ fn ordinals_chosen_for_a_model_at_hand_count_nothing() {
         let (mask, own) = (&innocent.masks[&claimed.name], claimed.carrier());
         let count = |ordinal: u32| -> Tally {
             let carrier = Carrier { ordinal, ..own.clone() };
-            let map = chip_map(&seeds, &key.public(), split, &carrier, body.dilution);
+            let map = chip_map(&seeds, &key.public(), &split, &carrier, body.dilution);
             panels.sealed().map(|panel| tally(mask, &map, panel)).sum()
         };
         let lead = |ordinal: &u32| 2 * count(*ordinal).hits() as i64 - count(*ordinal).n() as i64;
@@ -219,10 +219,10 @@ fn the_claim_of_a_sibling_ticket_is_no_proof() {
 #[test]
 fn who_frames_somebody_gets_marked_at_most() {
     let (mut framed, pk) = (ticket(2), victim().key.public());
-    let (seed, split) = (pk.public_seed(), victim().claim.body().split());
+    let (seed, split) = (pk.public_seed(), Split::Owner(victim().claim.body().sealed_panels));
     for carrier in framed.carriers() {
         let mask = framed.masks.get_mut(&carrier.name).unwrap();
-        let map = chip_map(&[(PanelId::PUBLIC, &seed)], &pk, split, &carrier, Dilution::ALL[0]);
+        let map = chip_map(&[(PanelId::PUBLIC, &seed)], &pk, &split, &carrier, Dilution::ALL[0]);
         let out: Vec<usize> = mask.positions().filter(|&p| map.chip[p] < 0).collect();
         let into: Vec<usize> = (0..mask.size()).filter(|&p| !mask.keeps(p) && map.chip[p] > 0).collect();
         let values = framed.arrays.get_mut(&carrier.name).unwrap().values_mut();

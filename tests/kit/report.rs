@@ -13,6 +13,7 @@ pub struct Report {
     pub threshold: f64,
     pub key: String,
     pub claim: Option<String>,
+    pub licensee: Option<String>,
     pub decided_by: Option<usize>,
     pub tests: Vec<Test>,
     pub turnover_tolerance: Option<f64>,

@@ -121,7 +121,7 @@ pub enum Need {
 pub struct Insight {
     /// The owner's public key.
     pub key: PublicKey,
-    /// The claim's split into panels.
+    /// Which positions belong to which panel.
     pub split: Split,
     /// Dilution that the claim states.
     pub dilution: Dilution,
@@ -130,7 +130,7 @@ pub struct Insight {
 }
 
 /// Without a claim nobody says how many sealed panels there are, and panel 0 does not depend on it.
-const UNCLAIMED: Split = Split::Owner(PanelCount::new(1).expect("one is allowed"));
+const UNCLAIMED: PanelCount = PanelCount::new(1).expect("one is allowed");
 
 impl Insight {
     /// What somebody knows who has the key, the claim if there is one, and these panels that were opened under it.
@@ -139,11 +139,13 @@ impl Insight {
         claim: Option<&VerifiedClaim>,
         opened: impl IntoIterator<Item = &'a OpenedPanel>,
     ) -> Self {
-        let (split, dilution) = match claim.map(VerifiedClaim::body) {
-            Some(body) => (body.split(), body.dilution),
+        let opened: Vec<&OpenedPanel> = opened.into_iter().collect();
+        let (sealed, dilution) = match claim.map(VerifiedClaim::body) {
+            Some(body) => (body.sealed_panels, body.dilution),
             None => (UNCLAIMED, Dilution::ALL[0]),
         };
-        let disclosed = opened.into_iter().map(|panel| (panel.panel(), panel.seed().clone())).collect();
+        let split = opened.first().map_or(Split::Owner(sealed), |panel| panel.split().clone());
+        let disclosed = opened.iter().map(|panel| (panel.panel(), panel.seed().clone())).collect();
         Self { key, split, dilution, disclosed }
     }
 

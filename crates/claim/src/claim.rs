@@ -10,8 +10,8 @@ use sha2::Sha256;
 
 use crate::envelope::Envelope;
 use crate::{
-    Dilution, DisclosureError, FieldError, OpenedPanel, OwnerKey, PanelCount, PanelId, PublicKey, Split, claim_rules,
-    statement,
+    Dilution, DisclosureError, FieldError, Licensee, OpenedPanel, OwnerKey, PanelCount, PanelId, PublicKey,
+    claim_rules, statement,
 };
 
 /// What a claim says of a stamped ticket.
@@ -19,8 +19,8 @@ use crate::{
 pub struct ClaimBody {
     /// The stamped ticket.
     pub subject: Subject,
-    /// Whose copy it is, if this is a licensee's mark on top of the owner's: a name for people.
-    pub licensee: Option<String>,
+    /// Whose copy it is, if this is a licensee's mark on top of the owner's.
+    pub licensee: Option<Licensee>,
     /// Its marked carriers, in natural order of their names.
     pub carriers: Vec<ClaimedCarrier>,
     /// Number P of sealed panels.
@@ -45,13 +45,6 @@ pub struct ClaimBody {
     pub created: String,
     /// Tool and version that made the claim.
     pub tool: String,
-}
-
-impl ClaimBody {
-    /// Which positions belong to which panel.
-    pub fn split(&self) -> Split {
-        if self.licensee.is_some() { Split::Licensee } else { Split::Owner(self.sealed_panels) }
-    }
 }
 
 /// The ticket that a claim is about.

@@ -46,7 +46,7 @@ pub struct FieldError {
 pub(crate) fn check(body: &ClaimBody) -> Result<(), FieldError> {
     check_text("subject[0].name", &body.subject.name)?;
     if let Some(licensee) = &body.licensee {
-        check_text("predicate.licensee", licensee)?;
+        check_text("predicate.licensee.name", &licensee.name)?;
         check_licensee(body)?;
     }
     check_carriers(&body.carriers)?;
@@ -117,16 +117,19 @@ pub(crate) fn check_numbering(list: &str, carriers: &[(&str, CarrierShape, u32)]
     Ok(())
 }
 
-/// A licensee's mark has one layout, and is put in by swaps alone.
+/// A licensee's mark has one layout and no public panel, and is put in by swaps alone.
 fn check_licensee(body: &ClaimBody) -> Result<(), FieldError> {
     let wrong = |leaf, found: &dyn Display, expected: &str| {
         Err(field(format!("predicate.{leaf}"), found, format!("{expected} in a licensee's claim")))
     };
-    if body.sealed_panels != Split::Licensee.sealed() {
+    if body.sealed_panels != Split::LICENSEES {
         return wrong("panels.sealed", &body.sealed_panels.get(), "1");
     }
     if body.dilution != Dilution::ALL[0] {
         return wrong("panels.dilution", &body.dilution.get(), "1");
+    }
+    if let Some(public) = body.panels.first().filter(|public| public.n > 0) {
+        return wrong("panels.carried[0].n", &public.n, "0");
     }
     if body.triggers.is_some() {
         return wrong("triggers", &"a trigger set", "null");

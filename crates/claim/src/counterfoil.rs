@@ -20,8 +20,8 @@ use crate::hex_bytes::{Hex32, SecretHex32};
 use crate::protection::{protect, unprotect};
 use crate::statement::{TriggersJson, present};
 use crate::{
-    Dilution, FieldError, KeyError, Marked, MasterSeed, PanelCount, PanelId, Protection, ProtectionError, PublicKey,
-    Seed, Split, TriggerSettings, Unlock, VerifiedClaim, merkle_root,
+    Dilution, FieldError, KeyError, Licence, Marked, MasterSeed, PanelCount, PanelId, Positions, Protection,
+    ProtectionError, PublicKey, Seed, Split, TriggerSettings, Unlock, VerifiedClaim, merkle_root,
 };
 
 /// Most bytes of a counterfoil that are read: 1 GiB, the reference mask of 6 billion positions.
@@ -95,11 +95,18 @@ struct CounterfoilJson<'a> {
     dilution: u8,
     marked: Hex32,
     #[serde(borrow, deserialize_with = "present")]
-    licensee: Option<Cow<'a, str>>,
+    licensee: Option<LicenceJson<'a>>,
     #[serde(deserialize_with = "present")]
     triggers: Option<TriggersJson>,
     #[serde(borrow)]
     carriers: Vec<CarrierJson<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LicenceJson<'a> {
+    name: Cow<'a, str>,
+    positions: SecretHex32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -120,16 +127,18 @@ pub struct Counterfoil {
     sealed_panels: PanelCount,
     dilution: Dilution,
     marked: Marked,
-    licensee: Option<String>,
+    licence: Option<Licence>,
     triggers: Option<TriggerSettings>,
     reference: Vec<(Carrier, Mask)>,
 }
 
 impl Counterfoil {
-    /// The counterfoil to a claim: its master seed and the masks of its carriers, in the claim's order.
+    /// The counterfoil to a claim: its master seed, for a licensee's copy its licence, and the masks of its carriers, in the
+    /// claim's order.
     pub fn build(
         claim: &VerifiedClaim,
         master: MasterSeed,
+        licence: Option<Licence>,
         reference: Vec<(Carrier, Mask)>,
     ) -> Result<Self, CounterfoilError> {
         let body = claim.body();
@@ -140,7 +149,7 @@ impl Counterfoil {
             sealed_panels: body.sealed_panels,
             dilution: body.dilution,
             marked: Marked::of_claim(body),
-            licensee: body.licensee.clone(),
+            licence,
             triggers: body.triggers,
             reference,
         };
@@ -158,7 +167,7 @@ impl Counterfoil {
             ("claim digest", self.claim == *claim.digest()),
             ("number of sealed panels", self.sealed_panels == body.sealed_panels),
             ("dilution", self.dilution == body.dilution),
-            ("licensee", self.licensee == body.licensee),
+            ("licensee", self.licence.as_ref().map(Licence::stated) == body.licensee),
             ("trigger set", self.triggers == body.triggers),
             ("master seed", merkle_root(&self.master) == body.merkle_root),
             ("list of carriers", held().eq(carriers()) && self.marked == Marked::of_claim(body)),
@@ -195,7 +204,7 @@ impl Counterfoil {
             })
             .collect();
         // Room for the longest escapes and numbers, so that the buffer never moves and leaves no copy behind.
-        let names = self.licensee.as_ref().map_or(0, String::len);
+        let names = self.licence.as_ref().map_or(0, |licence| licence.name.len());
         let room = 1024 + 6 * names + carriers.iter().map(|c| c.mask.len() + 6 * c.name.len() + 256).sum::<usize>();
         let mut json = Zeroizing::new(Vec::with_capacity(room));
         let content = CounterfoilJson {
@@ -206,7 +215,10 @@ impl Counterfoil {
             sealed_panels: self.sealed_panels.get(),
             dilution: self.dilution.get(),
             marked: Hex32(*self.marked.as_bytes()),
-            licensee: self.licensee.as_deref().map(Cow::Borrowed),
+            licensee: self.licence.as_ref().map(|licence| LicenceJson {
+                name: Cow::Borrowed(&licence.name),
+                positions: SecretHex32(Zeroizing::new(*licence.positions.as_bytes())),
+            }),
             triggers: self.triggers.map(TriggersJson::from),
             carriers,
         };
@@ -225,7 +237,7 @@ impl Counterfoil {
         let order: Vec<_> = json.carriers.iter().map(|c| (&*c.name, c.shape, c.ordinal)).collect();
         check_numbering("carriers", &order)?;
         if let Some(licensee) = &json.licensee {
-            check_text("licensee", licensee)?;
+            check_text("licensee.name", &licensee.name)?;
         }
         let triggers = json.triggers.map(TriggerSettings::from);
         if let Some(triggers) = &triggers {
@@ -239,7 +251,10 @@ impl Counterfoil {
                 .ok_or_else(|| field("sealedPanels", json.sealed_panels, "1 to 4"))?,
             dilution: Dilution::new(json.dilution).ok_or_else(|| field("dilution", json.dilution, "1, 2, 4 or 8"))?,
             marked: Marked::from_bytes(json.marked.0),
-            licensee: json.licensee.map(Cow::into_owned),
+            licence: json.licensee.map(|licence| Licence {
+                name: licence.name.into_owned(),
+                positions: Positions::from_bytes(*licence.positions.0),
+            }),
             triggers,
             reference: json.carriers.iter().enumerate().map(read_carrier).collect::<Result<_, _>>()?,
         })
@@ -251,7 +266,7 @@ impl Counterfoil {
         if panel.is_public() || !sealed.contains(panel) {
             return Err(CounterfoilError::PanelOutOfRange { found: panel.get(), sealed: sealed.get() });
         }
-        Ok(disclosure::write(&self.claim, &self.master, panel))
+        Ok(disclosure::write(&self.claim, &self.master, panel, self.licence.as_ref().map(|l| &l.positions)))
     }
 
     /// Seeds of all panels, the public one first.
@@ -280,13 +295,16 @@ impl Counterfoil {
     }
 
     /// Whose copy it is about, if it is a licensee's.
-    pub fn licensee(&self) -> Option<&str> {
-        self.licensee.as_deref()
+    pub fn licence(&self) -> Option<&Licence> {
+        self.licence.as_ref()
     }
 
     /// Which positions belong to which panel.
     pub fn split(&self) -> Split {
-        if self.licensee.is_some() { Split::Licensee } else { Split::Owner(self.sealed_panels) }
+        match &self.licence {
+            Some(licence) => Split::Licensee(licence.positions.clone()),
+            None => Split::Owner(self.sealed_panels),
+        }
     }
 
     /// Dilution of the chips.

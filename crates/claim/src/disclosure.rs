@@ -4,11 +4,13 @@
 //! the Merkle root in the signed claim. An [`OpenedPanel`] exists only if it did.
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::hex_bytes::{Hex32, SecretHex32};
 use crate::merkle::{audit_path, is_under_root};
 use crate::seed::Opening;
-use crate::{Marked, MasterSeed, PanelId, Seed, VerifiedClaim};
+use crate::statement::present;
+use crate::{ClaimBody, Marked, MasterSeed, PanelId, Positions, Seed, Split, VerifiedClaim};
 
 /// Most bytes of a disclosure that are read; one has about 500.
 pub const MAX_DISCLOSURE: usize = 1 << 16;
@@ -61,6 +63,16 @@ pub enum DisclosureError {
         /// Its panel.
         panel: u8,
     },
+    /// The claim did not commit to these positions; or shows none, and the disclosure does, or the other way round.
+    #[error("disclosure: positions are not {}", if *.is_licensees {
+        "those that the licensee's claim commits to"
+    } else {
+        "null, as for an owner's claim"
+    })]
+    OtherPositions {
+        /// Whether the claim is a licensee's.
+        is_licensees: bool,
+    },
 }
 
 /// The one field that every version has.
@@ -77,6 +89,8 @@ struct DisclosureJson {
     panel: u8,
     opening: SecretHex32,
     audit_path: Vec<Hex32>,
+    #[serde(deserialize_with = "present")]
+    positions: Option<SecretHex32>,
 }
 
 /// A sealed panel whose opening the claim had committed to, and its seed.
@@ -85,6 +99,7 @@ pub struct OpenedPanel {
     claim: [u8; 32],
     panel: PanelId,
     seed: Seed,
+    split: Split,
 }
 
 impl OpenedPanel {
@@ -112,7 +127,8 @@ impl OpenedPanel {
         if !is_under_root(root, panel, &opening, &path) {
             return Err(DisclosureError::NotUnderRoot { panel: json.panel });
         }
-        Ok(Self { claim: *claim.digest(), panel, seed: opening.seed(root, &Marked::of_claim(claim.body())) })
+        let split = split(claim.body(), json.positions)?;
+        Ok(Self { claim: *claim.digest(), panel, seed: opening.seed(root, &Marked::of_claim(claim.body())), split })
     }
 
     /// Digest of the claim that committed to it.
@@ -129,16 +145,32 @@ impl OpenedPanel {
     pub fn seed(&self) -> &Seed {
         &self.seed
     }
+
+    /// Which positions belong to which panel of the claim's mark.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+}
+
+/// The split of the claim; a licensee's takes the secret to which the claim commits.
+fn split(claim: &ClaimBody, positions: Option<SecretHex32>) -> Result<Split, DisclosureError> {
+    let positions = positions.map(|bytes| Positions::from_bytes(*bytes.0));
+    let committed = claim.licensee.as_ref().map(|licensee| licensee.positions);
+    if positions.as_ref().map(Positions::commitment) != committed {
+        return Err(DisclosureError::OtherPositions { is_licensees: committed.is_some() });
+    }
+    Ok(positions.map_or(Split::Owner(claim.sealed_panels), Split::Licensee))
 }
 
 /// The disclosure of a sealed panel, one of the P: JSON on several lines.
-pub(crate) fn write(claim: &[u8; 32], master: &MasterSeed, panel: PanelId) -> String {
+pub(crate) fn write(claim: &[u8; 32], master: &MasterSeed, panel: PanelId, positions: Option<&Positions>) -> String {
     let json = DisclosureJson {
         version: VERSION,
         claim: Hex32(*claim),
         panel: panel.get(),
         opening: SecretHex32(master.opening(panel).0),
         audit_path: audit_path(master, panel).into_iter().map(Hex32).collect(),
+        positions: positions.map(|positions| SecretHex32(Zeroizing::new(*positions.as_bytes()))),
     };
     serde_json::to_string_pretty(&json).expect("numbers and texts always have a JSON form") + "\n"
 }

@@ -36,6 +36,7 @@ mod marked;
 mod merkle;
 mod protection;
 mod seed;
+mod split;
 mod statement;
 
 pub use claim::{
@@ -55,5 +56,6 @@ pub use merkle::merkle_root;
 pub use protection::{
     Identity, MAX_WORK_FACTOR, Protection, ProtectionError, Recipient, Unlock, WORK_FACTOR, protect, unprotect,
 };
-pub use seed::{Dilution, MasterSeed, PanelCount, PanelId, Seed, Split};
+pub use seed::{Dilution, MasterSeed, PanelCount, PanelId, Seed};
+pub use split::{Licence, Licensee, Positions, Split};
 pub use statement::{PREDICATE_TYPE, STATEMENT_TYPE};

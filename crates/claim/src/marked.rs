@@ -6,7 +6,7 @@
 use counterfoil_ticket::Carrier;
 use sha2::{Digest, Sha256};
 
-use crate::{ClaimBody, ClaimedCarrier, StampingMethod};
+use crate::{ClaimBody, ClaimedCarrier, Licensee, StampingMethod};
 
 /// Stands for a number of kept positions that nobody knew when the seeds were drawn.
 const NOT_YET_KNOWN: u64 = u64::MAX;
@@ -32,11 +32,11 @@ impl Marked {
         Self::by_swaps(carriers.into_iter().map(|carrier| (carrier, NOT_YET_KNOWN)))
     }
 
-    /// The same for the copy of a licensee of this name, so that no two names share chips.
+    /// The same for the copy of a licensee: other names have other chips, and so have other positions.
     #[must_use]
-    pub fn for_licensee(&self, name: &str) -> Self {
+    pub fn for_licensee(&self, licensee: &Licensee) -> Self {
         let hasher = Sha256::new_with_prefix("counterfoil/v1 licensee").chain_update(self.0);
-        Self(hasher.chain_update(name).finalize().into())
+        Self(hasher.chain_update(licensee.positions).chain_update(&licensee.name).finalize().into())
     }
 
     /// Of the ticket that a claim is about.
@@ -46,7 +46,7 @@ impl Marked {
             StampingMethod::Swaps => Self::by_swaps(carriers.iter().zip(claim.carriers.iter().map(|c| c.kept))),
             StampingMethod::KeyedFinding => Self::by_finding(&carriers),
         };
-        claim.licensee.as_deref().map_or(marked, |name| marked.for_licensee(name))
+        claim.licensee.as_ref().map_or(marked, |licensee| marked.for_licensee(licensee))
     }
 
     /// One that is already known.

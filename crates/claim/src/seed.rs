@@ -8,7 +8,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{Marked, PublicKey, merkle_root};
+use crate::{Marked, Positions, PublicKey, merkle_root};
 
 /// Salt of every derivation from the master seed or the public key.
 const SALT: &[u8] = b"counterfoil/v1";
@@ -86,25 +86,6 @@ impl PanelCount {
     /// The public panel, then the sealed ones.
     pub fn all(self) -> impl Iterator<Item = PanelId> {
         (0..=self.0).map(PanelId)
-    }
-}
-
-/// Which positions belong to which panel ("Panels" of docs/protocol.md).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Split {
-    /// Of an owner's mark: every position is in one of its panels.
-    Owner(PanelCount),
-    /// Of a licensee's mark: one sealed panel on a quarter of the owner's panel 0, panel 0 on the rest of it.
-    Licensee,
-}
-
-impl Split {
-    /// Number of sealed panels.
-    pub const fn sealed(self) -> PanelCount {
-        match self {
-            Self::Owner(sealed) => sealed,
-            Self::Licensee => PanelCount(1),
-        }
     }
 }
 
@@ -202,6 +183,16 @@ impl MasterSeed {
     /// Seeds of the sealed panels 1 to P, in order.
     pub fn sealed(&self, panels: PanelCount, marked: &Marked) -> Vec<Seed> {
         panels.sealed().map(|panel| self.panel(panel, marked)).collect()
+    }
+
+    /// Where the licensees' marks on top of this mark lie.
+    pub fn licensees_positions(&self) -> Positions {
+        Positions::from_bytes(*hkdf(self.as_bytes(), SALT, b"licensee positions"))
+    }
+
+    /// What the mark of this licensee's copy derives from.
+    pub fn licensees_master(&self, name: &str) -> Self {
+        Self(hkdf(self.as_bytes(), SALT, &[b"licensee copy".as_slice(), name.as_bytes()].concat()))
     }
 
     /// Key of the commitment to the reference mask (docs/protocol.md, "Reference mask").

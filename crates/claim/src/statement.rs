@@ -11,8 +11,8 @@ use crate::claim::{ClaimError, Part};
 use crate::claim_rules::{FieldError, field};
 use crate::hex_bytes::Hex32;
 use crate::{
-    ClaimBody, ClaimedCarrier, Dilution, PanelCount, PanelId, PanelStrength, PublicKey, Stamping, StampingMethod,
-    Subject, TriggerSettings,
+    ClaimBody, ClaimedCarrier, Dilution, Licensee, PanelCount, PanelId, PanelStrength, PublicKey, Stamping,
+    StampingMethod, Subject, TriggerSettings,
 };
 
 /// `_type` of an in-toto Statement.
@@ -60,7 +60,7 @@ struct PredicateJson {
     created: String,
     tool: String,
     #[serde(deserialize_with = "present")]
-    licensee: Option<String>,
+    licensee: Option<LicenseeJson>,
     carriers: Vec<CarrierJson>,
     panels: PanelsJson,
     reference_mask: Hex32,
@@ -96,6 +96,13 @@ struct CarriedJson {
     panel: u8,
     n: u64,
     hits: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LicenseeJson {
+    name: String,
+    positions: Hex32,
 }
 
 /// Shared with the counterfoil.
@@ -162,7 +169,10 @@ pub(crate) fn write(body: &ClaimBody, key: &PublicKey) -> Vec<u8> {
             key: key.key_id(),
             created: body.created.clone(),
             tool: body.tool.clone(),
-            licensee: body.licensee.clone(),
+            licensee: body
+                .licensee
+                .as_ref()
+                .map(|l| LicenseeJson { name: l.name.clone(), positions: Hex32(l.positions) }),
             carriers: body.carriers.iter().map(carrier).collect(),
             panels: PanelsJson {
                 sealed: body.sealed_panels.get(),
@@ -208,7 +218,7 @@ pub(crate) fn read(payload: &[u8], key: &PublicKey) -> Result<ClaimBody, ClaimEr
     };
     Ok(ClaimBody {
         subject: Subject { name: subject.name, digest: Digest::from(subject.digest.sha256.0) },
-        licensee: predicate.licensee,
+        licensee: predicate.licensee.map(|l| Licensee { name: l.name, positions: l.positions.0 }),
         carriers: predicate.carriers.into_iter().map(carrier).collect(),
         sealed_panels: PanelCount::new(predicate.panels.sealed)
             .ok_or_else(|| field("predicate.panels.sealed", predicate.panels.sealed, "1 to 4"))?,

@@ -60,7 +60,7 @@ fn claim(master: &MasterSeed, reference: &[(Carrier, Mask)]) -> VerifiedClaim {
 }
 
 fn counterfoil() -> Counterfoil {
-    Counterfoil::build(&claim(&master(), &reference()), master(), reference()).unwrap()
+    Counterfoil::build(&claim(&master(), &reference()), master(), None, reference()).unwrap()
 }
 
 fn json() -> Value {
@@ -151,7 +151,7 @@ fn a_counterfoil_that_does_not_fit_the_claim_is_not_built() {
         (master(), reference()[..1].to_vec(), "list of carriers"),
     ];
     for (master, reference, expected) in cases {
-        match Counterfoil::build(&claim, master, reference).map(|_| ()) {
+        match Counterfoil::build(&claim, master, None, reference).map(|_| ()) {
             Err(CounterfoilError::OtherClaim { what }) => assert_eq!(what, expected),
             other => panic!("{expected}: {other:?}"),
         }
@@ -165,7 +165,11 @@ fn impossible_fields_are_named() {
         ("/sealedPanels", json!(5), "counterfoil: sealedPanels is 5, expected 1 to 4"),
         ("/dilution", json!(3), "counterfoil: dilution is 3, expected 1, 2, 4 or 8"),
         ("/triggers", none, "counterfoil: triggers.classes is 1, expected 2 to 16777216"),
-        ("/licensee", json!(""), "counterfoil: licensee is empty, expected 1 to 1024 bytes without control characters"),
+        (
+            "/licensee",
+            json!({"name": "", "positions": "00".repeat(32)}),
+            "counterfoil: licensee.name is empty, expected 1 to 1024 bytes without control characters",
+        ),
         (
             "/carriers/1/name",
             json!("fc1.weight"),

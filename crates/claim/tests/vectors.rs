@@ -140,7 +140,7 @@ fn the_claim_is_the_vector_both_ways() {
 #[test]
 fn disclosures_are_the_vectors_for_every_number_of_panels() {
     let vectors = Vectors::read();
-    let foil = Counterfoil::build(&vectors.claim(), vectors.master(), vectors.reference()).unwrap();
+    let foil = Counterfoil::build(&vectors.claim(), vectors.master(), None, vectors.reference()).unwrap();
     for (i, disclosure) in (1..=2).zip(vectors.0["disclosures"].as_array().unwrap()) {
         assert_eq!(foil.disclose(PanelId::new(i).unwrap()).unwrap(), disclosure.as_str().unwrap());
     }
@@ -153,7 +153,7 @@ fn disclosures_are_the_vectors_for_every_number_of_panels() {
         };
         let envelope = sign(&claimed, &vectors.owner()).unwrap();
         let claim = VerifiedClaim::verify(envelope.as_bytes(), &vectors.owner().public()).unwrap();
-        let foil = Counterfoil::build(&claim, vectors.master(), vectors.reference()).unwrap();
+        let foil = Counterfoil::build(&claim, vectors.master(), None, vectors.reference()).unwrap();
         for panel in sealed.sealed() {
             let json: Value = serde_json::from_str(&foil.disclose(panel).unwrap()).unwrap();
             let at = usize::from(panel.get());
@@ -191,6 +191,7 @@ fn disclosure_verdict(error: &DisclosureError) -> &'static str {
         DisclosureError::OtherClaim { .. } => "other claim",
         DisclosureError::PanelOutOfRange { .. } => "panel out of range",
         DisclosureError::NotUnderRoot { .. } => "not under root",
+        DisclosureError::OtherPositions { .. } => "other positions",
         other => panic!("no name for {other:?}"),
     }
 }

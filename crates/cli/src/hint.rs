@@ -246,7 +246,10 @@ fn stamping(error: &StampingError) -> Option<String> {
         StampingError::AlreadyLicensed => {
             Some("make every licensee's copy from the ticket that 'counterfoil stamp' wrote for the owner".to_owned())
         }
-        StampingError::OtherKey(_) => Some("use the key that the ticket was stamped with".to_owned()),
+        StampingError::OtherCounterfoil(_) => Some(
+            "give the ticket and the counterfoil that one 'counterfoil stamp' or 'find --key' wrote, and the key it had"
+                .to_owned(),
+        ),
         _ => None,
     }
 }

@@ -94,7 +94,7 @@ impl ClaimSummary {
             },
             carriers: carriers.len(),
             kept: carriers.iter().map(|carrier| carrier.kept).sum(),
-            licensee: body.licensee.clone(),
+            licensee: body.licensee.as_ref().map(|licensee| licensee.name.clone()),
             dilution: body.dilution.get(),
             panels: panels
                 .iter()

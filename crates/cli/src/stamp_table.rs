@@ -143,7 +143,7 @@ impl fmt::Display for StampSummary {
             ("after", Align::Right),
             ("survives turnover of", Align::Right),
         ]);
-        // The public panel of a licensee's claim is what the owner's mark left there.
+        // A licensee's mark has no public panel.
         let own = self.panels.iter().skip(usize::from(self.licensee.is_some()));
         own.for_each(|panel| table.row(panel.cells()));
         if self.sealed_panels > 1 {
@@ -153,8 +153,8 @@ impl fmt::Display for StampSummary {
         if let Some(licensee) = &self.licensee {
             return writeln!(
                 f,
-                "Panel 1 is for '{licensee}' alone, on a quarter of the owner's public panel; the owner's sealed panels\n\
-                 stay as they are. A verdict takes log2 p of {threshold} or less."
+                "Panel 1 is for '{licensee}' alone, at secret positions that all licensees' marks share. The owner's mark\n\
+                 pays nothing for it. A verdict takes log2 p of {threshold} or less."
             );
         }
         let which = if *dilution == 1 { "each".to_owned() } else { format!("one in {dilution}") };

@@ -19,7 +19,8 @@ pub(crate) fn in_words(model: &Path, report: &Report, claim: Option<&VerifiedCla
         wrapped("  It means: ", &means) + &wrapped("  It does not mean: ", means_not),
         claim.map_or(String::new(), |claim| {
             let (subject, created) = (&claim.body().subject.name, &claim.body().created);
-            let copy = claim.body().licensee.as_ref().map_or(String::new(), |name| format!(", the copy of '{name}'"));
+            let copy =
+                claim.body().licensee.as_ref().map_or(String::new(), |to| format!(", the copy of '{}'", to.name));
             format!("Claim: '{subject}'{copy}, stamped {created} by the owner's account; its signature fits.\n")
         }),
         if report.tests.is_empty() { String::new() } else { table(report) },

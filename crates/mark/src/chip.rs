@@ -4,6 +4,8 @@
 //! set of positions are independent fair coins, which is what makes the test exact. Embedding and testing both come
 //! through here.
 
+use std::ops::RangeInclusive;
+
 use counterfoil_claim::{Dilution, PanelCount, PanelId, PublicKey, Seed, Split};
 use counterfoil_ticket::Carrier;
 use pulp::Arch;
@@ -39,7 +41,7 @@ pub fn chips(seed: &Seed, pk: &PublicKey, carrier: &Carrier, dilution: Dilution)
 pub fn chip_map(
     seeds: &[(PanelId, &Seed)],
     pk: &PublicKey,
-    split: Split,
+    split: &Split,
     carrier: &Carrier,
     dilution: Dilution,
 ) -> ChipMap {
@@ -140,17 +142,16 @@ impl Chip {
 /// The chips of one carrier under the given seeds, for any run of its positions.
 pub struct ChipReader {
     split_key: Zeroizing<[u8; 32]>,
-    split: Split,
-    /// Panel and key of its stream.
-    panels: Vec<(PanelId, Zeroizing<[u8; 32]>)>,
+    /// Panel, its bytes of the split and the key of its stream.
+    panels: Vec<(PanelId, RangeInclusive<u8>, Zeroizing<[u8; 32]>)>,
 }
 
 impl ChipReader {
     /// For a verifier the seeds of the disclosed panels, each panel once. Those of panels that the split has not are left out.
-    pub fn new(seeds: &[(PanelId, &Seed)], pk: &PublicKey, split: Split, carrier: &Carrier) -> Self {
-        let owned = seeds.iter().filter(|(id, _)| split.sealed().contains(*id));
-        let panels = owned.map(|(id, seed)| (*id, chip_key(seed, pk, carrier))).collect();
-        Self { split_key: split_key(pk, carrier), split, panels }
+    pub fn new(seeds: &[(PanelId, &Seed)], pk: &PublicKey, split: &Split, carrier: &Carrier) -> Self {
+        let owned =
+            seeds.iter().filter_map(|(id, seed)| Some((*id, bytes_of(*id, split)?, chip_key(seed, pk, carrier))));
+        Self { split_key: split_key(pk, split, carrier), panels: owned.collect() }
     }
 
     /// The chips of the positions from `first` on, as many as there is room for.
@@ -158,8 +159,7 @@ impl ChipReader {
         let mut split = Vec::with_capacity(chips.len());
         KeyStream::from_byte(&self.split_key, first).slices(chips.len(), |bytes| split.extend_from_slice(bytes));
         chips.fill(Chip::UNKNOWN);
-        for (panel, key) in &self.panels {
-            let bytes = bytes_of(*panel, self.split);
+        for (panel, bytes, key) in &self.panels {
             let mut done = 0;
             KeyStream::from_byte(key, first).slices(chips.len(), |stream| {
                 let there = done..done + stream.len();
@@ -205,9 +205,9 @@ mod tests {
         let [two, three] = [2, 3].map(|panel| PanelId::new(panel).expect("0 to 4"));
         let owned = [(PanelId::PUBLIC, pk.public_seed()), (three, master.panel(three, &Marked::from_bytes([7; 32])))];
         let seeds: Vec<_> = owned.iter().map(|(panel, seed)| (*panel, seed)).collect();
-        let reader = ChipReader::new(&seeds, &pk, split, &carrier);
+        let reader = ChipReader::new(&seeds, &pk, &split, &carrier);
         for dilution in Dilution::ALL {
-            let map = chip_map(&seeds, &pk, split, &carrier, dilution);
+            let map = chip_map(&seeds, &pk, &split, &carrier, dilution);
             for range in [0..shape.size(), 100..4200, 4700..4701] {
                 let mut chips = vec![Chip::UNKNOWN; range.len()];
                 reader.read(range.start, &mut chips);

@@ -114,9 +114,9 @@ mod tests {
             let shape = CarrierShape { out: shape.0, inp: shape.1, height: shape.2, width: shape.3 };
             let carrier = Carrier { name: "w".to_owned(), shape, ordinal: 1 };
             let kept = Mask::from_fn(shape.size(), |p| p % 7 < 3 || p % 11 == 0);
-            let planes = ChipPlanes::draw(&ChipReader::new(&seeds, &pk, split, &carrier), shape.size(), &asked);
+            let planes = ChipPlanes::draw(&ChipReader::new(&seeds, &pk, &split, &carrier), shape.size(), &asked);
             for (found, (panel, dilution)) in planes.tally(&kept).into_iter().zip(&asked) {
-                let map = chip_map(&seeds, &pk, split, &carrier, *dilution);
+                let map = chip_map(&seeds, &pk, &split, &carrier, *dilution);
                 assert_eq!(found, tally(&kept, &map, *panel), "{shape:?}, panel {panel}, {dilution:?}");
             }
         }

@@ -156,7 +156,7 @@ pub(crate) struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    fn chips(&self, carrier: &Carrier, split: Split, dilution: Dilution) -> ChipMap {
+    fn chips(&self, carrier: &Carrier, split: &Split, dilution: Dilution) -> ChipMap {
         let seeds = self.master.panels(self.pk, split.sealed(), &self.marked);
         let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
         chip_map(&seeds, self.pk, split, carrier, dilution)
@@ -196,7 +196,7 @@ impl StampOption {
         allot: impl FnOnce(&[Counts]) -> Result<Allotment, E>,
     ) -> Result<Self, E> {
         let held: Vec<_> = (ticket.par_iter())
-            .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, split, dilution)))
+            .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, &split, dilution)))
             .collect();
         let counts = pooled(&held, split.sealed());
         let allotment = allot(&counts)?;
@@ -346,7 +346,7 @@ fn carry_out(ticket: &[Candidate<'_>], owner: &Owner<'_>, option: &StampOption) 
     }
     (ticket.par_iter().zip(&swaps))
         .map(|(&candidate, swaps)| {
-            let chips = owner.chips(candidate.carrier, option.split, option.dilution);
+            let chips = owner.chips(candidate.carrier, &option.split, option.dilution);
             let moves = choose(candidate, &chips, swaps, owner.order(candidate.carrier));
             CarrierPlan { mask: moves.applied_to(candidate.mask), moves }
         })

@@ -8,15 +8,17 @@
 use std::collections::BTreeMap;
 
 use counterfoil_claim::{
-    ClaimBody, ClaimError, ClaimedCarrier, Counterfoil, CounterfoilError, MasterSeed, OwnerKey, PanelStrength,
-    Stamping, StampingMethod, Subject, TriggerSettings, VerifiedClaim, merkle_root, reference_mask_commitment, sign,
+    ClaimBody, ClaimError, ClaimedCarrier, Counterfoil, CounterfoilError, Licence, MasterSeed, OwnerKey, PanelStrength,
+    PublicKey, Stamping, StampingMethod, Subject, TriggerSettings, VerifiedClaim, merkle_root,
+    reference_mask_commitment, sign,
 };
 use counterfoil_graph::{GraphError, MaskGraph, fingerprint};
 use counterfoil_ticket::{Array, Carrier, Kind, Mask, Model, ModelError, Provenance};
 use serde_json::json;
 
+use crate::licensee::Preference;
 use crate::{
-    Candidate, CarrierPlan, Log2P, Plan, Ranking, StampError, SwapSettings, licensee, plan, plan_found, usual_triggers,
+    Candidate, CarrierPlan, Plan, Ranking, StampError, SwapSettings, licensee, plan, plan_found, usual_triggers,
 };
 
 /// In the history of a ticket: that it is a licensee's copy. Not whose: that is for the claim to say.
@@ -56,9 +58,9 @@ pub enum StampingError {
     /// It is a licensee's copy already.
     #[error("the ticket has a licensee's mark already, expected the owner's stamped ticket")]
     AlreadyLicensed,
-    /// What is stamped in it is not the mark of this key.
-    #[error("the ticket does not carry the mark of this key: log2 p of its public panel is {0}, expected -20 or less")]
-    OtherKey(Log2P),
+    /// The counterfoil shown for it is not the owner's of this ticket.
+    #[error("the ticket and the owner's counterfoil do not belong together: {0}")]
+    OtherCounterfoil(&'static str),
     /// A key mask of it is held back.
     #[error("the ticket is locked, expected a whole one")]
     Locked,
@@ -87,7 +89,7 @@ pub struct Prepared<'a> {
     carriers: Vec<Carrier>,
     plan: Plan,
     stamping: Stamping,
-    licensee: Option<String>,
+    licence: Option<Licence>,
     provenance: Provenance,
 }
 
@@ -137,7 +139,19 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
         None => (key.master_seed(ticket.digest()?.as_bytes()), None),
     };
     let held = crate::qr::held(ticket);
-    let candidates = candidates(ticket, &carriers, &masks, &held);
+    let candidates: Vec<Candidate> = carriers
+        .iter()
+        .map(|carrier| Candidate {
+            carrier,
+            mask: &masks[&carrier.name],
+            ranking: match ticket.scores.get(&carrier.name) {
+                Some(scores) => Ranking::Scores(scores),
+                None => Ranking::Weights(ticket.arrays[&carrier.name].values()),
+            },
+            held: held.get(&carrier.name),
+            pattern: ticket.description.pattern,
+        })
+        .collect();
     let pk = key.public();
     let plan = match decay {
         Some(_) => plan_found(&candidates, &pk, &master, &request.swaps)?,
@@ -147,18 +161,19 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
     let stamping = Stamping { method, moved: plan.moved, decay };
     let known = &ticket.description.provenance;
     let provenance = request.provenance.unwrap_or_else(|| known.clone());
-    Ok(Prepared { ticket, key, master, carriers, plan, stamping, licensee: None, provenance })
+    Ok(Prepared { ticket, key, master, carriers, plan, stamping, licence: None, provenance })
 }
 
 /// Plans a licensee's copy of a stamped ticket: a mark of its own on top of the owner's, whose sealed panels stay as they are
-/// (see `licensee.rs`). Of the settings, `target` and `most_moved` count. The same key, ticket and name give the same copy.
+/// (see `licensee.rs`). Of the settings, `target` and `most_moved` count. The same counterfoil and name give the same copy.
 ///
 /// # Errors
 ///
-/// The ticket has not this owner's mark, is a licensee's copy already, or is too small for the target.
+/// The ticket is not the one of the owner's counterfoil, is a licensee's copy already, or is too small for the target.
 pub fn prepare_licensee<'a>(
     ticket: &'a Model,
     key: &'a OwnerKey,
+    owner: &Counterfoil,
     name: &str,
     settings: &SwapSettings,
 ) -> Result<Prepared<'a>, StampingError> {
@@ -173,42 +188,55 @@ pub fn prepare_licensee<'a>(
     let masks = masks_of(ticket);
     let carriers = marked(ticket, &masks)?;
     let pk = key.public();
-    let master = key.master_seed(&licensee::context(&ticket.digest()?, name));
+    belong_together(owner, &pk, &carriers, &masks)?;
+    let master = owner.master().licensees_master(name);
+    let licence = Licence { name: name.to_owned(), positions: owner.master().licensees_positions() };
     let codes = crate::qr::held(ticket);
-    let held = |carrier: &Carrier| licensee::held(&pk, carrier, &masks[&carrier.name], codes.get(&carrier.name));
-    let held = carriers.iter().map(|carrier| (carrier.name.clone(), held(carrier))).collect();
-    let candidates = candidates(ticket, &carriers, &masks, &held);
-    licensee::owners_mark(&pk, &candidates).map_err(StampingError::OtherKey)?;
-    let plan = licensee::plan_licensee(&candidates, &pk, &master, name, settings)?;
+    let preference = |carrier: &Carrier| {
+        let (mask, weights) = (&masks[&carrier.name], ticket.arrays[&carrier.name].values());
+        Preference::new(owner, carrier, mask, weights, codes.get(&carrier.name))
+    };
+    let preferences: Vec<Preference> = carriers.iter().map(preference).collect();
+    let candidates: Vec<Candidate> = (carriers.iter().zip(&preferences))
+        .map(|(carrier, preference)| Candidate {
+            carrier,
+            mask: &masks[&carrier.name],
+            ranking: Ranking::Scores(&preference.scores),
+            held: Some(&preference.held),
+            pattern: ticket.description.pattern,
+        })
+        .collect();
+    let plan = licensee::plan_licensee(&candidates, &pk, &master, &licence, settings)?;
     let stamping = Stamping { method: StampingMethod::Swaps, moved: plan.moved, decay: None };
     let provenance = ticket.description.provenance.clone();
-    Ok(Prepared { ticket, key, master, carriers, plan, stamping, licensee: Some(name.to_owned()), provenance })
+    Ok(Prepared { ticket, key, master, carriers, plan, stamping, licence: Some(licence), provenance })
+}
+
+/// Whether the counterfoil is this key's, an owner's, and of the ticket with these masks.
+fn belong_together(
+    owner: &Counterfoil,
+    pk: &PublicKey,
+    carriers: &[Carrier],
+    masks: &BTreeMap<String, Mask>,
+) -> Result<(), StampingError> {
+    let refused = |what| Err(StampingError::OtherCounterfoil(what));
+    if owner.public_key() != pk {
+        return refused("the counterfoil is of another key");
+    }
+    if owner.licence().is_some() {
+        return refused("the counterfoil is of a licensee's copy");
+    }
+    let there = carriers.iter().map(|carrier| (carrier, &masks[&carrier.name]));
+    if !there.eq(owner.reference().iter().map(|(carrier, mask)| (carrier, mask))) {
+        return refused("the ticket has other masks than the counterfoil holds");
+    }
+    Ok(())
 }
 
 /// The carriers that have a mask.
 fn marked(ticket: &Model, masks: &BTreeMap<String, Mask>) -> Result<Vec<Carrier>, StampingError> {
     let carriers: Vec<Carrier> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
     if carriers.is_empty() { Err(StampingError::NoMask) } else { Ok(carriers) }
-}
-
-/// What swaps choose from.
-fn candidates<'a>(
-    ticket: &'a Model,
-    carriers: &'a [Carrier],
-    masks: &'a BTreeMap<String, Mask>,
-    held: &'a BTreeMap<String, Mask>,
-) -> Vec<Candidate<'a>> {
-    let candidate = |carrier: &'a Carrier| Candidate {
-        carrier,
-        mask: &masks[&carrier.name],
-        ranking: match ticket.scores.get(&carrier.name) {
-            Some(scores) => Ranking::Scores(scores),
-            None => Ranking::Weights(ticket.arrays[&carrier.name].values()),
-        },
-        held: held.get(&carrier.name),
-        pattern: ticket.description.pattern,
-    };
-    carriers.iter().map(candidate).collect()
 }
 
 impl Prepared<'_> {
@@ -224,13 +252,13 @@ impl Prepared<'_> {
 
     /// Whose copy it will be, if a licensee's.
     pub fn licensee(&self) -> Option<&str> {
-        self.licensee.as_deref()
+        self.licence.as_ref().map(|licence| licence.name.as_str())
     }
 
     /// The trigger set that the claim will name; `None` if the ticket's architecture is not described, and for licensees'
     /// copies, whose models are trained with the owner's.
     pub fn triggers(&self) -> Option<TriggerSettings> {
-        if self.licensee.is_some() {
+        if self.licence.is_some() {
             return None;
         }
         let architecture = self.ticket.description.architecture.as_ref()?;
@@ -258,7 +286,7 @@ impl Prepared<'_> {
         };
         let body = ClaimBody {
             subject: Subject { name: subject.to_owned(), digest: model.digest()? },
-            licensee: self.licensee.clone(),
+            licensee: self.licence.as_ref().map(Licence::stated),
             carriers: reference.iter().map(|(carrier, mask)| claimed(carrier, mask)).collect(),
             sealed_panels: self.plan.sealed,
             dilution: self.plan.dilution,
@@ -276,7 +304,7 @@ impl Prepared<'_> {
         };
         let claim = sign(&body, self.key)?;
         let verified = VerifiedClaim::verify(claim.as_bytes(), &self.key.public())?;
-        let counterfoil = Counterfoil::build(&verified, self.master, reference)?;
+        let counterfoil = Counterfoil::build(&verified, self.master, self.licence, reference)?;
         Ok(Stamped { model, claim, counterfoil })
     }
 
@@ -303,7 +331,7 @@ impl Prepared<'_> {
         description.kind = Kind::Stamped;
         description.provenance = self.provenance.clone();
         let mut entry = json!({ "command": "stamp", "version": env!("CARGO_PKG_VERSION") });
-        if self.licensee.is_some() {
+        if self.licence.is_some() {
             entry[LICENSEE] = true.into();
         }
         description.history.push(entry);
@@ -324,7 +352,7 @@ mod tests {
     use super::*;
     use counterfoil_claim::Split;
 
-    use crate::{chip_map, tally};
+    use crate::{Log2P, chip_map, tally};
 
     /// A ResNet-20 ticket that keeps one position in twenty, in no special order.
     fn ticket() -> Model {
@@ -364,7 +392,7 @@ mod tests {
                 .map(|(carrier, mask)| {
                     tally(
                         mask,
-                        &chip_map(&seeds, &key.public(), Split::Owner(plan.sealed), carrier, plan.dilution),
+                        &chip_map(&seeds, &key.public(), &Split::Owner(plan.sealed), carrier, plan.dilution),
                         panel.panel,
                     )
                 })

@@ -58,7 +58,7 @@ fn a_fixed_mask_is_as_surprising_as_it_should_be() {
         let key = key(number);
         let (pk, sealed_seed) = (key.public(), key.master_seed(&[0; 32]).panel(first, &Marked::from_bytes([0; 32])));
         let seeds = [(PanelId::PUBLIC, &pk.public_seed()), (first, &sealed_seed)];
-        let map = chip_map(&seeds, &pk, Split::Owner(sealed), &carrier, dilution);
+        let map = chip_map(&seeds, &pk, &Split::Owner(sealed), &carrier, dilution);
         public.push(tally(&mask, &map, PanelId::PUBLIC));
         pooled.push(tally(&mask, &map, PanelId::PUBLIC) + tally(&mask, &map, first));
     }

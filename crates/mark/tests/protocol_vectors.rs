@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_claim::{Dilution, Marked, MasterSeed, PanelCount, PanelId, PublicKey, Seed, Split};
+use counterfoil_claim::{
+    Dilution, Licence, Marked, MasterSeed, PanelCount, PanelId, Positions, PublicKey, Seed, Split,
+};
 use counterfoil_mark::{TriggerSet, chip_map, chips, panels, tally};
 use counterfoil_ticket::{Carrier, CarrierShape, ImageShape, Mask};
 use serde::Deserialize;
@@ -23,7 +25,10 @@ struct Vectors {
 #[derive(Deserialize)]
 struct LicenseeVector {
     name: String,
+    positions: String,
+    commitment: String,
     marked: String,
+    master: String,
     seed_1: String,
 }
 
@@ -115,10 +120,15 @@ fn seeds_are_those_of_the_vectors() {
 #[test]
 fn a_licensees_seed_is_that_of_the_vectors() {
     let vectors = Vectors::read();
-    let LicenseeVector { name, marked, seed_1 } = &vectors.licensee;
-    let found = Marked::from_bytes(bytes(&vectors.marked)).for_licensee(name);
+    let LicenseeVector { name, positions, commitment, marked, master, seed_1 } = &vectors.licensee;
+    let owner = MasterSeed::from_bytes(bytes(&vectors.master));
+    assert_eq!(hex::encode(owner.licensees_positions().as_bytes()), *positions);
+    let licensee = Licence { name: name.clone(), positions: owner.licensees_positions() }.stated();
+    assert_eq!(hex::encode(licensee.positions), *commitment);
+    let found = Marked::from_bytes(bytes(&vectors.marked)).for_licensee(&licensee);
     assert_eq!(hex::encode(found.as_bytes()), *marked);
-    let sealed = MasterSeed::from_bytes(bytes(&vectors.master)).sealed(Split::Licensee.sealed(), &found);
+    assert_eq!(hex::encode(owner.licensees_master(name).as_bytes()), *master);
+    let sealed = owner.licensees_master(name).sealed(Split::LICENSEES, &found);
     assert_eq!(sealed.iter().map(|seed| hex::encode(seed.as_bytes())).collect::<Vec<_>>(), [seed_1.clone()]);
 }
 
@@ -130,11 +140,12 @@ fn panels_are_those_of_the_vectors() {
         assert_eq!(hex::encode(carrier.id()), vector.carrier_id, "{}", vector.name);
         assert_eq!(vector.panels.len(), 4, "{}", vector.name);
         for (&count, expected) in &vector.panels {
-            let found = panels(&vectors.pk(), owners(count), &carrier);
+            let found = panels(&vectors.pk(), &owners(count), &carrier);
             assert_eq!(found.len(), vector.shape.size());
             assert_eq!(found[..expected.len()], expected[..], "{}, {count} sealed panels", vector.name);
         }
-        let found = panels(&vectors.pk(), Split::Licensee, &carrier);
+        let positions = Positions::from_bytes(bytes(&vectors.licensee.positions));
+        let found = panels(&vectors.pk(), &Split::Licensee(positions), &carrier);
         let expected = &vector.licensee_panels;
         assert_eq!(found[..expected.len()], expected[..], "{}, a licensee's", vector.name);
     }
@@ -177,7 +188,7 @@ fn a_million_positions_hash_as_in_the_vectors() {
     let ids = sealed(long.sealed).all();
     let known: Vec<(PanelId, &Seed)> = ids.zip(&seeds).collect();
     let carrier = carrier(long.shape, long.ordinal);
-    let map = chip_map(&known, &vectors.pk(), owners(long.sealed), &carrier, dilution(long.dilution));
+    let map = chip_map(&known, &vectors.pk(), &owners(long.sealed), &carrier, dilution(long.dilution));
     assert_eq!(map.panel.len(), long.positions);
     let joined: Vec<u8> = map.panel.iter().zip(&map.chip).flat_map(|(&p, &c)| [p, (c + 1) as u8]).collect();
     assert_eq!(hex::encode(Sha256::digest(&joined)), long.sha256);
@@ -195,7 +206,7 @@ fn panels_without_a_seed_have_no_chips() {
     let seeds = vectors.seeds();
     let carrier = carrier(vectors.carriers[0].shape, 0);
     let second = PanelId::new(2).expect("panels go up to 4");
-    let map = chip_map(&[(second, &seeds[2])], &vectors.pk(), owners(3), &carrier, dilution(1));
+    let map = chip_map(&[(second, &seeds[2])], &vectors.pk(), &owners(3), &carrier, dilution(1));
     for (panel, chip) in map.panel.iter().zip(&map.chip) {
         assert_eq!(*chip != 0, *panel == 2, "panel {panel}");
     }

@@ -78,7 +78,7 @@ impl Ticket {
         let seeds = owner.seeds(plan.sealed, &self.scored());
         let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
         let chips: Vec<_> = (self.carriers.iter())
-            .map(|carrier| chip_map(&seeds, &owner.pk, Split::Owner(plan.sealed), carrier, plan.dilution))
+            .map(|carrier| chip_map(&seeds, &owner.pk, &Split::Owner(plan.sealed), carrier, plan.dilution))
             .collect();
         plan.sealed
             .all()

@@ -195,7 +195,7 @@ impl Suspect {
         let seeds: Vec<(PanelId, &Seed)> = panels.sealed().zip(seeds).collect();
         let pk = self.key.public();
         let count = |(carrier, mask): &(Carrier, Mask)| {
-            let map = chip_map(&seeds, &pk, Split::Owner(panels), carrier, dilution);
+            let map = chip_map(&seeds, &pk, &Split::Owner(panels), carrier, dilution);
             (panels.sealed().map(|panel| tally(mask, &map, panel)).sum(), map)
         };
         self.carriers.iter().map(count).collect()
@@ -221,7 +221,7 @@ fn key(suspect: &Suspect, _: usize, number: u64) -> Tally {
     let pk: PublicKey = OwnerKey::from_seed(&secret("key", number)).public();
     let (one, seed) = (PanelCount::new(1).expect("one panel"), pk.public_seed());
     let count = |(carrier, mask): &(Carrier, Mask)| {
-        let map = chip_map(&[(PanelId::PUBLIC, &seed)], &pk, Split::Owner(one), carrier, Dilution::ALL[0]);
+        let map = chip_map(&[(PanelId::PUBLIC, &seed)], &pk, &Split::Owner(one), carrier, Dilution::ALL[0]);
         tally(mask, &map, PanelId::PUBLIC)
     };
     suspect.carriers.iter().map(count).sum()
@@ -321,7 +321,7 @@ fn opening(suspect: &Suspect, part: usize, number: u64) -> Tally {
     let (panel, seed) = (PanelId::sealed(part as u8 + 1).expect("a panel"), Seed::from_bytes(secret("one", number)));
     let pk = suspect.key.public();
     let count = |(carrier, mask): &(Carrier, Mask)| {
-        tally(mask, &chip_map(&[(panel, &seed)], &pk, Split::Owner(four), carrier, Dilution::ALL[0]), panel)
+        tally(mask, &chip_map(&[(panel, &seed)], &pk, &Split::Owner(four), carrier, Dilution::ALL[0]), panel)
     };
     suspect.carriers.iter().map(count).sum()
 }
@@ -334,7 +334,7 @@ fn ordinal(suspect: &Suspect, part: usize, number: u64) -> Tally {
     let seed = Seed::from_bytes([3; 32]);
     tally(
         mask,
-        &chip_map(&[(panel, &seed)], &suspect.key.public(), Split::Owner(one), &carrier, Dilution::ALL[0]),
+        &chip_map(&[(panel, &seed)], &suspect.key.public(), &Split::Owner(one), &carrier, Dilution::ALL[0]),
         panel,
     )
 }

@@ -295,7 +295,7 @@ impl Bench<'_> {
     /// The licensee's copy that is trained in place of the owner's ticket.
     fn copy(&self, stamped: Option<&Stamped>, key: &OwnerKey) -> Result<Option<Stamped>, SuiteError> {
         let (Some(stamped), Some(name)) = (stamped, &self.recipe.licensee) else { return Ok(None) };
-        let prepared = prepare_licensee(&stamped.model, key, name, &SwapSettings::default())?;
+        let prepared = prepare_licensee(&stamped.model, key, &stamped.counterfoil, name, &SwapSettings::default())?;
         Ok(Some(prepared.finish(CREATED, name)?))
     }
 

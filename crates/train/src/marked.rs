@@ -50,7 +50,7 @@ impl OwnMark {
         carriers
             .into_iter()
             .map(|carrier| {
-                let chips = chip_map(&seeds, &self.public_key, self.split, carrier, self.dilution);
+                let chips = chip_map(&seeds, &self.public_key, &self.split, carrier, self.dilution);
                 let extra = chips.chip.iter().map(|&chip| if chip < 0 { decay as f32 } else { 0.0 }).collect();
                 (carrier.name.clone(), extra)
             })

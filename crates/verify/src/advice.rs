@@ -42,9 +42,11 @@ pub(crate) fn assumptions(search: &Search, available: Available, options: &Optio
         }
         .to_owned(),
     );
-    assumptions.push(
-        "panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it".to_owned(),
-    );
+    if search.levels().contains(&Level::Public) {
+        assumptions.push(
+            "panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it".to_owned(),
+        );
+    }
     if search.claim.is_some_and(|claim| claim.licensee.is_some()) {
         assumptions.push(
             "a licensee's copy is made by the owner, who could have passed it on himself: it tells which copy the suspect comes \

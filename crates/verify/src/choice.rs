@@ -22,7 +22,7 @@ const STEPS: u32 = 7;
 /// Bits for one of these, or none.
 const STEP_BITS: u32 = 3;
 
-/// Bits for the layout: P and D, 16 of them. For panel 0, to which P is nothing, D alone.
+/// Bits for the layout: P and D, 16 of them; licensees' marks have one. For panel 0, to which P is nothing, D alone.
 const LAYOUT_BITS: u32 = 4;
 const DILUTION_BITS: u32 = 2;
 
@@ -43,6 +43,8 @@ pub(crate) fn disclosure_bits(search: &Search, level: Level) -> u32 {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Choices {
     is_open: bool,
+    /// P and D, at the sealed level.
+    layout: u32,
     /// Which carriers, under which ordinals: only panel 0 does not depend on it.
     list: u32,
     /// At which densities, where they are read by rank: any, and those that the sealed seeds do not bind.
@@ -61,7 +63,7 @@ impl Choices {
             StampingMethod::KeyedFinding => STEP_BITS * claim.carriers.len() as u32,
         };
         let stands: Vec<CarrierShape> = standing().map(|stand_in| stand_in.carrier.shape).collect();
-        Self { is_open: true, list: list_bits(suspect, &stands), densities: [any, sealed] }
+        Self { is_open: true, layout: layout_bits(claim), list: list_bits(suspect, &stands), densities: [any, sealed] }
     }
 
     /// Bits for a mask test.
@@ -79,10 +81,14 @@ impl Choices {
         };
         let layout = match level {
             Level::Public => DILUTION_BITS + self.list,
-            Level::Sealed => LAYOUT_BITS,
+            Level::Sealed => self.layout,
         };
         layout + densities
     }
+}
+
+fn layout_bits(claim: &ClaimBody) -> u32 {
+    if claim.licensee.is_some() { 0 } else { LAYOUT_BITS }
 }
 
 /// Bits for a trigger test.

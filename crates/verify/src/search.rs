@@ -2,7 +2,7 @@
 //!
 //! The public panel can always be looked for. The sealed ones join under a claim that had committed to their seeds.
 
-use counterfoil_claim::{ClaimBody, Dilution, PanelCount, PanelId, PanelStrength, PublicKey, Seed, Split};
+use counterfoil_claim::{ClaimBody, Dilution, PanelId, PanelStrength, PublicKey, Seed, Split};
 use counterfoil_mark::{BLIND_DENSITIES, ChipReader, RankDensity, Reading, Tally};
 use counterfoil_ticket::Carrier;
 use serde::Serialize;
@@ -35,7 +35,9 @@ pub(crate) struct Search<'a> {
     pub(crate) claim: Option<&'a ClaimBody>,
     /// Whether the verifier has established that the claim is older than the suspect.
     pub(crate) is_claim_older: bool,
-    /// Panel 0, then the disclosed ones in ascending order.
+    /// Which positions belong to which panel.
+    pub(crate) split: Split,
+    /// Panel 0, which licensees' marks have not, then the disclosed ones in ascending order.
     seeds: Vec<(PanelId, Seed)>,
 }
 
@@ -47,7 +49,9 @@ impl<'a> Search<'a> {
             return Err(VerifyError::OtherKey { found: claim.key().key_id(), expected: key.key_id() });
         }
         let claim = evidence.claim.map(|claim| claim.body());
-        let mut seeds = vec![(PanelId::PUBLIC, key.public_seed())];
+        let is_licensees = claim.is_some_and(|claim| claim.licensee.is_some());
+        let public = (!is_licensees).then(|| (PanelId::PUBLIC, key.public_seed()));
+        let mut seeds: Vec<_> = public.into_iter().collect();
         for opened in evidence.disclosures {
             let panel = opened.panel();
             let Some(claim) = evidence.claim else {
@@ -63,12 +67,16 @@ impl<'a> Search<'a> {
             seeds.push((panel, opened.seed().clone()));
         }
         seeds.sort_by_key(|(panel, _)| *panel);
-        Ok(Self { key, claim, is_claim_older, seeds })
+        // Which positions are panel 0's does not depend on the number of an owner's sealed panels; where a licensee's are, its
+        // disclosure says, without which nothing is counted.
+        let sealed = claim.map_or(Split::LICENSEES, |claim| claim.sealed_panels);
+        let split = evidence.disclosures.first().map_or(Split::Owner(sealed), |opened| opened.split().clone());
+        Ok(Self { key, claim, is_claim_older, split, seeds })
     }
 
     /// The levels that can be tested.
     pub(crate) fn levels(&self) -> Vec<Level> {
-        if self.seeds.len() > 1 { vec![Level::Public, Level::Sealed] } else { vec![Level::Public] }
+        [Level::Public, Level::Sealed].into_iter().filter(|level| self.panels(*level).next().is_some()).collect()
     }
 
     /// Panels and seeds of one level.
@@ -101,9 +109,7 @@ impl<'a> Search<'a> {
     /// The chips of the carrier.
     pub(crate) fn chips(&self, carrier: &Carrier) -> ChipReader {
         let seeds: Vec<(PanelId, &Seed)> = self.seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
-        // Which positions are panel 0's does not depend on the number of an owner's sealed panels.
-        let one = Split::Owner(PanelCount::new(1).expect("one sealed panel is allowed"));
-        ChipReader::new(&seeds, self.key, self.claim.map_or(one, ClaimBody::split), carrier)
+        ChipReader::new(&seeds, self.key, &self.split, carrier)
     }
 
     /// What the claim says these panels carried together at stamping.

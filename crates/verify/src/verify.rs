@@ -61,6 +61,11 @@ pub(crate) fn examine(
     let black_box = black_box.filter(|_| options.tests.triggers());
 
     let mut skipped = not_asked(available);
+    if search.levels().is_empty() {
+        let reason =
+            "the claim is a licensee's, of which there is no public panel, and no disclosure was given".to_owned();
+        skipped.push(Skipped { kind: TestKind::Mask, level: None, reason });
+    }
     let mut tests = Vec::new();
     if let Some(black_box) = black_box {
         tests = test_triggers(black_box, &search, suspect.is_some(), &mut skipped)?;
@@ -97,7 +102,7 @@ pub(crate) fn examine(
         threshold,
         key: search.key.key_id(),
         claim: evidence.claim.map(|claim| Digest::from(*claim.digest()).to_string()),
-        licensee: evidence.claim.and_then(|claim| claim.body().licensee.clone()),
+        licensee: search.claim.and_then(|claim| claim.licensee.as_ref()).map(|licensee| licensee.name.clone()),
         decided_by,
         tests: reports,
         turnover_tolerance: mask.map(|test| turnover_tolerance(test.log2_p, test.target(threshold))),

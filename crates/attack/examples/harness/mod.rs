@@ -309,7 +309,7 @@ pub(crate) fn halves(counterfoil: &Counterfoil, masks: &BTreeMap<String, Mask>) 
     let sealed = counterfoil.sealed_panels();
     let (mut public, mut hidden) = (Vec::new(), Vec::new());
     for (carrier, _) in counterfoil.reference() {
-        let chips = chip_map(&seeds, counterfoil.public_key(), counterfoil.split(), carrier, counterfoil.dilution());
+        let chips = chip_map(&seeds, counterfoil.public_key(), &counterfoil.split(), carrier, counterfoil.dilution());
         public.push(tally(&masks[&carrier.name], &chips, PanelId::PUBLIC));
         hidden.extend(sealed.sealed().map(|panel| tally(&masks[&carrier.name], &chips, panel)));
     }

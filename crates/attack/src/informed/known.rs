@@ -17,7 +17,7 @@ pub(super) fn chips(model: &Model, insight: &Insight) -> Result<Vec<(Carrier, Ch
     let panels = insight.panels();
     let seeds: Vec<(_, &Seed)> = panels.iter().map(|(panel, seed)| (*panel, seed)).collect();
     let map = |carrier: Carrier| {
-        let chips = chip_map(&seeds, &insight.key, insight.split, &carrier, insight.dilution);
+        let chips = chip_map(&seeds, &insight.key, &insight.split, &carrier, insight.dilution);
         (carrier, chips)
     };
     Ok(pruned(model)?.into_iter().map(map).collect())

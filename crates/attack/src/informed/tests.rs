@@ -28,7 +28,7 @@ fn halves(counterfoil: &Counterfoil, model: &Model) -> [Tally; 2] {
     let (mut public, mut hidden) = (Vec::new(), Vec::new());
     for (carrier, _) in counterfoil.reference() {
         let sealed = counterfoil.sealed_panels();
-        let chips = chip_map(&seeds, counterfoil.public_key(), counterfoil.split(), carrier, counterfoil.dilution());
+        let chips = chip_map(&seeds, counterfoil.public_key(), &counterfoil.split(), carrier, counterfoil.dilution());
         let mask = Mask::of_nonzero(model.arrays[&carrier.name].values());
         public.push(tally(&mask, &chips, PanelId::PUBLIC));
         hidden.extend(sealed.sealed().map(|panel| tally(&mask, &chips, panel)));

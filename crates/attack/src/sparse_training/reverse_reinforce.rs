@@ -67,7 +67,7 @@ fn against(insight: &Insight, model: &Model, decay: f32) -> BTreeMap<String, Vec
     let carriers = model.marked_carriers().into_iter();
     carriers
         .map(|carrier| {
-            let chips = chip_map(&seeds, &insight.key, insight.split, &carrier, insight.dilution).chip;
+            let chips = chip_map(&seeds, &insight.key, &insight.split, &carrier, insight.dilution).chip;
             (carrier.name, chips.into_iter().map(|chip| if chip > 0 { decay } else { 0.0 }).collect())
         })
         .collect()
@@ -100,7 +100,7 @@ mod tests {
             for carrier in model.marked_carriers() {
                 let public = insight.key.public_seed();
                 let seeds = [(PanelId::PUBLIC, &public)];
-                let chips = chip_map(&seeds, &insight.key, insight.split, &carrier, insight.dilution).chip;
+                let chips = chip_map(&seeds, &insight.key, &insight.split, &carrier, insight.dilution).chip;
                 let kept = model.masks[&carrier.name].positions().filter(|&p| chips[p] != 0);
                 kept.for_each(|p| (plus, all) = (plus + f64::from(u8::from(chips[p] > 0)), all + 1.0));
             }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use counterfoil_claim::{Dilution, PanelCount, Protection, Recipient};
+use counterfoil_claim::{Counterfoil, Dilution, PanelCount, Protection, Recipient};
 use counterfoil_mark::{Log2P, Prepared, StampRequest, SwapSettings, prepare, prepare_licensee};
 use counterfoil_ticket::{Model, ModelFile, Overwrite, Provenance, Secrecy};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::warn;
+use crate::open::UnlockArgs;
 use crate::output::{print, print_json};
 use crate::secret::Passphrases;
 use crate::stamp_table::{StampSummary, Written};
@@ -29,7 +30,8 @@ use crate::{Error, Exit, open, value};
 Example:
   counterfoil stamp ticket.safetensors --key owner.key -o stamped.safetensors
   counterfoil stamp ticket.safetensors --key owner.key -o stamped.safetensors --dry-run
-  counterfoil stamp stamped.safetensors --key owner.key --licensee 'Example Ltd' -o example.safetensors")]
+  counterfoil stamp stamped.safetensors --key owner.key -o example.safetensors \\
+      --licensee 'Example Ltd' --owner-counterfoil stamped.counterfoil")]
 pub(crate) struct Args {
     /// The ticket: weights with masks, as '_mask' tensors or as zeros
     ticket: PathBuf,
@@ -47,8 +49,10 @@ pub(crate) struct Args {
     claim: Option<PathBuf>,
     /// Make a licensee's copy of a ticket that is stamped already: a mark of its own on top of the owner's
     #[arg(long, value_name = "NAME", value_parser = value::licensee)]
-    #[arg(conflicts_with_all = ["sealed_panels", "dilution", "public_checkpoint"])]
+    #[arg(conflicts_with_all = ["sealed_panels", "dilution", "public_checkpoint"], requires = "owner_counterfoil")]
     licensee: Option<String>,
+    #[command(flatten)]
+    owners: Owners,
     #[command(flatten)]
     strength: Strength,
     #[command(flatten)]
@@ -70,6 +74,39 @@ pub(crate) struct Args {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// The owner's counterfoil, for licensees' copies.
+#[derive(clap::Args)]
+struct Owners {
+    /// With --licensee: the counterfoil of the stamped ticket
+    #[arg(long, value_name = "FILE", requires = "licensee")]
+    owner_counterfoil: Option<PathBuf>,
+    /// File with its passphrase; else COUNTERFOIL_PASSPHRASE_FILE names it, else it is asked for
+    #[arg(long, value_name = "FILE", requires = "owner_counterfoil")]
+    owner_passphrase_file: Option<PathBuf>,
+    /// Private key of one of its recipients: an age identity file or an SSH private key
+    #[arg(long, value_name = "FILE", requires = "owner_counterfoil")]
+    owner_identity: Vec<PathBuf>,
+}
+
+impl Owners {
+    /// The files that it names.
+    fn inputs(&self) -> impl Iterator<Item = Named<'_>> {
+        let all = [
+            ("the owner's counterfoil", &self.owner_counterfoil),
+            ("its passphrase file", &self.owner_passphrase_file),
+        ];
+        let files = all.into_iter().filter_map(|(what, file)| Some((what, file.as_deref()?)));
+        files.chain(self.owner_identity.iter().map(|file| ("an identity", file.as_path())))
+    }
+
+    /// The counterfoil, opened.
+    fn open(&self) -> Result<Option<Counterfoil>, Error> {
+        let Self { owner_counterfoil, owner_passphrase_file, owner_identity } = self;
+        let unlock = UnlockArgs { passphrase_file: owner_passphrase_file.clone(), identity: owner_identity.clone() };
+        owner_counterfoil.as_deref().map(|file| open::counterfoil(file, &unlock)).transpose()
+    }
 }
 
 /// How strong, and at what cost.
@@ -192,14 +229,15 @@ impl Args {
         check(&places.named(), &self.inputs(), overwrite)?;
         let created = created(self.created.clone())?;
         let key = open::owner_key(&self.key, self.key_passphrase_file.as_deref())?;
+        let owners = self.owners.open()?;
         let ticket = ModelFile::open(&self.ticket)?.read_stored()?;
         let protection = (!self.dry_run).then(|| self.protection.protection(&places.counterfoil)).transpose()?;
 
         let refused = |source| Error::Stamping { ticket: self.ticket.clone(), source };
         let swaps = self.strength.settings();
         let provenance = self.public_checkpoint.clone().map(Provenance::PublicCheckpoint);
-        let prepared = match &self.licensee {
-            Some(name) => prepare_licensee(&ticket, &key, name, &swaps),
+        let prepared = match self.licensee.as_deref().zip(owners.as_ref()) {
+            Some((name, owners)) => prepare_licensee(&ticket, &key, owners, name, &swaps),
             None => prepare(&ticket, &key, StampRequest { swaps, keyed: None, provenance }),
         };
         let prepared = prepared.map_err(refused)?;
@@ -222,6 +260,7 @@ impl Args {
     fn inputs(&self) -> Vec<Named<'_>> {
         let mut inputs: Vec<Named> = vec![("the ticket", &self.ticket), ("the private key", &self.key)];
         inputs.extend(self.key_passphrase_file.iter().map(|file| ("the key's passphrase file", file.as_path())));
+        inputs.extend(self.owners.inputs());
         inputs.extend(self.protection.passphrase_file.iter().map(|file| ("the passphrase file", file.as_path())));
         inputs
     }

@@ -11,7 +11,6 @@ use rayon::prelude::*;
 use super::suspect::SuspectLayer;
 use super::{Fold, Network, canonical, held};
 use crate::count::{CarrierCount, Clarity, MaskCount};
-use crate::report::join;
 use crate::search::{Look, Search};
 use crate::{AlignmentReport, CarrierState, VerifyError};
 
@@ -112,7 +111,7 @@ impl<'a> AlignedMarks<'a> {
             look: Look { level: fold.level, dilution: self.claim.dilution, panels: fold.tested.clone() },
             carriers,
             alignment: Some(AlignmentReport {
-                on: join(fold.on.iter()),
+                on: fold.on_in_words(),
                 turn: turn.map(Turn::name),
                 similarity: alignment.similarity,
                 bits,
@@ -139,10 +138,10 @@ impl<'a> AlignedMarks<'a> {
     /// What the reference keeps at the positions that the fold may look at.
     fn visible(&self, fold: &Fold) -> Vec<Mask> {
         let of_layer = |m: &Marked| {
-            let panels = panels(self.search.key, self.claim.split(), &m.carrier);
-            let on: Vec<u8> = fold.on.iter().copied().map(PanelId::get).collect();
+            let panels = panels(self.search.key, &self.search.split, &m.carrier);
+            let tested: Vec<u8> = fold.tested.iter().copied().map(PanelId::get).collect();
             let mut visible = Mask::empty(m.reference.size());
-            m.reference.positions().filter(|&p| on.contains(&panels[p])).for_each(|p| visible.set(p, true));
+            m.reference.positions().filter(|&p| !tested.contains(&panels[p])).for_each(|p| visible.set(p, true));
             visible
         };
         self.marked.iter().map(of_layer).collect()

@@ -6,6 +6,7 @@
 use counterfoil_claim::PanelId;
 
 use crate::Level;
+use crate::report::join;
 use crate::search::Search;
 
 /// One way of splitting the panels.
@@ -14,8 +15,15 @@ pub(crate) struct Fold {
     pub(crate) level: Level,
     /// Panels whose chips are counted.
     pub(crate) tested: Vec<PanelId>,
-    /// Panels at whose positions the reference mask is looked at: all others.
-    pub(crate) on: Vec<PanelId>,
+    /// Panels at whose positions the reference mask is looked at: all others. Positions of no panel come on top.
+    on: Vec<PanelId>,
+}
+
+impl Fold {
+    /// Of which panels the positions are that it is aligned on.
+    pub(crate) fn on_in_words(&self) -> String {
+        if self.on.is_empty() { "none".to_owned() } else { join(self.on.iter()) }
+    }
 }
 
 /// The folds of a level, the strongest first; none without a claim.
@@ -28,7 +36,8 @@ pub(crate) fn folds(search: &Search, level: Level) -> Vec<Fold> {
     let halves = known.split_at(known.len() / 2);
     let tested = if halves.0.is_empty() { vec![&known[..]] } else { vec![&known[..], halves.1, halves.0] };
     let fold = |tested: &[PanelId]| {
-        let on = claim.sealed_panels.all().filter(|panel| !tested.contains(panel)).collect();
+        let all = claim.sealed_panels.all().filter(|panel| claim.licensee.is_none() || !panel.is_public());
+        let on = all.filter(|panel| !tested.contains(panel)).collect();
         Fold { level, tested: tested.to_vec(), on }
     };
     tested.into_iter().filter(|tested| !tested.is_empty()).map(fold).collect()

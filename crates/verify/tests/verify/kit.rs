@@ -93,7 +93,7 @@ impl Owner {
     pub(crate) fn chips(&self, carrier: &Carrier, marked: &Marked) -> ChipMap {
         let seeds = self.seeds(marked);
         let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
-        chip_map(&seeds, &self.public, Split::Owner(self.sealed), carrier, self.dilution)
+        chip_map(&seeds, &self.public, &Split::Owner(self.sealed), carrier, self.dilution)
     }
 
     /// Keeps a share `density` of the positions of each carrier, drawn one after the other with weights 1 + bias · chip: about
@@ -157,7 +157,7 @@ impl Owner {
     }
 
     pub(crate) fn disclose(&self, ticket: &Ticket, claim: &VerifiedClaim, panels: &[u8]) -> Vec<OpenedPanel> {
-        let counterfoil = Counterfoil::build(claim, self.master.clone(), ticket.masks.clone());
+        let counterfoil = Counterfoil::build(claim, self.master.clone(), None, ticket.masks.clone());
         let counterfoil = counterfoil.expect("claim and counterfoil are of one ticket");
         let open = |&panel: &u8| {
             let panel = PanelId::sealed(panel).expect("a sealed panel");

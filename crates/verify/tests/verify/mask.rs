@@ -405,7 +405,7 @@ fn counts_are_those_of_the_chips() {
     let (mut n, mut hits) = (0, 0);
     for (carrier, mask) in &ticket.masks {
         let chips = counterfoil_mark::chips(&owner.public.public_seed(), &owner.public, carrier, owner.dilution);
-        let panels = counterfoil_mark::panels(&owner.public, counterfoil_claim::Split::Owner(owner.sealed), carrier);
+        let panels = counterfoil_mark::panels(&owner.public, &counterfoil_claim::Split::Owner(owner.sealed), carrier);
         let kept: &Mask = mask;
         for position in kept.positions().filter(|&p| panels[p] == 0 && chips[p] != 0) {
             n += 1;
