@@ -67,8 +67,10 @@ pub(crate) struct Preference {
 }
 
 impl Preference {
+    /// The order of pruned positions is the licensee's own, from its master seed: what one copy takes in, others seldom do, and
+    /// whoever keeps what any copy has, or what few have, keeps something of each.
     pub(crate) fn new(
-        owner: &Counterfoil,
+        (owner, master): (&Counterfoil, &MasterSeed),
         carrier: &Carrier,
         mask: &Mask,
         weights: &[f32],
@@ -77,8 +79,8 @@ impl Preference {
         let seeds = owner.seeds();
         let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
         let chips = chip_map(&seeds, owner.public_key(), &owner.split(), carrier, owner.dilution()).chip;
-        let info: [&[u8]; 2] = [b"licensees order", &carrier.id()];
-        let mut order = KeyStream::new(&derive(owner.master().as_bytes(), b"counterfoil/v1", &info));
+        let info: [&[u8]; 2] = [b"swap order", &carrier.id()];
+        let mut order = KeyStream::new(&derive(master.as_bytes(), b"counterfoil/v1", &info));
         let score = |position: usize| {
             let random = order.word() as f32 / u32::MAX as f32;
             if mask.keeps(position) { weights[position].abs() } else { random + f32::from(chips[position]) }

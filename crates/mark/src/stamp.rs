@@ -194,7 +194,7 @@ pub fn prepare_licensee<'a>(
     let codes = crate::qr::held(ticket);
     let preference = |carrier: &Carrier| {
         let (mask, weights) = (&masks[&carrier.name], ticket.arrays[&carrier.name].values());
-        Preference::new(owner, carrier, mask, weights, codes.get(&carrier.name))
+        Preference::new((owner, &master), carrier, mask, weights, codes.get(&carrier.name))
     };
     let preferences: Vec<Preference> = carriers.iter().map(preference).collect();
     let candidates: Vec<Candidate> = (carriers.iter().zip(&preferences))

@@ -22,8 +22,8 @@ impl Attack for Collude {
                 &[Parameter::choice(
                     "by",
                     "majority",
-                    &["and", "or", "majority", "average"],
-                    "what is kept: by all, by any, by more than half; or the largest of the averaged weights",
+                    &["and", "or", "majority", "minority", "average"],
+                    "what is kept: by all, by any, by more than half, by all or at most half; or the largest of the averaged weights",
                 )]
             },
         }
@@ -48,14 +48,16 @@ impl Attack for Collude {
             let kept = stolen.masks.iter().map(|(name, mask)| (name.clone(), mask.kept())).collect();
             return Ok(Attacked::Model(cut_to(merged, &kept)));
         }
-        let needed = match settings.word("by") {
-            "and" => all.len(),
-            "or" => 1,
-            _ => all.len() / 2 + 1,
+        let copies = all.len();
+        let is_kept = |votes: usize| match settings.word("by") {
+            "and" => votes == copies,
+            "or" => votes > 0,
+            "minority" => votes == copies || (1..=copies / 2).contains(&votes),
+            _ => votes > copies / 2,
         };
         let vote = |name: &String| {
             let votes = |position: usize| all.iter().filter(|m| m.arrays[name].values()[position] != 0.0).count();
-            (name.clone(), Mask::from_fn(stolen.arrays[name].size(), |position| votes(position) >= needed))
+            (name.clone(), Mask::from_fn(stolen.arrays[name].size(), |position| is_kept(votes(position))))
         };
         let masks = carriers.iter().map(|carrier| vote(&carrier.name)).collect();
         Ok(Attacked::Model(with_masks(merged, masks)))

@@ -43,10 +43,10 @@ example.counterfoil  private: opens the sealed panels, keep it as safe as the ke
 
 "#]]);
     folder.run("inspect example.claim.json --key owner.pub").success().stdout_eq(str![[r#"
-Claim on 'example.safetensors' (ticket f836acc36703e20e5c1ff9becd0dbf6e482dfecf5fc53e7cb98d04e4361143f4)
+Claim on 'example.safetensors' (ticket f897dc6184fdbf07aef72d46270d35cad256f7c9fbcf0cb5664a05058bf52014)
 Signed by 324be2dea8bc44461b0233e51fa48902ed6b1cc671e7739af2551e0bfe68f54e: the signature fits
 Copy of   'Example', a licensee: a mark of its own on top of the owner's
-Claim id  a84bbfca0515ae1cb55289c912229bd3e7b79f65f02f5d31bfa01c08c8675150
+Claim id  458f9c6457d632dd449b41c994c53205aa12497922365dbf8630fadce9a343af
 Stamped   2026-01-01T00:00:00Z by counterfoil 0.1.0, by swaps with 356 moved
 Weights   initially random
 Ticket    5,937 kept in 2 layers, one in 1 marked
