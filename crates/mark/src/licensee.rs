@@ -9,14 +9,15 @@
 //! and Shaw, *Collusion-secure fingerprinting for digital data*, 1998). Random chips, alike for all positions, are the
 //! simplest such code (Tardos, *Optimal probabilistic fingerprint codes*, 2003, draws their bias as well).
 //!
-//! What is taken in never has the owner's chip −1, and has chip +1 where it can, so that the owner's panels do not pay for it.
+//! What is taken in never has the owner's chip −1, so that the owner's panels do not pay for it. Beyond that it is chosen in an
+//! order of the copy's own: what one copy takes in, others seldom do, and who keeps what any copy has, or what few have, keeps
+//! something of each. (Chosen by the owner's chips +1 first, it was much the same in all copies.)
 
 use counterfoil_claim::{Counterfoil, Dilution, Licence, Marked, MasterSeed, PublicKey, Split};
 use counterfoil_ticket::{Carrier, Mask};
 
 use crate::allot::{Allotment, Budget, Counts};
 use crate::plan::{Owner, StampOption, planned};
-use crate::stream::{KeyStream, derive};
 use crate::{Candidate, Log2P, Plan, StampError, SwapSettings, chip_map};
 
 /// Plans the swaps of a licensee's copy: all that there is room for, up to `settings.most_moved` of the kept positions.
@@ -58,36 +59,11 @@ fn saturated(
     StampOption::at(ticket, owner, (split, Dilution::ALL[0]), saturate).map_err(too_small)
 }
 
-/// What the owner's mark asks of the swaps in one carrier.
-pub(crate) struct Preference {
-    /// Positions that are to stay as they are: pruned ones of the owner's chip −1, and those held for other reasons.
-    pub(crate) held: Mask,
-    /// Of kept positions the magnitudes; of pruned ones random numbers, in which those of the owner's chip +1 come first.
-    pub(crate) scores: Vec<f32>,
-}
-
-impl Preference {
-    /// The order of pruned positions is the licensee's own, from its master seed: what one copy takes in, others seldom do, and
-    /// whoever keeps what any copy has, or what few have, keeps something of each.
-    pub(crate) fn new(
-        (owner, master): (&Counterfoil, &MasterSeed),
-        carrier: &Carrier,
-        mask: &Mask,
-        weights: &[f32],
-        held: Option<&Mask>,
-    ) -> Self {
-        let seeds = owner.seeds();
-        let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
-        let chips = chip_map(&seeds, owner.public_key(), &owner.split(), carrier, owner.dilution()).chip;
-        let info: [&[u8]; 2] = [b"swap order", &carrier.id()];
-        let mut order = KeyStream::new(&derive(master.as_bytes(), b"counterfoil/v1", &info));
-        let score = |position: usize| {
-            let random = order.word() as f32 / u32::MAX as f32;
-            if mask.keeps(position) { weights[position].abs() } else { random + f32::from(chips[position]) }
-        };
-        let scores = (0..mask.size()).map(score).collect();
-        let against = |position: usize| !mask.keeps(position) && chips[position] < 0;
-        let held = Mask::from_fn(mask.size(), |p| against(p) || held.is_some_and(|held| held.keeps(p)));
-        Self { held, scores }
-    }
+/// Positions that are to stay as they are besides those held already: pruned ones of the owner's chip −1.
+pub(crate) fn held(owner: &Counterfoil, carrier: &Carrier, mask: &Mask, held: Option<&Mask>) -> Mask {
+    let seeds = owner.seeds();
+    let seeds: Vec<_> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
+    let chips = chip_map(&seeds, owner.public_key(), &owner.split(), carrier, owner.dilution());
+    let against = |position: usize| !mask.keeps(position) && chips.chip[position] < 0;
+    Mask::from_fn(mask.size(), |position| against(position) || held.is_some_and(|held| held.keeps(position)))
 }

@@ -16,7 +16,6 @@ use counterfoil_graph::{GraphError, MaskGraph, fingerprint};
 use counterfoil_ticket::{Array, Carrier, Kind, Mask, Model, ModelError, Provenance};
 use serde_json::json;
 
-use crate::licensee::Preference;
 use crate::{
     Candidate, CarrierPlan, Plan, Ranking, StampError, SwapSettings, licensee, plan, plan_found, usual_triggers,
 };
@@ -139,19 +138,7 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
         None => (key.master_seed(ticket.digest()?.as_bytes()), None),
     };
     let held = crate::qr::held(ticket);
-    let candidates: Vec<Candidate> = carriers
-        .iter()
-        .map(|carrier| Candidate {
-            carrier,
-            mask: &masks[&carrier.name],
-            ranking: match ticket.scores.get(&carrier.name) {
-                Some(scores) => Ranking::Scores(scores),
-                None => Ranking::Weights(ticket.arrays[&carrier.name].values()),
-            },
-            held: held.get(&carrier.name),
-            pattern: ticket.description.pattern,
-        })
-        .collect();
+    let candidates = candidates(ticket, &carriers, &masks, &held);
     let pk = key.public();
     let plan = match decay {
         Some(_) => plan_found(&candidates, &pk, &master, &request.swaps)?,
@@ -192,20 +179,9 @@ pub fn prepare_licensee<'a>(
     let master = owner.master().licensees_master(name);
     let licence = Licence { name: name.to_owned(), positions: owner.master().licensees_positions() };
     let codes = crate::qr::held(ticket);
-    let preference = |carrier: &Carrier| {
-        let (mask, weights) = (&masks[&carrier.name], ticket.arrays[&carrier.name].values());
-        Preference::new((owner, &master), carrier, mask, weights, codes.get(&carrier.name))
-    };
-    let preferences: Vec<Preference> = carriers.iter().map(preference).collect();
-    let candidates: Vec<Candidate> = (carriers.iter().zip(&preferences))
-        .map(|(carrier, preference)| Candidate {
-            carrier,
-            mask: &masks[&carrier.name],
-            ranking: Ranking::Scores(&preference.scores),
-            held: Some(&preference.held),
-            pattern: ticket.description.pattern,
-        })
-        .collect();
+    let held = |carrier: &Carrier| licensee::held(owner, carrier, &masks[&carrier.name], codes.get(&carrier.name));
+    let held = carriers.iter().map(|carrier| (carrier.name.clone(), held(carrier))).collect();
+    let candidates = candidates(ticket, &carriers, &masks, &held);
     let plan = licensee::plan_licensee(&candidates, &pk, &master, &licence, settings)?;
     let stamping = Stamping { method: StampingMethod::Swaps, moved: plan.moved, decay: None };
     let provenance = ticket.description.provenance.clone();
@@ -237,6 +213,26 @@ fn belong_together(
 fn marked(ticket: &Model, masks: &BTreeMap<String, Mask>) -> Result<Vec<Carrier>, StampingError> {
     let carriers: Vec<Carrier> = ticket.carriers().into_iter().filter(|c| masks.contains_key(&c.name)).collect();
     if carriers.is_empty() { Err(StampingError::NoMask) } else { Ok(carriers) }
+}
+
+/// What swaps choose from.
+fn candidates<'a>(
+    ticket: &'a Model,
+    carriers: &'a [Carrier],
+    masks: &'a BTreeMap<String, Mask>,
+    held: &'a BTreeMap<String, Mask>,
+) -> Vec<Candidate<'a>> {
+    let candidate = |carrier: &'a Carrier| Candidate {
+        carrier,
+        mask: &masks[&carrier.name],
+        ranking: match ticket.scores.get(&carrier.name) {
+            Some(scores) => Ranking::Scores(scores),
+            None => Ranking::Weights(ticket.arrays[&carrier.name].values()),
+        },
+        held: held.get(&carrier.name),
+        pattern: ticket.description.pattern,
+    };
+    carriers.iter().map(candidate).collect()
 }
 
 impl Prepared<'_> {

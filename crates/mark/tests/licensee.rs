@@ -71,14 +71,16 @@ fn tallies(counterfoil: &Counterfoil, model: &Model) -> Vec<Tally> {
 }
 
 #[test]
-fn a_copy_leaves_the_owners_panels_no_weaker() {
+fn a_copy_leaves_the_owners_panels_as_strong() {
     let owners = stamped();
     let copied = copy(&owners, "Example Ltd");
     let strengths = |model: &Model| -> Vec<Log2P> {
         tallies(&owners.counterfoil, model).iter().map(|panel| log2_upper_tail(*panel, Chance::HALF)).collect()
     };
     let (before, after) = (strengths(&owners.model), strengths(&copied.model));
-    assert!(after.iter().zip(&before).all(|(after, before)| after <= before), "{before:?} to {after:?}");
+    // About a sixteenth of what is kept moves, and at half of the rest of a panel's positions chips are as they fall.
+    let is_as_strong = |(after, before): (&Log2P, &Log2P)| after.bits() < 0.93 * before.bits();
+    assert!(after.iter().zip(&before).all(is_as_strong), "{before:?} to {after:?}");
 
     let mark = tallies(&copied.counterfoil, &copied.model)[1];
     let kept: usize = copied.model.masks.values().map(Mask::kept).sum();

@@ -43,10 +43,10 @@ example.counterfoil  private: opens the sealed panels, keep it as safe as the ke
 
 "#]]);
     folder.run("inspect example.claim.json --key owner.pub").success().stdout_eq(str![[r#"
-Claim on 'example.safetensors' (ticket f897dc6184fdbf07aef72d46270d35cad256f7c9fbcf0cb5664a05058bf52014)
+Claim on 'example.safetensors' (ticket 326e7a0ca5cab68d60d3acc291bbd3eb5faf8db56b30a05db6775c28883344fc)
 Signed by 324be2dea8bc44461b0233e51fa48902ed6b1cc671e7739af2551e0bfe68f54e: the signature fits
 Copy of   'Example', a licensee: a mark of its own on top of the owner's
-Claim id  458f9c6457d632dd449b41c994c53205aa12497922365dbf8630fadce9a343af
+Claim id  98e3ae154e4856fc92add9e093e1e0bdc1d567c3030d90b6be4383b11fb822c8
 Stamped   2026-01-01T00:00:00Z by counterfoil 0.1.0, by swaps with 356 moved
 Weights   initially random
 Ticket    5,937 kept in 2 layers, one in 1 marked

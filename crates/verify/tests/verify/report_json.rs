@@ -16,6 +16,7 @@ struct ReportJson {
     threshold: f64,
     key: String,
     claim: Option<String>,
+    licensee: Option<String>,
     decided_by: Option<usize>,
     tests: Vec<TestJson>,
     turnover_tolerance: Option<f64>,
@@ -113,6 +114,7 @@ fn a_report_reads_back_field_by_field() {
     assert_eq!((json.version, json.verdict.as_str(), json.threshold), (1, "proven", -64.0));
     assert_eq!(json.key, owner.public.key_id());
     assert_eq!(json.claim.map(|digest| digest.len()), Some(64));
+    assert_eq!(json.licensee, None);
     assert_eq!(json.decided_by, Some(0));
     assert!(json.turnover_tolerance.is_some_and(|r| r > 0.0 && r < 1.0));
     assert_eq!((json.needed.len(), json.stronger.len()), (0, 0));
@@ -174,7 +176,7 @@ fn fields_without_a_value_are_null_and_not_left_out() {
     let report = look(&owner.stamp(&NETWORK, 0.1, 0.3).model(), &Evidence::key_alone(&owner.public));
     let json: Value = serde_json::to_value(&report).unwrap();
     assert_eq!(json["verdict"], "marked");
-    for field in ["claim", "reference"] {
+    for field in ["claim", "licensee", "reference"] {
         assert_eq!(json.get(field), Some(&Value::Null), "{field}");
     }
 }
