@@ -129,7 +129,10 @@ fn a_licensees_seed_is_that_of_the_vectors() {
     assert_eq!(hex::encode(found.as_bytes()), *marked);
     assert_eq!(hex::encode(owner.licensees_master(name).as_bytes()), *master);
     let sealed = owner.licensees_master(name).sealed(Split::LICENSEES, &found);
-    assert_eq!(sealed.iter().map(|seed| hex::encode(seed.as_bytes())).collect::<Vec<_>>(), [seed_1.clone()]);
+    assert_eq!(
+        sealed.iter().map(|seed| hex::encode(seed.as_bytes())).collect::<Vec<_>>(),
+        std::slice::from_ref(seed_1)
+    );
 }
 
 #[test]
