@@ -32,7 +32,7 @@ fn found() -> Model {
         let drawn: Vec<u64> = (0..layer.shape.size() as u64).map(|p| scattered((number << 32) + p)).collect();
         let values: Vec<f32> = drawn.iter().map(|d| (d >> 40) as f32 / 16_777_216.0 - 0.5).collect();
         if layer.prunable {
-            model.masks.insert(layer.weight(), Mask::from_fn(drawn.len(), |p| drawn[p] % 20 == 0));
+            model.masks.insert(layer.weight(), Mask::from_fn(drawn.len(), |p| drawn[p].is_multiple_of(20)));
         }
         model.arrays.insert(layer.weight(), Array::new(shape, values).expect("as many values as positions"));
     }
