@@ -96,6 +96,36 @@ fn nothing_is_done_twice_and_a_killed_run_goes_on() {
 }
 
 #[test]
+fn licensees_copies_have_one_owner_and_a_mark_each() {
+    let subject = |name: &str| {
+        let recipe =
+            "width = 16\nsparsity = 0.9\nprune-share = 0.9\nfind-epochs = 1\ntrain-epochs = 1\nreinforce = \"no\"";
+        format!("[[subject]]\nname = \"{name}\"\nlicensee = \"{name}\"\ntriggers = \"no\"\n{recipe}\n")
+    };
+    let subjects = ["one", "two", "three"].map(subject).concat();
+    let attack = "[[attack]]\nname = \"collude\"\nby = [\"and\", \"majority\"]\nothers = [\"two\", \"three\"]\nsubjects = [\"one\"]\n";
+    let folder = Folder::new();
+    folder.write("licensees.toml", format!("data = \"digits\"\nlimit = 300\n{subjects}{attack}"));
+    let (code, stdout, stderr) = folder.run("suite run licensees.toml -o runs --jobs 2");
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let lines = lines(&folder, "runs");
+    assert_eq!(lines.len(), 2);
+    for line in lines {
+        let licensee = line["others"].as_array().unwrap().iter().find(|mark| mark["name"] == "licensee").unwrap();
+        assert_eq!((&licensee["holds"], &line["verdict"]), (&true.into(), &"proven".into()), "{line}");
+    }
+    let unstamped = subject("one").replace("triggers", "stamp = \"none\"\ntriggers");
+    folder.write(
+        "wrong.toml",
+        format!("data = \"digits\"\n{unstamped}{}", attack.replace("others = [\"two\", \"three\"]\n", "")),
+    );
+    let (code, _, stderr) = folder.run("suite run wrong.toml -o wrong");
+    let expected =
+        "error: wrong.toml: line 2: subject: is a licensee's copy of a ticket that is not stamped, expected ";
+    assert!(code == 2 && stderr.starts_with(expected), "{stderr}");
+}
+
+#[test]
 fn mistakes_are_told_with_their_line() {
     let folder = Folder::new();
     for (from, to, expected) in [
@@ -110,6 +140,7 @@ fn mistakes_are_told_with_their_line() {
             "line 15: share of prune-mag is '1.4', expected a number from 0 to 1",
         ),
         ("share = [0.2, 0.4]", "part = 0.2", "line 15: prune-mag has no parameter 'part', expected one of share"),
+        ("width = 8", "licensee = \"\"", "line 5: subject: names a licensee of 0 bytes, expected 1 to 1024"),
         ("seeds = [0, 1, 2, 3]", "seeds = []", "line 20: 'seeds' is an empty list, expected a list of whole numbers"),
         ("seeds = [0, 1, 2, 3]", "subjects = [\"keyed\"]", "line 1: the suite: 'prune-rand' names the subject 'keyed'"),
         ("[[attack]]", "[[attack", "line 13: "),

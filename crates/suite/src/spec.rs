@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use counterfoil_attack::{Settings, attack};
+use counterfoil_claim::MAX_TEXT;
 use counterfoil_train::data::{DataSource, LoadOptions};
 use itertools::Itertools;
 use serde::Serialize;
@@ -309,6 +310,14 @@ fn made(table: &mut Table, programs: &[MarkSpec]) -> Result<Origin, SuiteError> 
         batch: small(table.count("batch", [1, 65_536])?, 64),
         licensee: table.text("licensee")?,
     };
+    if let Some(name) = recipe.licensee.as_ref().filter(|name| !is_name(name)) {
+        let found = if name.chars().any(char::is_control) {
+            "with control characters".to_owned()
+        } else {
+            format!("of {} bytes", name.len())
+        };
+        return Err(table.mistake(&format!("names a licensee {found}, expected 1 to {MAX_TEXT} bytes without any")));
+    }
     if recipe.licensee.is_some() && recipe.stamp == Stamp::None {
         return Err(table
             .mistake("is a licensee's copy of a ticket that is not stamped, expected stamp = \"swaps\" or \"keyed\""));
@@ -317,6 +326,11 @@ fn made(table: &mut Table, programs: &[MarkSpec]) -> Result<Origin, SuiteError> 
         return Err(table.mistake("has an odd width, expected an even one"));
     }
     Ok(Origin::Made { recipe, seeds: table.counts("seeds")?.unwrap_or_else(|| vec![0]) })
+}
+
+/// Whether a claim can bear it.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
 }
 
 fn attacks_of(mut table: Table, source: Source, seeds: &[u64]) -> Result<AttackSpec, SuiteError> {
