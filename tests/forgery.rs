@@ -13,7 +13,7 @@ use counterfoil_claim::{
 };
 use counterfoil_mark::qr::{self, Format, Whereabouts};
 use counterfoil_mark::{Chance, LockError, Tally, chip_map, lock, log2_upper_tail, masks_of, tally, unlock};
-use counterfoil_ticket::{Carrier, Digest, ImageShape, Mask, Model, ModelFile};
+use counterfoil_ticket::{Array, Carrier, Digest, ImageShape, Mask, Model, ModelFile};
 use counterfoil_verify::{
     BlackBox, BlackBoxError, Evidence, Level, Options, Report, TestKind, Tests, Verdict, VerifyError, verify,
 };
@@ -161,6 +161,73 @@ fn ordinals_chosen_for_a_model_at_hand_count_nothing() {
     let report = judged(&innocent, &Evidence::claimed(&claim, &own.opened_under(&claim))).unwrap();
     assert_eq!(report.verdict, Verdict::Inconclusive, "{:?}", report.tests);
     assert!(report.tests.iter().all(|test| test.n == 0), "{:?}", report.tests);
+}
+
+#[test]
+fn names_chosen_for_a_model_at_hand_change_the_chips() {
+    // 256 tensors of one shape, each with as many weights: names say which of them stand for the 128 carriers of a claim.
+    const TENSORS: usize = 256;
+    const CLAIMED: usize = 128;
+    let name = |i: usize| format!("t{i:03}.weight");
+    let mut random = Random(5);
+    let mut innocent = Model::default();
+    for i in 0..TENSORS {
+        let mut values = vec![0.0; 16 * 8 * 9];
+        let mut left = 115;
+        while left > 0 {
+            let place = &mut values[random.bits() as usize % (16 * 8 * 9)];
+            left -= usize::from(*place == 0.0);
+            *place = 0.5;
+        }
+        let array = Array::new(vec![16, 8, 3, 3], values).unwrap();
+        innocent.arrays.insert(name(i), array);
+    }
+    innocent.masks = masks_of(&innocent);
+    let key = OwnerKey::from_seed(&[23; 32]);
+    let (body, own) = post_hoc(&ticket(2));
+    let body = |names: &[usize]| {
+        let carriers = innocent.carriers().into_iter().take(CLAIMED).zip(names);
+        let claimed = |(carrier, &i): (Carrier, &usize)| ClaimedCarrier {
+            name: name(i),
+            shape: carrier.shape,
+            ordinal: carrier.ordinal,
+            kept: 115,
+        };
+        let most = |panel| PanelStrength { panel, n: 1000, hits: 1000 };
+        let panels = body.sealed_panels.all().map(most).collect();
+        ClaimBody { carriers: carriers.map(claimed).collect(), panels, ..body.clone() }
+    };
+    let first: Vec<usize> = (0..CLAIMED).collect();
+    let claim = signed(&body(&first), &key);
+    let opened = own.opened_under(&claim);
+    let seeds: Vec<(PanelId, &Seed)> = opened.iter().map(|panel| (panel.panel(), panel.seed())).collect();
+    let panels = claim.body().sealed_panels;
+    let tallies: Vec<Vec<Tally>> = (innocent.carriers().iter().take(CLAIMED))
+        .map(|carrier| {
+            let map = chip_map(&seeds, &key.public(), &Split::Owner(panels), carrier, claim.body().dilution);
+            let count = |i| panels.sealed().map(|panel| tally(&innocent.masks[&name(i)], &map, panel)).sum();
+            (0..TENSORS).map(count).collect()
+        })
+        .collect();
+    // The best rising names for the first carriers that end before a tensor, by dynamic programming.
+    let lead = |tally: Tally| 2 * tally.hits() as i64 - tally.n() as i64;
+    let mut best: Vec<Option<(i64, Vec<usize>)>> = vec![Some((0, Vec::new())); TENSORS + 1];
+    for row in &tallies {
+        let mut next = vec![None; TENSORS + 1];
+        for (i, &tally) in row.iter().enumerate() {
+            let here = best[i].as_ref().map(|(sum, names)| (sum + lead(tally), [&names[..], &[i]].concat()));
+            next[i + 1] = next[i].clone().max(here);
+        }
+        best = next;
+    }
+    let (_, names) = best[TENSORS].clone().unwrap();
+    let sought: Tally = tallies.iter().zip(&names).map(|(row, &i)| row[i]).sum();
+    let sought = log2_upper_tail(sought, Chance::HALF).bits();
+    assert!(sought < -64.0, "so few tensors would do if names were free: {sought}");
+    let claim = signed(&body(&names), &key);
+    let report = judged(&innocent, &Evidence::claimed(&claim, &own.opened_under(&claim))).unwrap();
+    assert_eq!((report.tests[0].level, report.tests[0].reading.as_deref()), (Level::Sealed, Some("zeros")));
+    assert!(report.tests[0].log2_p.bits() > -20.0 && report.log2_p.bits() > -20.0, "{:?}", report.tests[0]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What a mark is on: the carriers, which enter the seeds of its sealed panels.
 //!
-//! Implements `marked` of docs/protocol.md, "Seeds". Whoever lists other carriers, or states that they keep more or fewer
-//! positions, gets other chips: neither can be chosen for a suspect at hand after its chips are known.
+//! Implements `marked` of docs/protocol.md, "Seeds". Whoever lists other carriers, calls them otherwise, or states that they
+//! keep more or fewer positions, gets other chips: none of this can be chosen for a suspect at hand after its chips are known.
+//! Names say which of a suspect's tensors stand for which carriers, so they are among it.
 
 use counterfoil_ticket::Carrier;
 use sha2::{Digest, Sha256};
@@ -22,6 +23,8 @@ impl Marked {
         let mut hasher = Sha256::new_with_prefix("counterfoil/v1 marked");
         for (carrier, kept) in carriers {
             hasher.update(carrier.id());
+            hasher.update((carrier.name.len() as u32).to_be_bytes());
+            hasher.update(&carrier.name);
             hasher.update(kept.to_be_bytes());
         }
         Self(hasher.finalize().into())
