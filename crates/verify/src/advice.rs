@@ -16,7 +16,7 @@ pub(crate) struct Available {
 }
 
 /// Assumptions of the tests made at these levels.
-pub(crate) fn assumptions(search: &Search, available: Available, options: &Options, tests: &[Test]) -> Vec<String> {
+pub(crate) fn assumptions(search: &Search, options: &Options, tests: &[Test]) -> Vec<String> {
     let threshold = options.threshold;
     let mut assumptions = vec![format!(
         "a claimant who tried 2^k keys or seeds gains k bits; the threshold of {threshold} bits has to cover them"
@@ -54,7 +54,7 @@ pub(crate) fn assumptions(search: &Search, available: Available, options: &Optio
                 .to_owned(),
         );
     }
-    if available.black_box && available.tests.triggers() {
+    if tests.iter().any(|test| test.kind == TestKind::Trigger) {
         assumptions.push("the black box answers as the suspect does, and was not told the labels".to_owned());
     }
     assumptions

@@ -5,15 +5,14 @@
 //! are left to the threshold, all else that a claim states and that a test depends on is either bound into the seeds, or
 //! paid for here.
 
-use std::collections::BTreeMap;
-
 use counterfoil_claim::{ClaimBody, StampingMethod, TriggerSettings};
 use counterfoil_mark::{RankDensity, Reading, usual_triggers};
 use counterfoil_ticket::{Carrier, CarrierShape};
 
 use crate::Level;
+use crate::align::Network;
 use crate::search::Search;
-use crate::stand_in::Layout;
+use crate::stand_in::{Layout, count_by_shape};
 
 /// Densities that a carrier may be read by rank at where the claim could have stated any: 1/2, 1/4, … 1/128. With "left
 /// out" they are 2^3.
@@ -45,25 +44,49 @@ pub(crate) struct Choices {
     is_open: bool,
     /// P and D, at the sealed level.
     layout: u32,
-    /// Which carriers, under which ordinals: only panel 0 does not depend on it.
+    /// Rounded densities of a ticket that was found under its key: the sealed seeds bind those of others.
+    sealed_densities: u32,
+    in_place: Carriers,
+    aligned: Carriers,
+}
+
+/// What the list of carriers leaves to choose, in bits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Carriers {
+    /// Which are listed, under which ordinals: only panel 0 does not depend on it.
     list: u32,
-    /// At which densities, where they are read by rank: any, and those that the sealed seeds do not bind.
-    densities: [u32; 2],
+    /// At which densities, where they are read by rank: any.
+    densities: u32,
+}
+
+impl Carriers {
+    /// `there` are those that could be listed, `listed` those that are and that something stands for.
+    fn new(there: impl Iterator<Item = CarrierShape>, listed: impl Iterator<Item = CarrierShape>) -> Self {
+        let listed: Vec<CarrierShape> = listed.collect();
+        let densities: f64 = listed.iter().map(|shape| ((shape.size() + 1) as f64).log2()).sum();
+        Self { list: list_bits(there, &listed), densities: densities.ceil() as u32 }
+    }
 }
 
 impl Choices {
-    /// For the mask tests of a suspect with these carriers.
-    pub(crate) fn new(search: &Search, suspect: &[Carrier], layout: &Layout) -> Self {
+    /// For the mask tests of a suspect with these carriers; `network` is how they are aligned, if they can be.
+    pub(crate) fn new(search: &Search, suspect: &[Carrier], layout: &Layout, network: Option<&Network>) -> Self {
         let Some(claim) = search.claim.filter(|_| !search.is_claim_older) else { return Self::default() };
-        let standing = || layout.stand_ins.iter().filter(|stand_in| stand_in.tensor.is_some());
-        let any: f64 = standing().map(|stand_in| ((stand_in.carrier.shape.size() + 1) as f64).log2()).sum();
-        let any = any.ceil() as u32;
-        let sealed = match claim.stamping.method {
-            StampingMethod::Swaps => 0,
-            StampingMethod::KeyedFinding => STEP_BITS * claim.carriers.len() as u32,
+        let standing = layout.stand_ins.iter().filter(|stand_in| stand_in.tensor.is_some());
+        let aligned = |network: &Network| {
+            let claimed = network.layers.iter().filter(|layer| layer.claimed.is_some() && layer.tensor.is_some());
+            Carriers::new(network.layers.iter().map(|layer| layer.layer.shape), claimed.map(|layer| layer.layer.shape))
         };
-        let stands: Vec<CarrierShape> = standing().map(|stand_in| stand_in.carrier.shape).collect();
-        Self { is_open: true, layout: layout_bits(claim), list: list_bits(suspect, &stands), densities: [any, sealed] }
+        Self {
+            is_open: true,
+            layout: layout_bits(claim),
+            sealed_densities: match claim.stamping.method {
+                StampingMethod::Swaps => 0,
+                StampingMethod::KeyedFinding => STEP_BITS * claim.carriers.len() as u32,
+            },
+            in_place: Carriers::new(suspect.iter().map(|c| c.shape), standing.map(|s| s.carrier.shape)),
+            aligned: network.map(aligned).unwrap_or_default(),
+        }
     }
 
     /// Bits for a mask test.
@@ -71,16 +94,17 @@ impl Choices {
         if !self.is_open {
             return 0;
         }
-        let [any, sealed] = self.densities;
+        let is_aligned = matches!(reading, Reading::AlignedZeros | Reading::AlignedRanks);
+        let carriers = if is_aligned { self.aligned } else { self.in_place };
         let densities = match (reading, level) {
             (Reading::Zeros | Reading::AssignedZeros | Reading::TurnedZeros(_), _) => 0,
-            (_, Level::Public) => any,
+            (_, Level::Public) => carriers.densities,
             // Aligned carriers are read at the density as claimed, and by zeros or ranks as it says.
-            (Reading::AlignedZeros | Reading::AlignedRanks, Level::Sealed) if sealed > 0 => any,
-            (_, Level::Sealed) => sealed,
+            (_, Level::Sealed) if is_aligned && self.sealed_densities > 0 => carriers.densities,
+            (_, Level::Sealed) => self.sealed_densities,
         };
         let layout = match level {
-            Level::Public => DILUTION_BITS + self.list,
+            Level::Public => DILUTION_BITS + carriers.list,
             Level::Sealed => self.layout,
         };
         layout + densities
@@ -109,18 +133,14 @@ pub(crate) fn density(search: &Search, claimed: RankDensity) -> RankDensity {
     if is_bound || search.is_claim_older || claimed.is_dense() { claimed } else { claimed.step(STEPS) }
 }
 
-/// log2 of the number of lists of m of the suspect's carriers, for each m alike, under rising ordinals of each shape.
-fn list_bits(suspect: &[Carrier], stands: &[CarrierShape]) -> u32 {
-    let count = |shapes: &mut dyn Iterator<Item = CarrierShape>| {
-        let mut counts: BTreeMap<CarrierShape, u64> = BTreeMap::new();
-        shapes.for_each(|shape| *counts.entry(shape).or_default() += 1);
-        counts
-    };
-    let (there, listed) = (count(&mut suspect.iter().map(|c| c.shape)), count(&mut stands.iter().copied()));
-    let all = suspect.len() as u64;
-    let lists = ((all + 1) as f64).log2() + log2_choose(all, stands.len() as u64);
-    let ordinals: f64 = listed.iter().map(|(shape, &m)| log2_choose(there.get(shape).copied().unwrap_or(0), m)).sum();
-    (lists + ordinals).ceil() as u32
+/// log2 of the number of lists of m of the carriers that are there, for each m alike, under rising ordinals of each shape.
+fn list_bits(there: impl Iterator<Item = CarrierShape>, listed: &[CarrierShape]) -> u32 {
+    let (there, listed) = (count_by_shape(there), count_by_shape(listed.iter().copied()));
+    let [all, m] = [&there, &listed].map(|counts| counts.values().map(|&n| u64::from(n)).sum::<u64>());
+    let lists = ((all + 1) as f64).log2() + log2_choose(all, m);
+    let of_shape =
+        |(shape, &m): (&CarrierShape, &u32)| log2_choose(there.get(shape).copied().unwrap_or(0).into(), m.into());
+    (lists + listed.iter().map(of_shape).sum::<f64>()).ceil() as u32
 }
 
 /// log2 of n over k.
@@ -140,8 +160,9 @@ mod tests {
         let carriers = Carrier::number((0..4).map(|i| (["a", "b", "c", "d"][i], &[[2usize, 3], [2, 4]][i / 3][..])));
         let (small, large) = (carriers[0].shape, carriers[3].shape);
         // all four of four: one list for each number from 0 to 4
-        assert_eq!(list_bits(&carriers, &[small, small, small, large]), (5f64).log2().ceil() as u32);
+        let shapes = || carriers.iter().map(|carrier| carrier.shape);
+        assert_eq!(list_bits(shapes(), &[small, small, small, large]), (5f64).log2().ceil() as u32);
         // two of the three small ones: 6 lists of two, under 3 pairs of ordinals
-        assert_eq!(list_bits(&carriers, &[small, small]), (5.0 * 6.0 * 3f64).log2().ceil() as u32);
+        assert_eq!(list_bits(shapes(), &[small, small]), (5.0 * 6.0 * 3f64).log2().ceil() as u32);
     }
 }

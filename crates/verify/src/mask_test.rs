@@ -43,7 +43,8 @@ pub(crate) fn test_mask(
         _ => None,
     };
     let is_alignable = matches!(network, Some(Ok(_)));
-    let choices = Choices::new(search, &file.carriers(), &layout);
+    let choices =
+        Choices::new(search, &file.carriers(), &layout, network.as_ref().and_then(|found| found.as_ref().ok()));
     let to_test = |count: MaskCount| {
         let aligned = if is_alignable { folds(search, count.look.level).len() } else { 0 };
         let is_with_triggers = with_triggers.contains(&count.look.level);

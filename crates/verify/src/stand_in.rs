@@ -105,15 +105,17 @@ impl Layout {
     }
 }
 
+/// How many there are of each shape.
+pub(crate) fn count_by_shape(shapes: impl Iterator<Item = CarrierShape>) -> BTreeMap<CarrierShape, u32> {
+    let mut counts = BTreeMap::new();
+    shapes.for_each(|shape| *counts.entry(shape).or_default() += 1);
+    counts
+}
+
 /// From which ordinal on there is no carrier of a shape, as far as anybody can say: neither suspect nor claim has more.
 fn possible_ordinals(suspect: &[Carrier], claimed: &[ClaimedCarrier]) -> BTreeMap<CarrierShape, u32> {
-    let count = |shapes: &mut dyn Iterator<Item = CarrierShape>| {
-        let mut counts: BTreeMap<CarrierShape, u32> = BTreeMap::new();
-        shapes.for_each(|shape| *counts.entry(shape).or_default() += 1);
-        counts
-    };
-    let there = count(&mut suspect.iter().map(|c| c.shape));
-    let mut possible = count(&mut claimed.iter().map(|c| c.shape));
+    let there = count_by_shape(suspect.iter().map(|c| c.shape));
+    let mut possible = count_by_shape(claimed.iter().map(|c| c.shape));
     possible.iter_mut().for_each(|(shape, n)| *n = (*n).max(there.get(shape).copied().unwrap_or(0)));
     possible
 }

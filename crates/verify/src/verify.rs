@@ -109,7 +109,7 @@ pub(crate) fn examine(
         carriers: mask
             .and_then(|t| t.mask.as_ref())
             .map_or_else(Vec::new, |count| count.carriers.iter().map(CarrierReport::new).collect()),
-        assumptions: assumptions(&search, available, options, &tests),
+        assumptions: assumptions(&search, options, &tests),
         stronger: stronger(&search, available, &needed, &look_further(verdict, evidence, options, &tests)),
         needed,
         reference,

@@ -6,7 +6,7 @@ use crate::kit::Folder;
 fn a_panel_is_disclosed_to_its_owner_alone_at_first() {
     let folder = Folder::stamped();
     folder.run("disclose stamped.counterfoil --panel 1 -o d").success().stderr_eq("").stdout_eq(str![[r#"
-d  opens panel 1 of 1 sealed ones, for the claim 93e712c014a21c397968ea64eeb253a3e4f17757d5c6cd500fc5774163b50325
+d  opens panel 1 of 1 sealed ones, for the claim 6857f852612b807533640d674535fb615970cdcf930cc62d43d2113cfb6f70f1
 
 "#]]);
     assert_eq!(folder.read("d"), folder.read("panel1.disclosure"));

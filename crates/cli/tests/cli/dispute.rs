@@ -68,16 +68,16 @@ A WAS FIRST (threshold -64.0)
 
   It means: B's ticket was made from one that carried A's mark already, and A's ticket does not
     carry B's. A ticket that has nothing to do with A's key agrees this well with a chance of at
-    most 2^-153.1.
+    most 2^-157.8.
   It does not mean: that B had no licence to stamp it again, that A found the ticket, or that
     nobody else was before both.
 
-A: claim 93e712c014a21c39… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
-B: claim 39ecebf67f029c7a… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
+A: claim 6857f852612b8075… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
+B: claim c4f3e67ca3460a33… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
 
 mark of  sought in   test         panel  read by          n  hits  by chance  log2 p  charged  result
-A        B's ticket  sealed mask  1      zeros, 1 in 8  378   324      189.0  -158.1       +5  -153.1  inside
-B        A's ticket  sealed mask  1      zeros, 1 in 8  378   199      189.0    -2.6       +5     0.0  not inside
+A        B's ticket  sealed mask  1      zeros, 1 in 8  384   330      192.0  -162.8       +5  -157.8  inside
+B        A's ticket  sealed mask  1      zeros, 1 in 8  388   200      194.0    -1.7       +5     0.0  not inside
 charged: bits paid for all ways of looking and choosing
 
 mask of     compared with  keeps  in common  by chance    log2 p
@@ -119,20 +119,20 @@ UNDECIDED (threshold -64.0)
   It does not mean: that either claim is wrong: each is tested on a model by 'counterfoil
     verify'.
 
-A: claim 93e712c014a21c39… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
-B: claim 86ee7694fa7ab9cb… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
+A: claim 6857f852612b8075… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
+B: claim 8cb45de014515fa9… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
 
 mark of  sought in    test         panel  read by          n  hits  by chance  log2 p  charged  result
-A        B's ticket   sealed mask  1      zeros, 1 in 8  372   164      186.0     0.0       +5     0.0  not inside
-B        A's ticket   sealed mask  1      zeros, 1 in 8  381   201      190.5    -2.7       +5     0.0  not inside
-A        the suspect  sealed mask  1      zeros, 1 in 8  378   324      189.0  -158.1       +5  -153.1  proven
-B        the suspect  public mask  0      zeros, 1 in 8  363   335      181.5  -224.2       +7  -217.2  marked
+A        B's ticket   sealed mask  1      zeros, 1 in 8  346   181      173.0    -2.2       +5     0.0  not inside
+B        A's ticket   sealed mask  1      zeros, 1 in 8  327   146      163.5     0.0       +5     0.0  not inside
+A        the suspect  sealed mask  1      zeros, 1 in 8  384   330      192.0  -162.8       +5  -157.8  proven
+B        the suspect  public mask  0      zeros, 1 in 8  363   331      181.5  -210.4       +7  -203.4  marked
 charged: bits paid for all ways of looking and choosing
 
 mask of      compared with  keeps  in common  by chance    log2 p
-B's ticket   A's ticket     5,937        731      716.5      -0.2
+B's ticket   A's ticket     5,937        738      716.5      -0.5
 the suspect  A's ticket     5,937      5,641      716.5  -15567.5
-the suspect  B's ticket     5,937        761      716.5      -2.2
+the suspect  B's ticket     5,937        776      716.5      -3.9
 corroboration only: the outcome does not rest on likeness
 
 suspect.bin's mask is like that of A's ticket, and far less like B's.
@@ -161,11 +161,11 @@ UNDECIDED (threshold -64.0)
   It does not mean: that either claim is wrong: each is tested on a model by 'counterfoil
     verify'.
 
-A: claim 93e712c014a21c39… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
-B: claim 39ecebf67f029c7a… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
+A: claim 6857f852612b8075… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
+B: claim c4f3e67ca3460a33… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
 
 mark of  sought in   test         panel  read by          n  hits  by chance  log2 p  charged  result
-A        B's ticket  sealed mask  1      zeros, 1 in 8  378   324      189.0  -158.1       +5  -153.1  inside
+A        B's ticket  sealed mask  1      zeros, 1 in 8  384   330      192.0  -162.8       +5  -157.8  inside
 B        A's ticket                                                                                    not tested
 charged: bits paid for all ways of looking and choosing
 
@@ -178,7 +178,7 @@ Assumed:
   - when a claim says that it was made is its owner's word, and decides nothing
 
 Would decide:
-  - A's original: the stamped ticket with the canonical digest 94d266b4f492ccd6838176e6439aeec54eee856994c4cdba4c6c0fe62e7660f1
+  - A's original: the stamped ticket with the canonical digest a1800e699746462da5b91da33b44141462dfbe51719ce140d6f6bd7b86616a70
   - a disclosure of a sealed panel of B's claim
 
 "#]]);
@@ -273,7 +273,7 @@ fn disclosures_and_originals_belong_to_a_claim_each() {
     let folder = disputed(restamped());
     write(&folder, "stranger", unrelated());
     folder.refuses(&format!("dispute {KEYS} {CLAIMS} --disclosure stranger.disclosure"), str![[r#"
-error: stranger.disclosure: made for claim 86ee7694fa7ab9cbcd74f2046bbad91e2f946bf8f4bf5b22d2a369a31eac395d, expected claim 93e712c014a21c397968ea64eeb253a3e4f17757d5c6cd500fc5774163b50325 or 39ecebf67f029c7aea63e99b00d750a1b97d9c782ddf5ba63099c35c9a56722d
+error: stranger.disclosure: made for claim 8cb45de014515fa94f489827e216b06b73e4f86354d34be7cdaeebd95d203472, expected claim 6857f852612b807533640d674535fb615970cdcf930cc62d43d2113cfb6f70f1 or c4f3e67ca3460a33c03aa4bbaaec0626ddfd263b331a191b74d8b4a80e27f143
 hint: give the claim that was made with this disclosure's stamp, or leave it out
 
 "#]]);
@@ -286,13 +286,13 @@ hint: give each panel's disclosure once
 "#]],
     );
     folder.refuses(&format!("dispute {KEYS} {CLAIMS} --original stranger.safetensors"), str![[r#"
-error: stranger.safetensors: the ticket has the digest 2e5cbd8a587b31b2f92af1a3e8b1bd1aea41ec08ef51e1bca99c1c51e0845b7d, expected 94d266b4f492ccd6838176e6439aeec54eee856994c4cdba4c6c0fe62e7660f1 or 20feabed067b8744cf0837b7c320835348aa1633432215a60bf5520b06634ec1, as the claims say
+error: stranger.safetensors: the ticket has the digest 22a5e59a6c1c621ee64aa97d617022e8a3332a286725139b49aced713781e6bb, expected a1800e699746462da5b91da33b44141462dfbe51719ce140d6f6bd7b86616a70 or adcc40f2116aa7fa77a54556db3c0d895b313153383a89a6ed78f2cc4afc64a7, as the claims say
 hint: an original is the stamped ticket as 'stamp' or 'find --key' wrote it, not a model trained from it, nor the ticket before it was stamped
 
 "#]]);
     folder.write_model("copy.safetensors", &restamped().model);
     folder.refuses(&format!("dispute {KEYS} {CLAIMS} {ORIGINALS} --original copy.safetensors"), str![[r#"
-error: copy.safetensors: is the ticket 20feabed067b8744cf0837b7c320835348aa1633432215a60bf5520b06634ec1, as mine.safetensors is, expected each original once
+error: copy.safetensors: is the ticket adcc40f2116aa7fa77a54556db3c0d895b313153383a89a6ed78f2cc4afc64a7, as mine.safetensors is, expected each original once
 hint: give each original once
 
 "#]]);

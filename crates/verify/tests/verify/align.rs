@@ -2,7 +2,7 @@
 
 use counterfoil_claim::PanelId;
 use counterfoil_ticket::{CarrierShape, Layer, Model};
-use counterfoil_verify::Verdict;
+use counterfoil_verify::{Level, TestReport, Verdict};
 
 use crate::align_kit::{Shown, framed, is_stream, permuted, pruned, relaid, resnet20};
 use crate::kit::{Random, array, change, decided, look, rename};
@@ -121,6 +121,15 @@ fn dummy_channels_are_left_over() {
     let report = shown.align(&permuted(&wide, &wide_net, 8), true);
     assert_eq!(report.verdict, Verdict::Proven, "{:?}", report.tests.last());
     assert_eq!(decided(&report).n, shown.owner.carried(&shown.ticket, PanelId::sealed(1).unwrap()).n());
+
+    // No tensor stands for a carrier in place, and yet the densities at which the aligned ones are read could be chosen.
+    let report = shown.align(&permuted(&wide, &wide_net, 8), false);
+    let public = |test: &&TestReport| test.level == Level::Public && test.alignment.is_some();
+    let public = report.tests.iter().find(public).expect("it was aligned");
+    let any = |layer: &Layer| ((layer.shape.size() + 1) as f64).log2();
+    let any: f64 = net.layers().iter().filter(|layer| layer.prunable).map(any).sum();
+    let chosen = public.choice - public.alignment.as_ref().map_or(0, |alignment| alignment.bits);
+    assert!(f64::from(chosen) > 2.0 + any, "{chosen}, {any}");
 }
 
 #[test]
