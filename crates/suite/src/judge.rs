@@ -8,7 +8,7 @@ use counterfoil_ticket::{ImageShape, Mask, Model, ModelFile};
 use counterfoil_train::data::Dataset;
 use counterfoil_train::{DeviceChoice, Network, Predictor};
 use counterfoil_verify::{
-    BlackBox, BlackBoxError, Evidence as Shown, Level, Options, Report, TestKind, Verdict, verify,
+    BlackBox, BlackBoxError, Evidence as Shown, Level, NOT_ALIGNED, Options, Report, TestKind, Verdict, verify,
 };
 
 use crate::line::{Accuracy, Evidence, Flag, OtherMark};
@@ -21,6 +21,10 @@ const IMAGES_AT_ONCE: usize = 500;
 
 /// Accuracy from which on a victim is worth stealing, as a multiple of chance.
 const BASELINE: f64 = 2.0;
+
+/// Names of the two readings of ours that stand beside other people's marks in a line.
+pub(crate) const OVERLAP: &str = "mask overlap";
+pub(crate) const LICENSEE: &str = "licensee";
 
 /// What was found out about an attacked model.
 pub(crate) struct Judged {
@@ -96,7 +100,7 @@ pub(crate) fn judge(
     let read = |mark: &dyn Mark| mark.read(&after, network.as_ref().ok(), before, subject.seed, data);
     let mut others: Vec<OtherMark> = subject.marks.iter().map(|mark| read(mark.as_ref())).collect();
     others.extend(report.reference.map(|overlap| OtherMark {
-        name: "mask overlap".to_owned(),
+        name: OVERLAP.to_owned(),
         log2_p: Some(overlap.log2_p.bits()),
         holds: overlap.log2_p.bits() <= threshold,
         reading: format!("{} of {} positions, {:.0} expected", overlap.overlap, overlap.kept, overlap.expected),
@@ -116,6 +120,9 @@ pub(crate) fn judge(
     }
     if accuracy.before as f64 * f64::from(data.classes) < BASELINE * labels.len() as f64 {
         flags.insert(Flag::BaselineLow);
+    }
+    if report.skipped.iter().any(|skipped| skipped.reason.starts_with(NOT_ALIGNED)) {
+        flags.insert(Flag::AlignmentFailed);
     }
     if report.verdict == Verdict::Inconclusive && !report.needed.is_empty() {
         flags.insert(Flag::TooFewPositions);
@@ -144,7 +151,7 @@ fn licensees(papers: &Papers, file: &ModelFile, threshold: f64) -> Result<OtherM
     let sealed = report.tests.iter().filter(|test| test.decisive && test.level == Level::Sealed);
     let best = sealed.min_by(|a, b| a.after_charges.bits().total_cmp(&b.after_charges.bits()));
     Ok(OtherMark {
-        name: "licensee".to_owned(),
+        name: LICENSEE.to_owned(),
         log2_p: best.map(|test| test.after_charges.bits()),
         holds: report.verdict == Verdict::Proven,
         reading: best.map_or_else(String::new, |test| format!("{} of {} positions", test.hits, test.n)),

@@ -1,6 +1,7 @@
 //! Plans: a suite as single tasks, each with the digest of all that it depends on.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use counterfoil_ticket::Digest;
 use counterfoil_train::data::{Dataset, Split};
@@ -124,7 +125,9 @@ impl Plan {
 
 fn made(name: &str, recipe: &Recipe, seed: u64, data: &str) -> SubjectTask {
     let id = |recipe: &Recipe| Id::of(&json!({ "subject": recipe, "seed": seed, "data": data, "version": VERSION }));
-    let owner = id(&Recipe { licensee: None, ..recipe.clone() });
+    // What comes after the stamp is the licensee's.
+    let stamped = || Recipe { licensee: None, reinforce: true, triggers: true, train_epochs: 1, ..recipe.clone() };
+    let owner = if recipe.licensee.is_some() { id(&stamped()) } else { id(recipe) };
     SubjectTask { id: id(recipe), name: name.to_owned(), seed, owner, source: SubjectSource::Made(recipe.clone()) }
 }
 
@@ -174,7 +177,7 @@ fn runs_of(
             let before = steps.last().map_or(subjects[subject].id.as_str(), |step| step.id.as_str());
             let id = Id::of(&json!({
                 "before": before, "attack": step.attack, "settings": strength, "seed": seed, "knows": spec.knows,
-                "others": other_ids, "data": data, "version": VERSION,
+                "others": other_ids, "data": data, "version": VERSION, "files": programs(strength),
             }));
             steps.push(StepTask { id, attack: step.attack.clone(), strength: strength.clone() });
         }
@@ -182,7 +185,9 @@ fn runs_of(
         let changed = steps.iter().map(|step| step.strength.in_words());
         let strengths: Vec<String> = changed.filter(|text| !text.is_empty()).collect();
         RunTask {
-            id: Id::of(&json!({ "of": last, "label": spec.label, "threshold": threshold })),
+            id: Id::of(&json!({
+                "of": last, "subject": subjects[subject].name, "label": spec.label, "threshold": threshold,
+            })),
             subject,
             label: spec.label.clone(),
             strength: strengths.join(", "),
@@ -197,6 +202,12 @@ fn runs_of(
         .flat_map(|&seed| stacks.iter().map(move |stack| (seed, stack)))
         .map(|(s, stack)| run(s, stack))
         .collect()
+}
+
+/// Digests of the files that a program's command names: of its script, where it has one.
+fn programs(strength: &Strength) -> Vec<String> {
+    let Strength::Program { command, .. } = strength else { return Vec::new() };
+    command.iter().filter_map(|word| file_digest(Path::new(word)).ok()).collect()
 }
 
 /// What tells data from others: of images and labels of both halves.

@@ -140,9 +140,8 @@ impl<'a> Worker<'a> {
         }
         let victim = self.victim(task.subject)?;
         let subject = &victim.subject;
-        let started = Instant::now();
-        let left = self.attack(task, victim, on_event);
-        let seconds = started.elapsed().as_secs_f64();
+        let mut seconds = 0.0;
+        let left = self.attack(task, victim, &mut seconds, on_event);
         let (file, endpoint, diverged) = match left {
             Ok((file, endpoint)) => (file, endpoint, false),
             // There is no model to judge: the thief is left with what he had.
@@ -158,11 +157,13 @@ impl<'a> Worker<'a> {
         self.store.put_line(&task.id, &line)
     }
 
-    /// The model after the last step, and what it is served behind.
+    /// The model after the last step, and what it is served behind. To `seconds` is added what each step takes, or took
+    /// when it was made.
     fn attack(
         &self,
         task: &RunTask,
         victim: &Victim,
+        seconds: &mut f64,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<(ModelFile, Option<Box<dyn Endpoint>>), SuiteError> {
         let subject = &victim.subject;
@@ -175,7 +176,10 @@ impl<'a> Worker<'a> {
             Some(_) => file.read()?,
             None => victim.model.clone(),
         };
-        let steps = &task.steps[done.map_or(0, |last| last + 1)..];
+        let (made, steps) = task.steps.split_at(done.map_or(0, |last| last + 1));
+        for step in made {
+            *seconds += self.store.seconds(&step.id)?;
+        }
         if steps.is_empty() {
             return Ok((file, None));
         }
@@ -190,6 +194,7 @@ impl<'a> Worker<'a> {
             on_event,
         };
         for step in steps {
+            let started = Instant::now();
             let settings = match &step.strength {
                 Strength::Known { settings, .. } => settings,
                 Strength::Program { command, settings } => {
@@ -198,15 +203,21 @@ impl<'a> Worker<'a> {
                     let (_, left) = attacked.map_err(failed)?;
                     let left = left.ok_or_else(|| failed("has written no output".to_owned()))?;
                     model = Model { description: model.description, ..handed_on(left) };
-                    file = self.store.put_model(&step.id, &model)?;
+                    let took = started.elapsed().as_secs_f64();
+                    *seconds += took;
+                    file = self.store.put_model(&step.id, &model, took)?;
                     continue;
                 }
             };
-            match attack(&step.attack)?.run(stolen(model), settings, &mut means)? {
+            let attacked = attack(&step.attack)?.run(stolen(model), settings, &mut means);
+            let took = started.elapsed().as_secs_f64();
+            *seconds += took;
+            match attacked? {
                 Attacked::Model(attacked) => {
                     model = handed_on(attacked);
-                    file = self.store.put_model(&step.id, &model)?;
+                    file = self.store.put_model(&step.id, &model, took)?;
                 }
+                // A suite has these last in a stack.
                 Attacked::Served(served) => return Ok((file, Some(served))),
             }
         }

@@ -73,7 +73,11 @@ pub fn run_slurm(worker: &Worker, slurm: &Slurm, on_progress: &dyn Fn(Progress))
     let left = worker.open_runs();
     for &index in &left {
         let run = &worker.plan.runs[index];
-        let reason = std::fs::read_to_string(worker.store.work(&run.id, "failed"));
+        let failed = |id: &Id| std::fs::read_to_string(worker.store.work(id, "failed"));
+        // Without its subject, a run only says that it is not there.
+        let subject = &worker.plan.subjects[run.subject];
+        let of_subject = if worker.has_subject(subject) { failed(&run.id) } else { failed(&subject.id) };
+        let reason = of_subject.or_else(|_| failed(&run.id));
         let reason = reason.unwrap_or_else(|_| "its jobs were lost; see the logs in the folder 'work'".to_owned());
         on_progress(Progress::Failed { run: worker.name_of(run), reason: reason.trim().to_owned() });
     }

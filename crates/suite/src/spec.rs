@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use counterfoil_attack::{Settings, attack};
+use counterfoil_attack::{Class, Settings, attack};
 use counterfoil_claim::MAX_TEXT;
 use counterfoil_train::data::{DataSource, LoadOptions};
 use itertools::Itertools;
 use serde::Serialize;
 
 use crate::SuiteError;
+use crate::judge::{LICENSEE, OVERLAP};
+use crate::report::{PANELS, TRIGGERS, VERDICT};
 use crate::toml_table::{Source, Table};
 
 /// Most runs of one suite.
@@ -254,7 +256,8 @@ pub(crate) const FOUND: &str = "found";
 fn program(mut table: Table) -> Result<MarkSpec, SuiteError> {
     let name = table.text("name")?.ok_or_else(|| table.mistake("has no name"))?;
     let command = table.texts("command")?;
-    if command.is_empty() || crate::marks::mark(&name).is_some() {
+    const OURS: [&str; 5] = [VERDICT, PANELS, TRIGGERS, LICENSEE, OVERLAP];
+    if command.is_empty() || crate::marks::mark(&name).is_some() || OURS.contains(&name.as_str()) {
         return Err(table.mistake("has no command, or the name of a mark that comes along"));
     }
     table.end()?;
@@ -341,12 +344,13 @@ fn attacks_of(mut table: Table, source: Source, seeds: &[u64]) -> Result<AttackS
     let subjects = table.texts("subjects")?;
     let stack = table.tables("stack")?;
     let steps = if stack.is_empty() {
-        vec![step(table, source)?]
+        vec![step(table, source, true)?]
     } else if stack.len() > MAX_STEPS {
         return Err(table.mistake(&format!("stacks {} attacks, expected at most {MAX_STEPS}", stack.len())));
     } else {
         table.end()?;
-        stack.into_iter().map(|table| step(table, source)).collect::<Result<_, _>>()?
+        let last = stack.len() - 1;
+        stack.into_iter().enumerate().map(|(i, table)| step(table, source, i == last)).collect::<Result<_, _>>()?
     };
     let names = || steps.iter().map(|step: &StepSpec| step.attack.as_str()).collect::<Vec<_>>().join(" + ");
     let label = label.unwrap_or_else(names);
@@ -354,13 +358,16 @@ fn attacks_of(mut table: Table, source: Source, seeds: &[u64]) -> Result<AttackS
 }
 
 /// One step, with every combination of its strengths.
-fn step(mut table: Table, source: Source) -> Result<StepSpec, SuiteError> {
+fn step(mut table: Table, source: Source, is_last: bool) -> Result<StepSpec, SuiteError> {
     let name = table.text("name")?.ok_or_else(|| table.mistake("has no name and no stack"))?;
     let command = table.texts("command")?;
     let profile = match command.is_empty() {
         true => Some(attack(&name).map_err(|error| table.mistake(&error.to_string()))?.profile()),
         false => None,
     };
+    if profile.as_ref().is_some_and(|profile| profile.class == Class::Endpoint) && !is_last {
+        return Err(table.mistake(&format!("'{name}' serves a model, expected as the last of its stack")));
+    }
     let values = table.rest()?;
     let mut count = 1usize;
     for (parameter, at, words) in &values {

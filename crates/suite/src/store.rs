@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use counterfoil_ticket::{Digest, Model, ModelFile, Overwrite, Secrecy, write_atomically};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{Line, SuiteError};
 
@@ -89,16 +90,33 @@ impl Store {
         self.folder.join("work").join(format!("{}.{what}", id.as_str()))
     }
 
+    /// A folder of its own in which something is put together before it is put in place.
+    pub(crate) fn staging(&self) -> Result<TempDir, SuiteError> {
+        let work = self.folder.join("work");
+        TempDir::new_in(&work).map_err(io(&work, "written"))
+    }
+
     /// File of an attacked model.
     pub(crate) fn model(&self, id: &Id) -> PathBuf {
         self.folder.join("models").join(format!("{}.safetensors", id.as_str()))
     }
 
-    /// Puts an attacked model in place, and opens its file.
-    pub(crate) fn put_model(&self, id: &Id, model: &Model) -> Result<ModelFile, SuiteError> {
+    /// Puts an attacked model in place, with the seconds that its last step took, and opens its file.
+    pub(crate) fn put_model(&self, id: &Id, model: &Model, seconds: f64) -> Result<ModelFile, SuiteError> {
+        // First, so that no model is there without them.
+        write(&self.seconds_file(id), serde_json::json!(seconds).to_string().as_bytes())?;
         let path = self.model(id);
         model.write_safetensors(&path, Overwrite::Replace)?;
         Ok(ModelFile::open(&path)?)
+    }
+
+    /// Seconds that the step took whose model is in place.
+    pub(crate) fn seconds(&self, id: &Id) -> Result<f64, SuiteError> {
+        read_json(&self.seconds_file(id), "the seconds of an attack")
+    }
+
+    fn seconds_file(&self, id: &Id) -> PathBuf {
+        self.folder.join("models").join(format!("{}.seconds", id.as_str()))
     }
 
     fn line_file(&self, id: &Id) -> PathBuf {

@@ -206,9 +206,9 @@ pub(crate) fn make(
     }
     let model = handed_on(model);
     let folder = store.subject(id);
-    let staged = store.work(id, "subject");
-    let _ = std::fs::remove_dir_all(&staged);
-    std::fs::create_dir_all(&staged).map_err(io(&staged, "made"))?;
+    // Of its own: several processes may be making the same subject.
+    let staged = store.staging()?;
+    let staged = staged.path();
     found.write_safetensors(&staged.join(FOUND), Overwrite::Replace)?;
     model.write_safetensors(&staged.join(MODEL), Overwrite::Replace)?;
     write(&staged.join(KEY), key.public().to_pem().as_bytes())?;
@@ -219,8 +219,9 @@ pub(crate) fn make(
     }
     let record = json!({ "recipe": recipe, "seed": seed, "train_seconds": seconds });
     write(&staged.join(RECORD), format!("{record:#}\n").as_bytes())?;
-    if !folder.exists() {
-        std::fs::rename(&staged, &folder).map_err(io(&folder, "put in place"))?;
+    match std::fs::rename(staged, &folder) {
+        Err(_) if folder.is_dir() => {}
+        other => other.map_err(io(&folder, "put in place"))?,
     }
     for what in ["found", "model"] {
         Checkpoint::beside(&store.work(id, what), Value::Null).remove()?;

@@ -14,6 +14,9 @@ use crate::search::Search;
 use crate::trigger_test::test_triggers;
 use crate::{BlackBox, Evidence, Level, Options, VerifyError};
 
+/// How the reason begins for which channels were not aligned though it was asked for.
+pub const NOT_ALIGNED: &str = "channels were not aligned";
+
 /// Judges a suspect: its file, the answers it gives, or both.
 ///
 /// Sealed and public evidence are tested apart, each with its own charges. A suspect that can be looked at always gets
@@ -80,7 +83,7 @@ pub(crate) fn examine(
             skipped.push(Skipped { kind: TestKind::Mask, level: None, reason });
         }
         if let Some(reason) = &result.not_aligned {
-            let reason = format!("channels were not aligned: {reason}");
+            let reason = format!("{NOT_ALIGNED}: {reason}");
             skipped.push(Skipped { kind: TestKind::Mask, level: None, reason });
         }
         reference = result.overlap;

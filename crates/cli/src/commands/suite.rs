@@ -158,7 +158,7 @@ impl RunArgs {
         let fallen = of_plan.iter().filter(|line| line.has_fallen()).count();
         if self.json {
             print_json(&json!({
-                "results": results, "runs": plan.runs.len(), "done": of_plan.len(), "failed": failed, "fallen": fallen,
+                "results": results.display().to_string(), "runs": plan.runs.len(), "done": of_plan.len(), "failed": failed, "fallen": fallen,
             }))?;
         } else {
             let done = of_plan.len();
@@ -169,7 +169,9 @@ impl RunArgs {
             return Err(Error::RunsFailed { failed });
         }
         if self.fail_if_broken && fallen > 0 {
-            print(&fallen_in_words(&of_plan))?;
+            if !self.json {
+                print(&fallen_in_words(&of_plan))?;
+            }
             return Ok(Exit::NoMatch);
         }
         Ok(Exit::Success)
@@ -195,12 +197,15 @@ impl RunArgs {
     fn tell(&self, plan: &Plan) -> Result<Exit, Error> {
         let store = Store::existing(&self.output).ok();
         let is_done = |id| store.as_ref().is_some_and(|store| store.has_line(id));
+        let open = plan.runs.iter().filter(|run| !is_done(&run.id)).count();
+        if self.json {
+            print_json(&json!({ "runs": plan.runs.len(), "open": open }))?;
+            return Ok(Exit::Success);
+        }
         let mut text = String::new();
-        let mut open = 0;
         for run in &plan.runs {
             let subject = &plan.subjects[run.subject];
             let done = is_done(&run.id);
-            open += usize::from(!done);
             let state = if done { "done" } else { "open" };
             text += &format!(
                 "{state}  {} {}: {} {} (seed {})\n",

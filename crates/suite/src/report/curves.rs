@@ -18,19 +18,31 @@ const COLOURS: [RGBColor; 8] = [
 
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
+/// What a picture's points lie along.
+#[derive(Clone, Copy)]
+enum Along {
+    Points,
+    /// `start` is log2 p of the mask before anything was moved, if it was tested.
+    Turnover {
+        start: Option<f64>,
+    },
+}
+
 /// Two pictures of a subject, as SVG: against points lost, and against turnover.
 pub(super) fn curves(report: &Report, subject: &str) -> [String; 2] {
     let points: Vec<&Point> = report.points.iter().filter(|point| point.subject == subject).collect();
     let start = report.runs.iter().filter(|run| run.subject == subject).filter_map(crate::Line::mask).reduce(f64::min);
-    let picture = |x: &dyn Fn(&Point) -> Option<f64>, y: &dyn Fn(&Point) -> Option<f64>, by_turnover: bool| {
+    let thresholds = report.runs.iter().filter(|run| run.subject == subject).map(|run| run.threshold);
+    let threshold = thresholds.reduce(f64::max).unwrap_or(counterfoil_verify::DEFAULT_THRESHOLD);
+    let picture = |x: &dyn Fn(&Point) -> Option<f64>, y: &dyn Fn(&Point) -> Option<f64>, along: Along| {
         let mut svg = String::new();
-        draw(&points, x, y, start.filter(|_| by_turnover), SVGBackend::with_string(&mut svg, SIZE))
+        draw(&points, x, y, (along, threshold), SVGBackend::with_string(&mut svg, SIZE))
             .expect("drawing to a string does not fail");
         svg
     };
     [
-        picture(&|point| point.points, &|point| Some(point.log2_p[0]), false),
-        picture(&|point| point.turnover.map(|share| 100.0 * share), &|point| point.mask, true),
+        picture(&|point| point.points, &|point| Some(point.log2_p[0]), Along::Points),
+        picture(&|point| point.turnover.map(|share| 100.0 * share), &|point| point.mask, Along::Turnover { start }),
     ]
 }
 
@@ -38,7 +50,7 @@ fn draw<'a>(
     points: &[&Point],
     x: &dyn Fn(&Point) -> Option<f64>,
     y: &dyn Fn(&Point) -> Option<f64>,
-    start: Option<f64>,
+    (along, threshold): (Along, f64),
     backend: SVGBackend<'a>,
 ) -> Drawn<'a> {
     let placed: Vec<(&str, f64, f64)> =
@@ -53,7 +65,10 @@ fn draw<'a>(
         .x_label_area_size(36)
         .y_label_area_size(64)
         .build_cartesian_2d(least_x..most_x, least_y..0.0)?;
-    let what = if start.is_some() { "turnover, % of the kept positions" } else { "points of accuracy lost" };
+    let what = match along {
+        Along::Turnover { .. } => "turnover, % of the kept positions",
+        Along::Points => "points of accuracy lost",
+    };
     chart
         .configure_mesh()
         .max_light_lines(0)
@@ -61,12 +76,12 @@ fn draw<'a>(
         .x_desc(what)
         .y_desc("log2 p")
         .draw()?;
-    chart.draw_series(LineSeries::new([(least_x, -64.0), (most_x, -64.0)], BLACK.mix(0.5)))?;
-    if let Some(start) = start {
+    chart.draw_series(LineSeries::new([(least_x, threshold), (most_x, threshold)], BLACK.mix(0.5)))?;
+    if let Along::Turnover { start: Some(start) } = along {
         let curve = (0..=100).map(|share| (f64::from(share), start * (1.0 - f64::from(share) / 100.0).powi(2)));
         let within = curve.filter(|(x, _)| *x <= most_x);
         chart.draw_series(DashedLineSeries::new(within, 4, 4, BLACK.mix(0.6).stroke_width(1)))?;
-    } else {
+    } else if matches!(along, Along::Points) {
         chart.draw_series(LineSeries::new([(TOLERATED, least_y), (TOLERATED, 0.0)], BLACK.mix(0.5)))?;
     }
     let mut attacks: Vec<&str> = placed.iter().map(|(attack, ..)| *attack).collect();

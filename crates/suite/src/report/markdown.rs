@@ -15,7 +15,7 @@ pub fn markdown(report: &Report) -> String {
     );
     let columns = report.columns();
     let name = |(subject, mark): &(&str, &str)| {
-        if *mark == VERDICT { (*subject).to_owned() } else { format!("{subject}: {mark}") }
+        escaped(&if *mark == VERDICT { (*subject).to_owned() } else { format!("{subject}: {mark}") })
     };
     header(&mut text, std::iter::once("attack".to_owned()).chain(columns.iter().map(name)));
     for attack in &report.attacks {
@@ -49,7 +49,7 @@ pub fn markdown(report: &Report) -> String {
         let bits = |value: Option<f64>| value.map_or_else(String::new, |bits| format!("{bits:.0}"));
         let share = |value: Option<f64>| value.map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share));
         let mut verdicts: Vec<String> = point.verdicts.iter().map(|(verdict, n)| format!("{n} {verdict}")).collect();
-        verdicts.extend(point.others.iter().map(|(mark, n)| format!("{mark} {n}")));
+        verdicts.extend(point.others.iter().map(|(mark, n)| escaped(&format!("{mark} {n}"))));
         let cells = [
             point.subject.clone(),
             escaped(&point.attack),

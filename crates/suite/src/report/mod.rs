@@ -16,7 +16,7 @@ pub use markdown::markdown;
 /// Points of accuracy that a thief may lose for an attack to count as a success (DESIGN.md, section 6).
 pub const TOLERATED: f64 = 5.0;
 
-/// log2 p that the frontier is told for, beside the threshold.
+/// log2 p that the frontier is told for.
 const LEVELS: [f64; 3] = [-64.0, -32.0, 0.0];
 
 /// All that a suite's lines say.
