@@ -32,6 +32,7 @@ mod envelope;
 mod hex_bytes;
 mod key;
 mod key_mask;
+mod licensee;
 mod marked;
 mod merkle;
 mod protection;
@@ -51,11 +52,12 @@ pub use disclosure::{DisclosureError, MAX_DISCLOSURE, OpenedPanel};
 pub use envelope::{MAX_ENVELOPE, PAYLOAD_TYPE, pae};
 pub use key::{KeyError, MAX_PBKDF2_ITERATIONS, MAX_SCRYPT_MEMORY, MAX_SCRYPT_PASSES, OwnerKey, Passphrase, PublicKey};
 pub use key_mask::{HeldBack, KeyMask, KeyMaskError, MAX_KEY_MASK};
+pub use licensee::{Licence, Licensee};
 pub use marked::Marked;
 pub use merkle::merkle_root;
 pub use protection::{
     Identity, MAX_WORK_FACTOR, Protection, ProtectionError, Recipient, Unlock, WORK_FACTOR, protect, unprotect,
 };
 pub use seed::{Dilution, MasterSeed, PanelCount, PanelId, Seed};
-pub use split::{Licence, Licensee, Positions, Split};
+pub use split::{Positions, Split};
 pub use statement::{PREDICATE_TYPE, STATEMENT_TYPE};

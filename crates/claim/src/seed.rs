@@ -174,7 +174,7 @@ impl MasterSeed {
         self.opening(panel).seed(&merkle_root(self), marked)
     }
 
-    /// Seeds of all panels of an owner's mark on these carriers, the public one first.
+    /// Seeds of all panels of a mark on these carriers, the public one first; a licensee's mark has no position in that one.
     pub fn panels(&self, owner: &PublicKey, panels: PanelCount, marked: &Marked) -> Vec<(PanelId, Seed)> {
         let seeds = std::iter::once(owner.public_seed()).chain(self.sealed(panels, marked));
         panels.all().zip(seeds).collect()

@@ -96,8 +96,10 @@ impl ClaimSummary {
             kept: carriers.iter().map(|carrier| carrier.kept).sum(),
             licensee: body.licensee.as_ref().map(|licensee| licensee.name.clone()),
             dilution: body.dilution.get(),
+            // A licensee's mark has no public panel.
             panels: panels
                 .iter()
+                .filter(|strength| body.licensee.is_none() || !strength.panel.is_public())
                 .map(|strength| PanelSummary {
                     panel: strength.panel.get(),
                     n: strength.n,

@@ -82,7 +82,10 @@ impl StampSummary {
             moved_share: plan.moved_share(),
             dilution: plan.dilution.get(),
             sealed_panels: plan.sealed.get(),
-            panels: plan.sealed.all().map(|panel| Strength::pooled(plan, &[panel.get()], threshold)).collect(),
+            // A licensee's mark has no public panel.
+            panels: (plan.sealed.all().skip(usize::from(prepared.licensee().is_some())))
+                .map(|panel| Strength::pooled(plan, &[panel.get()], threshold))
+                .collect(),
             sealed: Strength::pooled(plan, &plan.sealed.sealed().map(|p| p.get()).collect::<Vec<_>>(), threshold),
             threshold,
             triggers: prepared.triggers().map(triggers),
@@ -143,9 +146,7 @@ impl fmt::Display for StampSummary {
             ("after", Align::Right),
             ("survives turnover of", Align::Right),
         ]);
-        // A licensee's mark has no public panel.
-        let own = self.panels.iter().skip(usize::from(self.licensee.is_some()));
-        own.for_each(|panel| table.row(panel.cells()));
+        self.panels.iter().for_each(|panel| table.row(panel.cells()));
         if self.sealed_panels > 1 {
             table.row(self.sealed.cells());
         }
@@ -154,7 +155,7 @@ impl fmt::Display for StampSummary {
             return writeln!(
                 f,
                 "Panel 1 is for '{licensee}' alone, at secret positions that all licensees' marks share. The owner's mark\n\
-                 pays nothing for it. A verdict takes log2 p of {threshold} or less."
+                 is about as strong as before. A verdict takes log2 p of {threshold} or less."
             );
         }
         let which = if *dilution == 1 { "each".to_owned() } else { format!("one in {dilution}") };

@@ -59,9 +59,10 @@ fn alignment(report: &Report) -> String {
     let Some(alignment) = decided.and_then(|test| test.alignment.as_ref()) else { return String::new() };
     let AlignmentReport { on, turn, similarity, .. } = alignment;
     let turned = turn.map_or(String::new(), |turn| format!(" and {turn} kernels"));
+    let of = if on == "none" { "no panel".to_owned() } else { format!("panel {on} alone") };
     format!(
         "The mark was read after the model's channels{turned} were aligned with the reference mask, at the positions of \
-         panel {on} alone (similarity {similarity:.2}).\n"
+         {of} (similarity {similarity:.2}).\n"
     )
 }
 

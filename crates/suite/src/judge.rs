@@ -66,35 +66,13 @@ pub(crate) fn judge(
 ) -> Result<Judged, SuiteError> {
     let Victim { subject, model: before, answers: answered } = victim;
     let after = file.read()?;
-    let mut flags = BTreeSet::new();
     let network = network_of(&after, data);
     // Who serves a model behind something does not hand out its file.
     let shown = endpoint.is_none().then_some(file);
     let mut served = network.as_ref().ok().map(|network| Served::new(network, endpoint));
     let answers = served.as_mut().map(|served| served.answers(data));
-    let labels = data.test.labels();
-    let right = |answers: &[Option<u32>]| -> Vec<bool> {
-        answers.iter().zip(labels).map(|(answer, label)| *answer == Some(*label)).collect()
-    };
-    let before_right = right(answered);
-    let after_right = answers.as_deref().map(right);
-    let count = |of: &dyn Fn(bool, bool) -> bool| {
-        after_right.as_ref().map(|after| before_right.iter().zip(after).filter(|(a, b)| of(**a, **b)).count())
-    };
-    let accuracy = Accuracy {
-        images: labels.len(),
-        before: before_right.iter().filter(|right| **right).count(),
-        after: count(&|_, after| after),
-        lost: count(&|before, after| before && !after),
-        gained: count(&|before, after| !before && after),
-    };
-
-    let (old, new) = (masks_of(before), masks_of(&after));
-    let kept = [&old, &new].map(|masks| masks.values().map(|mask| mask.kept() as u64).sum());
-    let same_shapes =
-        !new.is_empty() && old.iter().all(|(name, mask)| new.get(name).is_some_and(|n| n.size() == mask.size()));
-    let stayed: usize = old.iter().filter_map(|(name, mask)| Some(mask_overlap(mask, new.get(name)?))).sum();
-    let turnover = same_shapes.then(|| 1.0 - stayed as f64 / (kept[1] as f64).max(1.0));
+    let accuracy = accuracy(answered, answers.as_deref(), data.test.labels());
+    let (kept, turnover) = turnover(before, &after);
 
     let report = verified(&owners(subject), shown, served.as_mut(), threshold)?;
     let read = |mark: &dyn Mark| mark.read(&after, network.as_ref().ok(), before, subject.seed, data);
@@ -108,26 +86,51 @@ pub(crate) fn judge(
     if let (Some(papers), Some(file)) = (&subject.licensee, shown) {
         others.push(licensees(papers, file, threshold)?);
     }
-    if answers.is_none() {
-        flags.insert(Flag::NotEvaluated);
-    }
     let same_values = before
         .arrays
         .iter()
         .all(|(name, array)| after.arrays.get(name).is_some_and(|other| other.values() == array.values()));
-    if same_values && answers.as_ref() == Some(answered) {
-        flags.insert(Flag::AttackDidNothing);
-    }
-    if accuracy.before as f64 * f64::from(data.classes) < BASELINE * labels.len() as f64 {
-        flags.insert(Flag::BaselineLow);
-    }
-    if report.skipped.iter().any(|skipped| skipped.reason.starts_with(NOT_ALIGNED)) {
-        flags.insert(Flag::AlignmentFailed);
-    }
-    if report.verdict == Verdict::Inconclusive && !report.needed.is_empty() {
-        flags.insert(Flag::TooFewPositions);
-    }
+    let is_hardly_better_than_chance =
+        (accuracy.before as f64) * f64::from(data.classes) < BASELINE * accuracy.images as f64;
+    let is_not_aligned = report.skipped.iter().any(|skipped| skipped.reason.starts_with(NOT_ALIGNED));
+    let has_too_few = report.verdict == Verdict::Inconclusive && !report.needed.is_empty();
+    let flags = [
+        (Flag::NotEvaluated, answers.is_none()),
+        (Flag::AttackDidNothing, same_values && answers.as_ref() == Some(answered)),
+        (Flag::BaselineLow, is_hardly_better_than_chance),
+        (Flag::AlignmentFailed, is_not_aligned),
+        (Flag::TooFewPositions, has_too_few),
+    ];
+    let flags = flags.into_iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag).collect();
     Ok(Judged { accuracy, kept, turnover, report, others, flags })
+}
+
+/// Accuracy before and after; `after` is `None` if nobody could be asked.
+fn accuracy(before: &[Option<u32>], after: Option<&[Option<u32>]>, labels: &[u32]) -> Accuracy {
+    let right = |answers: &[Option<u32>]| -> Vec<bool> {
+        answers.iter().zip(labels).map(|(answer, label)| *answer == Some(*label)).collect()
+    };
+    let (before, after) = (right(before), after.map(right));
+    let count = |of: &dyn Fn(bool, bool) -> bool| {
+        after.as_ref().map(|after| before.iter().zip(after).filter(|(a, b)| of(**a, **b)).count())
+    };
+    Accuracy {
+        images: labels.len(),
+        before: before.iter().filter(|right| **right).count(),
+        after: count(&|_, after| after),
+        lost: count(&|before, after| before && !after),
+        gained: count(&|before, after| !before && after),
+    }
+}
+
+/// Kept weights before and after, and the share of the latter that was not kept before, if the carriers are the same.
+fn turnover(before: &Model, after: &Model) -> ([u64; 2], Option<f64>) {
+    let (old, new) = (masks_of(before), masks_of(after));
+    let kept = [&old, &new].map(|masks| masks.values().map(|mask| mask.kept() as u64).sum());
+    let same_shapes =
+        !new.is_empty() && old.iter().all(|(name, mask)| new.get(name).is_some_and(|n| n.size() == mask.size()));
+    let stayed: usize = old.iter().filter_map(|(name, mask)| Some(mask_overlap(mask, new.get(name)?))).sum();
+    (kept, same_shapes.then(|| 1.0 - stayed as f64 / (kept[1] as f64).max(1.0)))
 }
 
 fn mask_overlap(old: &Mask, new: &Mask) -> usize {

@@ -329,10 +329,10 @@ fn would_decide(outcome: Outcome, parties: &[(Party, PartyReport); 2], has_suspe
                 Piece::Disclosure => format!("a disclosure of a sealed panel of {side}'s claim"),
             });
         }
-        let disclosed = party.disclosures.len();
-        if has_open_question && disclosed < usize::from(party.claim.body().sealed_panels.get()) {
+        let (disclosed, all) = (party.disclosures.len(), party.claim.body().sealed_panels.get());
+        if has_open_question && disclosed < usize::from(all) {
             phrases.push(format!(
-                "disclosures of more sealed panels of {side}'s claim, of which {disclosed} can be tested"
+                "disclosures of more sealed panels of {side}'s claim: {disclosed} of {all} are disclosed"
             ));
         }
     }

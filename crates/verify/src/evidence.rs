@@ -12,7 +12,7 @@ pub const DEFAULT_THRESHOLD: f64 = -64.0;
 /// The weakest threshold that is taken, in bits.
 const WEAKEST_THRESHOLD: f64 = -1.0;
 
-/// What speaks for the owner, all of it fixed before the suspect was seen.
+/// What speaks for the owner. Unless [`Options::claim_is_older`], it may have been made when the suspect was there.
 #[derive(Clone, Copy)]
 pub struct Evidence<'a> {
     /// The owner's public key, from which panel 0 derives.

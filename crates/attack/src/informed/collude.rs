@@ -1,4 +1,4 @@
-//! Several licensees' copies made one: what only one of them has goes.
+//! Several licensees' copies made one, by what all, any, most or few of them keep, or by their mean.
 
 use counterfoil_ticket::{Element, Mask, Model};
 

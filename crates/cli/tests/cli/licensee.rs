@@ -34,7 +34,7 @@ panel     positions  chip +1  after  log2 p   after  survives turnover of
 1 sealed        726      358    712    -0.6  -629.4                68.1 %
 
 Panel 1 is for 'Example' alone, at secret positions that all licensees' marks share. The owner's mark
-pays nothing for it. A verdict takes log2 p of -64.0 or less.
+is about as strong as before. A verdict takes log2 p of -64.0 or less.
 
 wrote
 example.safetensors  the stamped ticket, to be trained
@@ -52,7 +52,6 @@ Weights   initially random
 Ticket    5,937 kept in 2 layers, one in 1 marked
 
 panel       n  chip +1  log2 p when stamped
-0 public    0        0                  0.0
 1 sealed  726      712               -629.4
 
 "#]]);
