@@ -17,8 +17,9 @@ use zeroize::Zeroizing;
 use crate::claim_rules::{check_numbering, check_text, check_triggers, field};
 use crate::disclosure::{self, Version};
 use crate::hex_bytes::{Hex32, SecretHex32};
+use crate::objects::{from_slice, object_or_null, objects};
 use crate::protection::{protect, unprotect};
-use crate::statement::{TriggersJson, present};
+use crate::statement::TriggersJson;
 use crate::{
     Dilution, FieldError, KeyError, Licence, Marked, MasterSeed, PanelCount, PanelId, Positions, Protection,
     ProtectionError, PublicKey, Seed, Split, TriggerSettings, Unlock, VerifiedClaim, merkle_root,
@@ -94,11 +95,11 @@ struct CounterfoilJson<'a> {
     sealed_panels: u8,
     dilution: u8,
     marked: Hex32,
-    #[serde(borrow, deserialize_with = "present")]
+    #[serde(borrow, deserialize_with = "object_or_null")]
     licensee: Option<LicenceJson<'a>>,
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "object_or_null")]
     triggers: Option<TriggersJson>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "objects")]
     carriers: Vec<CarrierJson<'a>>,
 }
 
@@ -229,11 +230,11 @@ impl Counterfoil {
 
     fn from_json(json: &[u8]) -> Result<Self, CounterfoilError> {
         let malformed = |source: serde_json::Error| CounterfoilError::Malformed(source.into());
-        let Version { version } = serde_json::from_slice(json).map_err(malformed)?;
+        let Version { version } = from_slice(json).map_err(malformed)?;
         if version != VERSION {
             return Err(CounterfoilError::UnknownVersion { found: version, expected: VERSION });
         }
-        let json: CounterfoilJson = serde_json::from_slice(json).map_err(malformed)?;
+        let json: CounterfoilJson = from_slice(json).map_err(malformed)?;
         let order: Vec<_> = json.carriers.iter().map(|c| (&*c.name, c.shape, c.ordinal)).collect();
         check_numbering("carriers", &order)?;
         if let Some(licensee) = &json.licensee {
@@ -243,7 +244,7 @@ impl Counterfoil {
         if let Some(triggers) = &triggers {
             check_triggers("triggers", triggers)?;
         }
-        Ok(Self {
+        let counterfoil = Self {
             public_key: PublicKey::from_bytes(&json.public_key.0).map_err(CounterfoilError::Key)?,
             claim: json.claim.0,
             master: MasterSeed::from_bytes(*json.master.0),
@@ -257,7 +258,33 @@ impl Counterfoil {
             }),
             triggers,
             reference: json.carriers.iter().enumerate().map(read_carrier).collect::<Result<_, _>>()?,
-        })
+        };
+        counterfoil.check_itself()?;
+        Ok(counterfoil)
+    }
+
+    /// Whether its parts agree, as far as that can be told without the claim.
+    fn check_itself(&self) -> Result<(), FieldError> {
+        if self.licence.is_some() {
+            if self.sealed_panels != Split::LICENSEES {
+                return Err(field("sealedPanels", self.sealed_panels.get(), "1 in a licensee's counterfoil"));
+            }
+            if self.dilution != Dilution::ALL[0] {
+                return Err(field("dilution", self.dilution.get(), "1 in a licensee's counterfoil"));
+            }
+            if self.triggers.is_some() {
+                return Err(field("triggers", "a trigger set", "null in a licensee's counterfoil"));
+            }
+        }
+        let stated = self.licence.as_ref().map(Licence::stated);
+        let of = |marked: Marked| stated.as_ref().map_or(marked, |licensee| marked.for_licensee(licensee));
+        let kept = self.reference.iter().map(|(carrier, mask)| (carrier, mask.kept() as u64));
+        let found = self.reference.iter().map(|(carrier, _)| carrier);
+        if [Marked::by_swaps(kept), Marked::by_finding(found)].map(of).contains(&self.marked) {
+            return Ok(());
+        }
+        let found = hex::encode(self.marked.as_bytes());
+        Err(field("marked", found, "what its carriers and its licensee give"))
     }
 
     /// Disclosure of one sealed panel, as JSON. It tells nothing about the others.

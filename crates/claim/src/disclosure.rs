@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::hex_bytes::{Hex32, SecretHex32};
 use crate::merkle::{audit_path, is_under_root};
+use crate::objects::from_slice;
 use crate::seed::Opening;
 use crate::statement::present;
 use crate::{ClaimBody, Marked, MasterSeed, PanelId, Positions, Seed, Split, VerifiedClaim};
@@ -108,11 +109,11 @@ impl OpenedPanel {
             return Err(DisclosureError::TooLarge { found: disclosure.len(), limit: MAX_DISCLOSURE });
         }
         let malformed = |source: serde_json::Error| DisclosureError::Malformed(source.into());
-        let Version { version } = serde_json::from_slice(disclosure).map_err(malformed)?;
+        let Version { version } = from_slice(disclosure).map_err(malformed)?;
         if version != VERSION {
             return Err(DisclosureError::UnknownVersion { found: version, expected: VERSION });
         }
-        let json: DisclosureJson = serde_json::from_slice(disclosure).map_err(malformed)?;
+        let json: DisclosureJson = from_slice(disclosure).map_err(malformed)?;
         if json.claim.0 != *claim.digest() {
             let (found, expected) = (hex::encode(json.claim.0), hex::encode(claim.digest()));
             return Err(DisclosureError::OtherClaim { found, expected });

@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::{ClaimError, Part};
+use crate::objects::{from_slice, objects};
 use crate::{OwnerKey, PublicKey};
 
 /// Most bytes of an envelope that are read.
@@ -24,6 +25,7 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 struct EnvelopeJson {
     payload_type: String,
     payload: String,
+    #[serde(deserialize_with = "objects")]
     signatures: Vec<SignatureJson>,
 }
 
@@ -48,7 +50,7 @@ impl Envelope {
         if bytes.len() > MAX_ENVELOPE {
             return Err(ClaimError::TooLarge { found: bytes.len(), limit: MAX_ENVELOPE });
         }
-        let json: EnvelopeJson = serde_json::from_slice(bytes)
+        let json: EnvelopeJson = from_slice(bytes)
             .map_err(|source| ClaimError::Malformed { part: Part::Envelope, source: source.into() })?;
         if json.payload_type != PAYLOAD_TYPE {
             return Err(ClaimError::PayloadType { found: json.payload_type });

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::claim_rules::{check_numbering, field};
 use crate::disclosure::Version;
 use crate::hex_bytes::Hex32;
+use crate::objects::{from_slice, objects};
 use crate::protection::{protect, unprotect};
 use crate::{FieldError, Protection, ProtectionError, Unlock};
 
@@ -97,7 +98,7 @@ struct KeyMaskJson<'a> {
     ticket: Hex32,
     kind: Kind,
     strategy: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "objects")]
     carriers: Vec<HeldBackJson<'a>>,
 }
 
@@ -170,11 +171,11 @@ impl KeyMask {
 
     fn from_json(json: &[u8]) -> Result<Self, KeyMaskError> {
         let malformed = |source: serde_json::Error| KeyMaskError::Malformed(source.into());
-        let Version { version } = serde_json::from_slice(json).map_err(malformed)?;
+        let Version { version } = from_slice(json).map_err(malformed)?;
         if version != VERSION {
             return Err(KeyMaskError::UnknownVersion { found: version, expected: VERSION });
         }
-        let json: KeyMaskJson = serde_json::from_slice(json).map_err(malformed)?;
+        let json: KeyMaskJson = from_slice(json).map_err(malformed)?;
         if json.what != WHAT {
             return Err(field("what", format!("'{}'", json.what.escape_debug()), format!("'{WHAT}'")).into());
         }

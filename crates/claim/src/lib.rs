@@ -35,6 +35,7 @@ mod key_mask;
 mod licensee;
 mod marked;
 mod merkle;
+mod objects;
 mod protection;
 mod seed;
 mod split;

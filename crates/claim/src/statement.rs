@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::claim::{ClaimError, Part};
 use crate::claim_rules::{FieldError, field};
 use crate::hex_bytes::Hex32;
+use crate::objects::{Object, from_slice, object, object_or_null, objects};
 use crate::{
     ClaimBody, ClaimedCarrier, Dilution, Licensee, PanelCount, PanelId, PanelStrength, PublicKey, Stamping,
     StampingMethod, Subject, TriggerSettings,
@@ -35,8 +36,9 @@ struct Types {
 struct StatementJson {
     #[serde(rename = "_type")]
     statement_type: String,
-    subject: [SubjectJson; 1],
+    subject: [Object<SubjectJson>; 1],
     predicate_type: String,
+    #[serde(deserialize_with = "object")]
     predicate: PredicateJson,
 }
 
@@ -44,6 +46,7 @@ struct StatementJson {
 #[serde(deny_unknown_fields)]
 struct SubjectJson {
     name: String,
+    #[serde(deserialize_with = "object")]
     digest: DigestJson,
 }
 
@@ -59,16 +62,20 @@ struct PredicateJson {
     key: String,
     created: String,
     tool: String,
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "object_or_null")]
     licensee: Option<LicenseeJson>,
+    #[serde(deserialize_with = "objects")]
     carriers: Vec<CarrierJson>,
+    #[serde(deserialize_with = "object")]
     panels: PanelsJson,
     reference_mask: Hex32,
     #[serde(deserialize_with = "present")]
     graph_fingerprint: Option<Hex32>,
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "object_or_null")]
     triggers: Option<TriggersJson>,
+    #[serde(deserialize_with = "object")]
     stamping: StampingJson,
+    #[serde(deserialize_with = "object")]
     initial_weights: InitialWeightsJson,
 }
 
@@ -87,6 +94,7 @@ struct PanelsJson {
     sealed: u8,
     dilution: u8,
     merkle_root: Hex32,
+    #[serde(deserialize_with = "objects")]
     carried: Vec<CarriedJson>,
 }
 
@@ -160,10 +168,10 @@ pub(crate) fn write(body: &ClaimBody, key: &PublicKey) -> Vec<u8> {
         |c: &ClaimedCarrier| CarrierJson { name: c.name.clone(), shape: c.shape, ordinal: c.ordinal, kept: c.kept };
     let statement = StatementJson {
         statement_type: STATEMENT_TYPE.to_owned(),
-        subject: [SubjectJson {
+        subject: [Object(SubjectJson {
             name: body.subject.name.clone(),
             digest: DigestJson { sha256: Hex32(*body.subject.digest.as_bytes()) },
-        }],
+        })],
         predicate_type: PREDICATE_TYPE.to_owned(),
         predicate: PredicateJson {
             key: key.key_id(),
@@ -200,10 +208,10 @@ pub(crate) fn write(body: &ClaimBody, key: &PublicKey) -> Vec<u8> {
 /// Reads the payload of a claim by this key. Rules beyond the form are checked by the caller.
 pub(crate) fn read(payload: &[u8], key: &PublicKey) -> Result<ClaimBody, ClaimError> {
     let malformed = |source: serde_json::Error| ClaimError::Malformed { part: Part::Statement, source: source.into() };
-    let types: Types = serde_json::from_slice(payload).map_err(malformed)?;
+    let types: Types = from_slice(payload).map_err(malformed)?;
     check_type(types.statement_type, STATEMENT_TYPE)?;
     check_type(types.predicate_type, PREDICATE_TYPE)?;
-    let StatementJson { subject: [subject], predicate, .. } = serde_json::from_slice(payload).map_err(malformed)?;
+    let StatementJson { subject: [Object(subject)], predicate, .. } = from_slice(payload).map_err(malformed)?;
 
     // The claim names its key under the signature, so it cannot be signed again under another and keep its digest.
     if predicate.key != key.key_id() {

@@ -186,6 +186,18 @@ fn impossible_fields_are_named() {
         *changed.pointer_mut(at).unwrap() = value;
         assert_eq!(open_error(&changed.to_string()).to_string(), expected);
     }
+    // What its seeds depend on follows from its carriers and its licensee.
+    let positions = json!({"name": "Example Ltd", "positions": "00".repeat(32)});
+    for (at, value, field) in [
+        ("/marked", json!("00".repeat(32)), "marked"),
+        ("/carriers/0/ordinal", json!(7), "marked"),
+        ("/licensee", positions, "sealedPanels"),
+    ] {
+        let mut changed = json();
+        *changed.pointer_mut(at).unwrap() = value;
+        let error = open_error(&changed.to_string()).to_string();
+        assert!(error.starts_with(&format!("counterfoil: {field} is ")), "{error}");
+    }
     let mut weak = json();
     weak["publicKey"] = json!("01".to_owned() + &"00".repeat(31));
     assert!(matches!(open_error(&weak.to_string()), CounterfoilError::Key(_)));
