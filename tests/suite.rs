@@ -94,6 +94,12 @@ fn nothing_is_done_twice_and_a_killed_run_goes_on() {
     let (_, _, stderr) = folder.run("suite run small.toml -o runs");
     assert!(stderr.starts_with("1 runs to do, 5 done before") && !stderr.contains("making"), "{stderr}");
 
+    // A report does not replace what it is made of.
+    for own in ["results.jsonl", "suite-folder.json", "lines/x.json"] {
+        let (code, _, stderr) = folder.run(&format!("report runs -o runs/{own} --force"));
+        assert!(code == 2 && stderr.contains("is both a file of the suite's folder and the report"), "{stderr}");
+    }
+
     // Judged anew, an attack that was made before costs what it cost.
     let seconds =
         |runs: &str| lines(&folder, runs).iter().map(|line| line["seconds"].as_f64().unwrap()).collect::<Vec<_>>();
@@ -142,7 +148,7 @@ fn mistakes_are_told_with_their_line() {
         ("data = \"digits\"", "data = 3", "line 2: 'data' is '3', expected a text"),
         ("limit = 300", "limits = 300", "line 3: the suite has no field 'limits', expected one of name, data, limit"),
         ("width = 8", "width = 7", "line 5: subject: has an odd width"),
-        ("sparsity = 0.9", "sparsity = 1.9", "line 8: 'sparsity' is '1.9', expected a number from 0 to 0.9999"),
+        ("sparsity = 0.9", "sparsity = 1.9", "line 8: 'sparsity' is '1.9', expected a number from 0.001 to 0.9999"),
         ("name = \"prune-mag\"", "name = \"prune\"", "line 13: attack: there is no attack 'prune'"),
         (
             "share = [0.2, 0.4]",

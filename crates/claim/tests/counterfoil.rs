@@ -190,7 +190,7 @@ fn impossible_fields_are_named() {
     let positions = json!({"name": "Example Ltd", "positions": "00".repeat(32)});
     for (at, value, field) in [
         ("/marked", json!("00".repeat(32)), "marked"),
-        ("/carriers/0/ordinal", json!(7), "marked"),
+        ("/carriers/1/ordinal", json!(7), "marked"),
         ("/licensee", positions, "sealedPanels"),
     ] {
         let mut changed = json();

@@ -13,7 +13,6 @@ use counterfoil_verify::VerifyError;
 
 use crate::Error;
 use crate::file_kind::FileKind;
-use crate::secret::Passphrases;
 use crate::writing::LOG;
 
 const PASSPHRASE: &str = "in a passphrase file everything counts except one line end after it: spaces and capitals too";
@@ -43,7 +42,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         }
         Error::Identity { .. } => Some("an identity is an age identity file or an SSH private key".to_owned()),
         Error::NoRecipients { .. } => {
-            Some("leave --identity out, and give the passphrase: --passphrase-file FILE".to_owned())
+            Some("it has a passphrase: leave the identity out, and name a file with the passphrase".to_owned())
         }
         Error::Recipient(ProtectionError::Recipient { found }) if Path::new(found).is_file() => {
             Some(format!("to encrypt to the key in that file, give its content: --recipient \"$(cat {found})\""))
@@ -61,10 +60,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::NotText { file, expected } | Error::TooLarge { file, expected, .. } => mistaken(file, expected),
         Error::SameFile { .. } => Some("give each a name of its own; inputs are never overwritten".to_owned()),
         Error::NoPassphrase { whose, .. } => {
-            let option = match whose {
-                Passphrases::Key => "--key-passphrase-file",
-                Passphrases::Counterfoil => "--passphrase-file",
-            };
+            let option = whose.option();
             Some(format!("name a file with the passphrase: {option} FILE, or the variable {}", whose.variable()))
         }
         Error::EmptyPassphrase { .. } => {
@@ -191,7 +187,7 @@ fn key_mask(file: &Path, error: &KeyMaskError) -> Option<String> {
 fn sealed(error: &ProtectionError) -> Option<String> {
     match error {
         ProtectionError::NeedsIdentity => {
-            Some("name the private key of one of its recipients: --identity FILE".to_owned())
+            Some("name the private key of one of its recipients: --identity FILE (--owner-identity for an owner's counterfoil)".to_owned())
         }
         ProtectionError::NoMatchingIdentity => {
             Some("it was encrypted to other recipients: name one of their private keys with --identity".to_owned())

@@ -28,6 +28,9 @@ pub(crate) struct UnlockArgs {
     /// Private key of one of the private file's recipients: an age identity file or an SSH private key
     #[arg(long, short, value_name = "FILE")]
     pub(crate) identity: Vec<PathBuf>,
+    /// Whose passphrase it is.
+    #[arg(skip)]
+    pub(crate) whose: Passphrases,
 }
 
 impl UnlockArgs {
@@ -129,16 +132,16 @@ fn sealed<T, E>(
 ) -> Result<Result<T, E>, Error> {
     let plain = open(&Unlock::None);
     let Err(error) = &plain else { return Ok(plain) };
-    let passphrase_file = unlock.passphrase_file.as_deref();
+    let (passphrase_file, whose) = (unlock.passphrase_file.as_deref(), unlock.whose);
     let unlock = match (protection(error), &unlock.identity[..]) {
         (Some(ProtectionError::NeedsPassphrase), [identity, ..]) => {
             return Err(Error::NoRecipients { sealed: path.to_owned(), identity: identity.clone() });
         }
         (Some(ProtectionError::NeedsPassphrase), []) => {
-            Unlock::Passphrase(Passphrases::Counterfoil.existing(&path.display().to_string(), passphrase_file)?)
+            Unlock::Passphrase(whose.existing(&path.display().to_string(), passphrase_file)?)
         }
         (Some(ProtectionError::NeedsIdentity), identities @ [_, ..]) => {
-            let identities = identities.iter().map(|file| identity(file, passphrase_file));
+            let identities = identities.iter().map(|file| identity(file, passphrase_file, whose));
             Unlock::Identities(identities.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         }
         _ => return Ok(plain),
@@ -160,12 +163,12 @@ pub(crate) fn is_protected_by(path: &Path, protection: &Protection) -> Result<bo
     })
 }
 
-fn identity(path: &Path, passphrase_file: Option<&Path>) -> Result<Vec<Identity>, Error> {
+fn identity(path: &Path, passphrase_file: Option<&Path>, whose: Passphrases) -> Result<Vec<Identity>, Error> {
     let text = text(path, "an identity")?;
     let refused = |source| Error::Identity { file: path.to_owned(), source };
     match Identity::parse(&text, None) {
         Err(ProtectionError::IdentityLocked) => {
-            let passphrase = Passphrases::Counterfoil.existing(&path.display().to_string(), passphrase_file)?;
+            let passphrase = whose.existing(&path.display().to_string(), passphrase_file)?;
             Identity::parse(&text, Some(&passphrase)).map_err(refused)
         }
         other => other.map_err(refused),

@@ -18,12 +18,15 @@ use crate::Error;
 const MAX_PASSPHRASE: usize = 4096;
 
 /// Which of the two passphrases of an owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Passphrases {
     /// That of the private key.
     Key,
     /// That of the counterfoil.
+    #[default]
     Counterfoil,
+    /// That of the owner's counterfoil, where a licensee's is made.
+    OwnersCounterfoil,
 }
 
 impl Passphrases {
@@ -31,8 +34,22 @@ impl Passphrases {
     pub(crate) fn variable(self) -> &'static str {
         match self {
             Self::Key => "COUNTERFOIL_KEY_PASSPHRASE_FILE",
-            Self::Counterfoil => "COUNTERFOIL_PASSPHRASE_FILE",
+            Self::Counterfoil | Self::OwnersCounterfoil => "COUNTERFOIL_PASSPHRASE_FILE",
         }
+    }
+
+    /// The option that names the file.
+    pub(crate) fn option(self) -> &'static str {
+        match self {
+            Self::Key => "--key-passphrase-file",
+            Self::Counterfoil => "--passphrase-file",
+            Self::OwnersCounterfoil => "--owner-passphrase-file",
+        }
+    }
+
+    /// The files that variables name.
+    pub(crate) fn named_by_variables() -> Vec<PathBuf> {
+        [Self::Key, Self::Counterfoil].into_iter().filter_map(|whose| whose.file(None)).collect()
     }
 
     /// The passphrase of something that exists already.

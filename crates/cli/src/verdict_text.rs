@@ -123,7 +123,10 @@ fn meaning(report: &Report) -> (String, &'static str) {
             "that the model is unrelated to the key, nor that it is not.",
         ),
         Verdict::NoMatch => (
-            "the mark of this key would have shown, and it does not.".to_owned(),
+            match &report.licensee {
+                Some(name) => format!("the mark of the copy for '{name}' would have shown, and it does not."),
+                None => "the mark of this key would have shown, and it does not.".to_owned(),
+            },
             if report.tests.iter().any(|test| test.alignment.is_some()) {
                 "that the model was never related to the key: enough retraining removes the mark."
             } else {

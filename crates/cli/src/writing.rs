@@ -9,6 +9,7 @@ use counterfoil_ticket::{Overwrite, Secrecy, StagingFolder, WriteError, is_same_
 use tempfile::TempPath;
 
 use crate::Error;
+use crate::secret::Passphrases;
 
 /// Whether outputs replace what is there. Flattened into every command that writes.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -49,8 +50,10 @@ pub(crate) fn check_but(
     overwrite: Overwrite,
     ours: impl Fn(&Path) -> bool,
 ) -> Result<(), Error> {
+    let passphrases = Passphrases::named_by_variables();
+    let named: Vec<Named> = passphrases.iter().map(|file| ("a passphrase file", file.as_path())).collect();
     for (i, &(output, path)) in outputs.iter().enumerate() {
-        for &(other, same) in inputs.iter().chain(&outputs[..i]) {
+        for &(other, same) in inputs.iter().chain(&named).chain(&outputs[..i]) {
             if is_same_file(path, same) {
                 return Err(Error::SameFile { file: path.to_owned(), one: other, other: output });
             }

@@ -169,7 +169,9 @@ pub fn prepare_licensee<'a>(
         Kind::Stamped => {}
         _ => return Err(StampingError::NotStamped),
     }
-    if ticket.description.history.iter().any(|entry| entry.get(LICENSEE).is_some()) {
+    let is_stamp = |entry: &&serde_json::Value| entry.get("command").is_some_and(|command| command == "stamp");
+    let last = ticket.description.history.iter().rev().find(is_stamp);
+    if last.is_some_and(|entry| entry.get(LICENSEE).is_some()) {
         return Err(StampingError::AlreadyLicensed);
     }
     let masks = masks_of(ticket);

@@ -79,6 +79,7 @@ pub fn add(worker: &Worker, suspect: &Path, card: &AttackCard) -> Result<Line, S
     let digest = file_digest(suspect)?;
     let id = Id::of(&json!({
         "added": digest, "subject": task.id.as_str(), "attack": card.attack, "by": card.card.by,
+        "what": card.card.what, "parameters": card.parameters, "seed": card.seed,
     }));
     let strength = card.parameters.iter().map(|(name, text)| format!("{name}={text}")).collect::<Vec<_>>().join(" ");
     let run = RunTask {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use counterfoil_verify::Verdict;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -156,6 +157,15 @@ pub enum Flag {
 }
 
 impl Line {
+    /// Whether its verdict is one.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let all = [Verdict::Proven, Verdict::Marked, Verdict::Inconclusive, Verdict::NoMatch].map(Verdict::name);
+        if all.contains(&self.verdict.as_str()) {
+            return Ok(());
+        }
+        Err(format!("the verdict is '{}', expected one of {}", self.verdict.escape_debug(), all.join(", ")))
+    }
+
     /// What lines are sorted by.
     pub(crate) fn order(&self) -> (&str, &str, &str, u64, u64, &str) {
         (&self.subject, &self.label, &self.strength, self.subject_seed, self.seed, &self.id)

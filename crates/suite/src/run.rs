@@ -123,9 +123,7 @@ impl<'a> Worker<'a> {
         let task = &self.plan.subjects[index];
         match &task.source {
             SubjectSource::Files(files) => Subject::open(&task.name, files),
-            SubjectSource::Made(recipe) => {
-                Subject::load(&task.name, task.seed, &self.store.subject(&task.id), &recipe.marks)
-            }
+            SubjectSource::Made(recipe) => Subject::load(&task.name, task.seed, &self.store.subject(&task.id), recipe),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use counterfoil_attack::{Class, Settings, attack};
-use counterfoil_claim::MAX_TEXT;
+use counterfoil_claim::{MAX_TEXT, PanelCount};
 use counterfoil_train::data::{DataSource, LoadOptions};
 use itertools::Itertools;
 use serde::Serialize;
@@ -302,7 +302,7 @@ fn made(table: &mut Table, programs: &[MarkSpec]) -> Result<Origin, SuiteError> 
     let recipe = Recipe {
         marks,
         width: small(table.count("width", [2, 1024])?, 16),
-        sparsity: table.number("sparsity", [0.0, 0.9999])?.unwrap_or(0.95),
+        sparsity: table.number("sparsity", [0.001, 0.9999])?.unwrap_or(0.95),
         prune_share: table.number("prune-share", [0.01, 0.99])?.unwrap_or(0.45),
         find_epochs: small(table.count("find-epochs", EPOCHS)?, 4),
         stamp: table.one_of("stamp", STAMPS)?.unwrap_or(Stamp::Swaps),
@@ -340,6 +340,9 @@ fn attacks_of(mut table: Table, source: Source, seeds: &[u64]) -> Result<AttackS
     let label = table.text("label")?;
     let seeds = table.counts("seeds")?.unwrap_or_else(|| seeds.to_vec());
     let knows = table.counts("knows")?.unwrap_or_default();
+    if let Some(panel) = knows.iter().find(|panel| !(1..=u64::from(PanelCount::MAX)).contains(*panel)) {
+        return Err(table.mistake(&format!("knows panel {panel}, expected sealed panels, 1 to {}", PanelCount::MAX)));
+    }
     let others = table.texts("others")?;
     let subjects = table.texts("subjects")?;
     let stack = table.tables("stack")?;

@@ -15,6 +15,9 @@ use crate::{Line, SuiteError};
 /// What tells a suite's folder from others.
 const STAMP_FILE: &str = "suite-folder.json";
 
+/// All lines.
+const RESULTS: &str = "results.jsonl";
+
 /// A digest of all that something depends on, hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(String);
@@ -73,6 +76,16 @@ impl Store {
         }
         let what = "is no folder of a suite, expected what 'suite run' or 'suite add' has written".to_owned();
         Err(SuiteError::Folder { folder: folder.to_owned(), what })
+    }
+
+    /// Whether a file of this path would be one of the folder's own, or lie among them.
+    pub fn keeps(&self, path: &Path) -> bool {
+        let whole = |path: &Path| path.canonicalize().ok();
+        let parent = path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+        let Some((parent, folder)) = parent.and_then(whole).zip(whole(&self.folder)) else { return false };
+        let own = ["subjects", "models", "lines", "work"];
+        let is_own = path.file_name().is_some_and(|name| name == STAMP_FILE || name == RESULTS);
+        own.iter().any(|own| parent.starts_with(folder.join(own))) || (parent == folder && is_own)
     }
 
     /// Where it is.
@@ -145,7 +158,13 @@ impl Store {
         for entry in std::fs::read_dir(&folder).map_err(io(&folder, "read"))? {
             let path = entry.map_err(io(&folder, "read"))?.path();
             if path.extension().is_some_and(|extension| extension == "json") {
-                lines.push(read_json::<Line>(&path, "a line of a suite")?);
+                let line = read_json::<Line>(&path, "a line of a suite")?;
+                line.check().map_err(|reason| SuiteError::Form {
+                    file: path.clone(),
+                    expected: "a line of a suite",
+                    reason,
+                })?;
+                lines.push(line);
             }
         }
         lines.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -156,7 +175,7 @@ impl Store {
     pub fn write_results(&self) -> Result<(PathBuf, Vec<Line>), SuiteError> {
         let lines = self.lines()?;
         let text: String = lines.iter().map(|line| format!("{}\n", serde_json::json!(line))).collect();
-        let path = self.folder.join("results.jsonl");
+        let path = self.folder.join(RESULTS);
         write(&path, text.as_bytes())?;
         Ok((path, lines))
     }
@@ -177,6 +196,11 @@ pub(crate) fn file_digest(path: &Path) -> Result<String, SuiteError> {
 /// Puts a file in place, whole.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), SuiteError> {
     Ok(write_atomically(path, Overwrite::Replace, Secrecy::Public, |out: &mut dyn Write| out.write_all(bytes))?)
+}
+
+/// Puts a private file in place, whole.
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), SuiteError> {
+    Ok(write_atomically(path, Overwrite::Replace, Secrecy::Secret, |out: &mut dyn Write| out.write_all(bytes))?)
 }
 
 /// Reads a file of JSON.

@@ -20,7 +20,7 @@ use crate::SuiteError;
 use crate::marks::{External, Mark, Teaching, mark, secret};
 use crate::plan::SubjectTask;
 use crate::spec::{Files, MarkSpec, Recipe, Stamp};
-use crate::store::{Store, file_digest, io, read_json, write};
+use crate::store::{Store, file_digest, io, read_json, write, write_secret};
 
 /// Weight decay of everything that the suite trains.
 const DECAY: f64 = 5e-4;
@@ -74,11 +74,8 @@ pub struct Papers {
 }
 
 impl Papers {
-    /// Those of a subject that the suite has made; `None` if there is no such claim.
-    fn load(key: &PublicKey, claim_file: &Path, foil: &Path) -> Result<Option<Self>, SuiteError> {
-        if !claim_file.is_file() {
-            return Ok(None);
-        }
+    /// Those of a subject that the suite has made.
+    fn load(key: &PublicKey, claim_file: &Path, foil: &Path) -> Result<Self, SuiteError> {
         let claim = claim(claim_file, key)?;
         let counterfoil = counterfoil(foil, &claim)?;
         let open = |panel| -> Result<OpenedPanel, SuiteError> {
@@ -88,14 +85,14 @@ impl Papers {
             claim.open(disclosure.as_bytes()).map_err(refused)
         };
         let disclosures = counterfoil.sealed_panels().sealed().map(open).collect::<Result<_, _>>()?;
-        Ok(Some(Self { claim, disclosures, counterfoil }))
+        Ok(Self { claim, disclosures, counterfoil })
     }
 
     /// Writes them beside the model.
     fn write(stamped: &Stamped, claim_file: &Path, foil: &Path) -> Result<(), SuiteError> {
         write(claim_file, stamped.claim.as_bytes())?;
         let refused = |source| SuiteError::Counterfoil { file: foil.to_owned(), source: Box::new(source) };
-        write(foil, &stamped.counterfoil.seal(&Protection::None).map_err(refused)?)
+        write_secret(foil, &stamped.counterfoil.seal(&Protection::None).map_err(refused)?)
     }
 }
 
@@ -123,6 +120,12 @@ impl Subject {
             claim.open(&bytes(path)?).map_err(refused)
         };
         let disclosures = files.disclosures.iter().map(open).collect::<Result<_, _>>()?;
+        if claim.as_ref().is_some_and(|claim| claim.body().licensee.is_some()) && files.disclosures.is_empty() {
+            return Err(SuiteError::Subject {
+                subject: name.to_owned(),
+                reason: "a licensee's claim alone shows nothing, expected its disclosure too".to_owned(),
+            });
+        }
         let counterfoil = match (&files.counterfoil, &claim) {
             (Some(path), Some(claim)) => Some(counterfoil(path, claim)?),
             _ => None,
@@ -147,20 +150,24 @@ impl Subject {
     }
 
     /// A subject that the suite has made in this folder.
-    pub(crate) fn load(name: &str, seed: u64, folder: &Path, marks: &[MarkSpec]) -> Result<Self, SuiteError> {
+    pub(crate) fn load(name: &str, seed: u64, folder: &Path, recipe: &Recipe) -> Result<Self, SuiteError> {
         let record: Value = read_json(&folder.join(RECORD), "a record of a subject")?;
         let path = |file: &str| folder.join(file);
         let files =
             Files { model: path(MODEL), key: path(KEY), claim: None, disclosures: Vec::new(), counterfoil: None };
         let mut subject = Self::open(name, &files)?;
-        if let Some(papers) = Papers::load(&subject.key, &path(CLAIM), &path(COUNTERFOIL))? {
+        if recipe.stamp != Stamp::None {
+            let papers = Papers::load(&subject.key, &path(CLAIM), &path(COUNTERFOIL))?;
             subject.claim = Some(papers.claim);
             subject.disclosures = papers.disclosures;
             subject.counterfoil = Some(papers.counterfoil);
         }
-        subject.licensee = Papers::load(&subject.key, &path(LICENSEES_CLAIM), &path(LICENSEES_COUNTERFOIL))?;
+        if recipe.licensee.is_some() {
+            let papers = Papers::load(&subject.key, &path(LICENSEES_CLAIM), &path(LICENSEES_COUNTERFOIL))?;
+            subject.licensee = Some(papers);
+        }
         subject.seed = seed;
-        subject.marks = marks.iter().filter_map(mark_of).collect();
+        subject.marks = recipe.marks.iter().filter_map(mark_of).collect();
         subject.found = Some(path(FOUND));
         subject.train_seconds = record["train_seconds"].as_f64();
         Ok(subject)

@@ -88,6 +88,9 @@ impl Args {
         let mut inputs: Vec<Named> = vec![("the model", path)];
         inputs.extend(self.rewound.iter().map(|file| ("the rewound weights", file.as_path())));
         inputs.extend(self.other.iter().map(|file| ("another model", file.as_path())));
+        inputs.extend(self.key.iter().map(|file| ("the public key", file.as_path())));
+        inputs.extend(self.claim.iter().map(|file| ("the claim", file.as_path())));
+        inputs.extend(self.disclosure.iter().map(|file| ("a disclosure", file.as_path())));
         check(&[("the attacked model", output)], &inputs, self.force.overwrite())?;
 
         let model = stolen(ModelFile::open(path)?.read()?);

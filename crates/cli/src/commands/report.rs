@@ -40,10 +40,18 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
+        let store = Store::existing(&self.runs)?;
         if let Some(output) = &self.output {
+            if store.keeps(output) {
+                return Err(Error::SameFile {
+                    file: output.clone(),
+                    one: "a file of the suite's folder",
+                    other: "the report",
+                });
+            }
             check(&[("the report", output)], &[], self.force.overwrite())?;
         }
-        let report = Report::new(Store::existing(&self.runs)?.lines()?);
+        let report = Report::new(store.lines()?);
         if let Some(output) = &self.output {
             let page = html(&report, &self.title);
             write_atomically(output, self.force.overwrite(), Secrecy::Public, |out| out.write_all(page.as_bytes()))?;

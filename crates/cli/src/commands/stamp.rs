@@ -104,7 +104,11 @@ impl Owners {
     /// The counterfoil, opened.
     fn open(&self) -> Result<Option<Counterfoil>, Error> {
         let Self { owner_counterfoil, owner_passphrase_file, owner_identity } = self;
-        let unlock = UnlockArgs { passphrase_file: owner_passphrase_file.clone(), identity: owner_identity.clone() };
+        let unlock = UnlockArgs {
+            passphrase_file: owner_passphrase_file.clone(),
+            identity: owner_identity.clone(),
+            whose: Passphrases::OwnersCounterfoil,
+        };
         owner_counterfoil.as_deref().map(|file| open::counterfoil(file, &unlock)).transpose()
     }
 }

@@ -68,7 +68,7 @@ fn an_identity_does_not_open_what_has_a_passphrase() {
         "disclose x.counterfoil --panel 1 -o d -i owner.key --passphrase-file passphrase",
         str![[r#"
 error: x.counterfoil: is encrypted with a passphrase, which the identity owner.key does not open
-hint: leave --identity out, and give the passphrase: --passphrase-file FILE
+hint: it has a passphrase: leave the identity out, and name a file with the passphrase
 
 "#]],
     );

@@ -61,6 +61,23 @@ panel       n  chip +1  log2 p when stamped
 }
 
 #[test]
+fn hints_name_the_options_of_the_owners_counterfoil() {
+    let folder = Folder::with_ticket();
+    folder.write("pass", b"correct horse");
+    folder.run("stamp ticket.safetensors --key owner.key -o stamped.safetensors --passphrase-file pass").success();
+    let stamp = "stamp stamped.safetensors --key owner.key --licensee gamma -o gamma.safetensors --unencrypted";
+    folder.refuses(
+        &format!("{stamp} {OWNERS}"),
+        str![[r#"
+error: stamped.counterfoil: needs a passphrase, and there is no terminal to ask for it
+hint: name a file with the passphrase: --owner-passphrase-file FILE, or the variable COUNTERFOIL_PASSPHRASE_FILE
+
+"#]],
+    );
+    folder.run(&format!("{stamp} {OWNERS} --owner-passphrase-file pass")).success();
+}
+
+#[test]
 fn a_copy_is_told_from_another() {
     let folder = licensed();
     folder.run(&verify("alpha.safetensors", "alpha")).success().stdout_eq(str![[r#"
@@ -96,6 +113,9 @@ Assumed:
     let sealed = &others["tests"][0];
     assert_eq!((&sealed["level"], &sealed["panel"]), (&"sealed".into(), &"1".into()));
     assert!(sealed["log2_p"].as_f64().unwrap() > -20.0, "{sealed}");
+    let text = folder.command(&verify("beta.safetensors", "alpha")).output().unwrap().stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("the mark of the copy for 'alpha' would have shown, and it does not."), "{text}");
     // Both carry the owner's mark.
     let owners = "--key owner.pub --claim stamped.claim.json --disclosure panel1.disclosure --json";
     for copy in ["alpha", "beta"] {

@@ -40,7 +40,7 @@ fn a_recipient_opens_it_and_nobody_else() {
         "unlock locked.safetensors --key-mask key.mask -o whole.safetensors",
         str![[r#"
 error: key.mask: key mask: the file is encrypted to recipients, and no identity was given
-hint: name the private key of one of its recipients: --identity FILE
+hint: name the private key of one of its recipients: --identity FILE (--owner-identity for an owner's counterfoil)
 
 "#]],
     );

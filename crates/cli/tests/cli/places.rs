@@ -124,6 +124,28 @@ hint: give each a name of its own; inputs are never overwritten
 }
 
 #[test]
+fn inputs_are_never_overwritten() {
+    let folder = Folder::stamped();
+    folder.write("passphrase.txt", b"correct horse");
+    let same = |file: &str, one: &str, other: &str| {
+        format!(
+            "error: {file}: is both {one} and {other}, expected different files\nhint: give each a name of its own; inputs are never overwritten\n"
+        )
+    };
+    let stamp = "stamp ticket.safetensors --key owner.key -o x.safetensors --claim passphrase.txt --force";
+    let named = folder.command(stamp).env("COUNTERFOIL_PASSPHRASE_FILE", "passphrase.txt");
+    named.assert().code(2).stdout_eq("").stderr_eq(same("passphrase.txt", "a passphrase file", "the claim"));
+    assert_eq!(folder.read("passphrase.txt"), b"correct horse");
+    let attack = "attack panel-undo stamped.safetensors --key owner.pub --claim stamped.claim.json \
+                  --disclosure panel1.disclosure --force -o";
+    for (file, what) in
+        [("owner.pub", "the public key"), ("stamped.claim.json", "the claim"), ("panel1.disclosure", "a disclosure")]
+    {
+        folder.refuses(&format!("{attack} {file}"), same(file, what, "the attacked model"));
+    }
+}
+
+#[test]
 fn pipes_that_would_wait_are_refused() {
     let folder = Folder::stamped();
     assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());

@@ -93,7 +93,7 @@ fn recipients_protect_the_counterfoil() {
         "disclose sealed.counterfoil --panel 1 -o d",
         str![[r#"
 error: sealed.counterfoil: counterfoil: the file is encrypted to recipients, and no identity was given
-hint: name the private key of one of its recipients: --identity FILE
+hint: name the private key of one of its recipients: --identity FILE (--owner-identity for an owner's counterfoil)
 
 "#]],
     );

@@ -78,7 +78,7 @@ pub(super) fn at(fall: &Fall) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('|', "\\|")
+    text.replace('|', "\\|").replace('&', "&amp;").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }
 
 fn header(text: &mut String, cells: impl Iterator<Item = String>) {

@@ -418,7 +418,7 @@ mod tests {
         let report = Report::new(vec![line]);
         let page = html(&report, "t");
         assert!(page.contains("&lt;b&gt;&amp;") && page.contains("a|b &lt;script&gt;") && !page.contains("b <script>"));
-        assert!(markdown(&report).contains("a\\|b <script>"));
+        assert!(markdown(&report).contains("a\\|b &lt;script>"));
     }
 
     #[test]
