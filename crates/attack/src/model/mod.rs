@@ -8,3 +8,7 @@ pub(crate) mod prune_struct;
 pub(crate) mod quant;
 pub(crate) mod shift;
 pub(crate) mod soup;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // In a test a panic is the report.
+mod tests;
