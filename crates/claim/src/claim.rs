@@ -121,6 +121,8 @@ pub struct Stamping {
     pub moved: u64,
     /// Extra weight decay λ at chip −1 positions, if there was any.
     pub decay: Option<f64>,
+    /// Factor of the scores at chip −1 positions, if the ticket was found by scores that it lowered.
+    pub factor: Option<f64>,
 }
 
 /// How chips came to agree with the mask.
@@ -128,7 +130,7 @@ pub struct Stamping {
 pub enum StampingMethod {
     /// Kept positions were exchanged for pruned ones.
     Swaps,
-    /// The ticket was found under unequal weight decay.
+    /// The ticket was found under unequal weight decay, or by scores that chips changed.
     KeyedFinding,
 }
 

@@ -191,12 +191,12 @@ fn check_stamping(stamping: &Stamping, kept: u64) -> Result<(), FieldError> {
         let expected = format!("at most the {kept} kept positions");
         return Err(field("predicate.stamping.moved", stamping.moved, expected));
     }
-    match stamping.decay {
-        Some(decay) if !(decay.is_finite() && decay >= 0.0) => {
-            Err(field("predicate.stamping.decay", decay, "a finite number from 0"))
+    for (leaf, number) in [("decay", stamping.decay), ("factor", stamping.factor)] {
+        if let Some(number) = number.filter(|number| !(number.is_finite() && *number >= 0.0)) {
+            return Err(field(format!("predicate.stamping.{leaf}"), number, "a finite number from 0"));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Texts are printed, so they must not steer a terminal.

@@ -130,6 +130,8 @@ struct StampingJson {
     moved: u64,
     #[serde(deserialize_with = "present")]
     decay: Option<f64>,
+    #[serde(deserialize_with = "present")]
+    factor: Option<f64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -198,6 +200,7 @@ pub(crate) fn write(body: &ClaimBody, key: &PublicKey) -> Vec<u8> {
                 },
                 moved: body.stamping.moved,
                 decay: body.stamping.decay,
+                factor: body.stamping.factor,
             },
             initial_weights: InitialWeightsJson::from(&body.provenance),
         },
@@ -244,6 +247,7 @@ pub(crate) fn read(payload: &[u8], key: &PublicKey) -> Result<ClaimBody, ClaimEr
             },
             moved: predicate.stamping.moved,
             decay: predicate.stamping.decay,
+            factor: predicate.stamping.factor,
         },
         provenance: predicate.initial_weights.into_provenance()?,
         created: predicate.created,

@@ -51,7 +51,7 @@ fn claim(master: &MasterSeed, reference: &[(Carrier, Mask)]) -> VerifiedClaim {
             public: 5,
             sealed_each: 4,
         }),
-        stamping: Stamping { method: StampingMethod::Swaps, moved: 1, decay: None },
+        stamping: Stamping { method: StampingMethod::Swaps, moved: 1, decay: None, factor: None },
         provenance: Provenance::Random,
         created: "2025-01-02T03:04:05Z".into(),
         tool: "test".into(),

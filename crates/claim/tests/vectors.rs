@@ -95,7 +95,7 @@ fn body() -> ClaimBody {
             public: 64,
             sealed_each: 32,
         }),
-        stamping: Stamping { method: StampingMethod::Swaps, moved: 7, decay: Some(0.003) },
+        stamping: Stamping { method: StampingMethod::Swaps, moved: 7, decay: Some(0.003), factor: None },
         provenance: Provenance::PublicCheckpoint("torchvision resnet18 IMAGENET1K_V1".into()),
         created: "2025-01-02T03:04:05Z".into(),
         tool: "counterfoil 0.1.0".into(),
@@ -305,7 +305,7 @@ proptest! {
             triggers: triggers.map(|(classes, public, sealed_each)| TriggerSettings {
                 image: ImageShape { channels: 1, height: 8, width: 8 }, classes, public, sealed_each,
             }),
-            stamping: Stamping { method: StampingMethod::KeyedFinding, moved: total, decay },
+            stamping: Stamping { method: StampingMethod::KeyedFinding, moved: total, decay, factor: decay },
             ..body()
         };
         let owner = Vectors::read().owner();

@@ -47,6 +47,10 @@ pub(crate) struct ClaimSummary {
     method: &'static str,
     /// Positions that swaps brought in.
     moved: u64,
+    /// Extra decay at chip -1 positions, if training was keyed.
+    decay: Option<f64>,
+    /// Factor of scores at chip -1 positions, if they were keyed.
+    factor: Option<f64>,
     /// "random", "unknown", or the public checkpoint's name.
     initial_weights: String,
     /// Number of marked layers.
@@ -87,6 +91,8 @@ impl ClaimSummary {
                 StampingMethod::KeyedFinding => "keyed-finding",
             },
             moved: stamping.moved,
+            decay: stamping.decay,
+            factor: stamping.factor,
             initial_weights: match &body.provenance {
                 Provenance::Random => "random".to_owned(),
                 Provenance::Unknown => "unknown".to_owned(),

@@ -27,7 +27,7 @@ const LICENSEE: &str = "licensee";
 pub struct StampRequest {
     /// How strong, and at what cost.
     pub swaps: SwapSettings,
-    /// Set for a ticket that was found under the key: the master seed and the extra decay of the search.
+    /// Set for a ticket that was found under the key: the master seed, and what the search did with it.
     pub keyed: Option<KeyedFinding>,
     /// Where the initial weights came from, if the ticket does not know better.
     pub provenance: Option<Provenance>,
@@ -37,8 +37,10 @@ pub struct StampRequest {
 pub struct KeyedFinding {
     /// The seed whose chips the search favoured.
     pub master: MasterSeed,
-    /// Extra weight decay at chip −1 positions.
-    pub decay: f64,
+    /// Extra weight decay at chip −1 positions, if training was keyed.
+    pub decay: Option<f64>,
+    /// Factor of scores at chip −1 positions, if they were keyed.
+    pub factor: Option<f64>,
 }
 
 /// Why a ticket was not stamped.
@@ -133,19 +135,18 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
     }
     let masks = masks_of(ticket);
     let carriers = marked(ticket, &masks)?;
-    let (master, decay) = match request.keyed {
-        Some(keyed) => (keyed.master, Some(keyed.decay)),
-        None => (key.master_seed(ticket.digest()?.as_bytes()), None),
+    let (method, decay, factor, master) = match request.keyed {
+        Some(KeyedFinding { master, decay, factor }) => (StampingMethod::KeyedFinding, decay, factor, master),
+        None => (StampingMethod::Swaps, None, None, key.master_seed(ticket.digest()?.as_bytes())),
     };
     let held = crate::qr::held(ticket);
     let candidates = candidates(ticket, &carriers, &masks, &held);
     let pk = key.public();
-    let plan = match decay {
-        Some(_) => plan_found(&candidates, &pk, &master, &request.swaps)?,
-        None => plan(&candidates, &pk, &master, &request.swaps)?,
+    let plan = match method {
+        StampingMethod::KeyedFinding => plan_found(&candidates, &pk, &master, &request.swaps)?,
+        StampingMethod::Swaps => plan(&candidates, &pk, &master, &request.swaps)?,
     };
-    let method = if decay.is_some() { StampingMethod::KeyedFinding } else { StampingMethod::Swaps };
-    let stamping = Stamping { method, moved: plan.moved, decay };
+    let stamping = Stamping { method, moved: plan.moved, decay, factor };
     let known = &ticket.description.provenance;
     let provenance = request.provenance.unwrap_or_else(|| known.clone());
     Ok(Prepared { ticket, key, master, carriers, plan, stamping, licence: None, provenance })
@@ -185,7 +186,7 @@ pub fn prepare_licensee<'a>(
     let held = carriers.iter().map(|carrier| (carrier.name.clone(), held(carrier))).collect();
     let candidates = candidates(ticket, &carriers, &masks, &held);
     let plan = licensee::plan_licensee(&candidates, &pk, &master, &licence, settings)?;
-    let stamping = Stamping { method: StampingMethod::Swaps, moved: plan.moved, decay: None };
+    let stamping = Stamping { method: StampingMethod::Swaps, moved: plan.moved, decay: None, factor: None };
     let provenance = ticket.description.provenance.clone();
     Ok(Prepared { ticket, key, master, carriers, plan, stamping, licence: Some(licence), provenance })
 }
@@ -437,7 +438,7 @@ mod tests {
         let (ticket, key) = (ticket(), OwnerKey::from_seed(&[7; 32]));
         let (sealed, dilution) = (PanelCount::new(2).unwrap(), Dilution::new(1).unwrap());
         let swaps = SwapSettings { target: Log2P::new(-20.0).unwrap(), ..SwapSettings::top_up(sealed, dilution) };
-        let keyed = Some(KeyedFinding { master: MasterSeed::from_bytes([3; 32]), decay: 3e-3 });
+        let keyed = Some(KeyedFinding { master: MasterSeed::from_bytes([3; 32]), decay: Some(3e-3), factor: None });
         let prepared = prepare(&ticket, &key, StampRequest { swaps, keyed, provenance: None }).unwrap();
         let stamped = prepared.finish("2026-01-01T00:00:00Z", "t").unwrap();
         assert_eq!(stamped.counterfoil.master().as_bytes(), &[3; 32]);
@@ -450,7 +451,7 @@ mod tests {
         let prepared = |target, panels: u8| {
             let (most, all) = (PanelCount::new(panels).unwrap(), Dilution::ALL[0]);
             let swaps = SwapSettings { target: Log2P::new(target).unwrap(), ..SwapSettings::top_up(most, all) };
-            let keyed = Some(KeyedFinding { master: MasterSeed::from_bytes([3; 32]), decay: 0.0 });
+            let keyed = Some(KeyedFinding { master: MasterSeed::from_bytes([3; 32]), decay: Some(0.0), factor: None });
             prepare(&ticket, &key, StampRequest { swaps, keyed, provenance: None })
         };
         // 13,400 kept, and no bias at all: 1,340 moves bring five panels to -160 only if not all positions count.

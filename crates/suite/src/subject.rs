@@ -292,7 +292,7 @@ impl Bench<'_> {
             Stamp::Keyed => {
                 let (schedule, rewind) = self.finding();
                 let decay = self.decay(&schedule, rewind, Shrinkage::ByRootOfE);
-                let keyed = KeyedFinding { master: key.master_seed(&FINDING), decay };
+                let keyed = KeyedFinding { master: key.master_seed(&FINDING), decay: Some(decay), factor: None };
                 let swaps = SwapSettings::top_up(SEALED, Dilution::ALL[0]);
                 StampRequest { swaps, keyed: Some(keyed), provenance: None }
             }

@@ -293,7 +293,8 @@ impl FoundMark {
     /// What stamps the ticket: swaps where finding has not put in enough.
     pub(crate) fn request(self, decay: f64) -> StampRequest {
         let swaps = SwapSettings::top_up(self.sealed, Dilution::ALL[0]);
-        StampRequest { swaps, keyed: Some(KeyedFinding { master: self.master, decay }), provenance: None }
+        let keyed = KeyedFinding { master: self.master, decay: Some(decay), factor: None };
+        StampRequest { swaps, keyed: Some(keyed), provenance: None }
     }
 }
 

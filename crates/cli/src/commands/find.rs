@@ -133,6 +133,8 @@ impl Args {
         let usual = schedule.mark_decay(data.train.len(), rewind, Shrinkage::ByRootOfE);
         let decay = if keying == Keying::Factor { 0.0 } else { keyed.mark_decay.unwrap_or(usual) };
         let factor = if keying == Keying::Decay { 1.0 } else { keyed.mark_factor.unwrap_or(MARK_FACTOR) };
+        let stated_decay = (keying != Keying::Factor).then_some(decay);
+        let stated_factor = (keying != Keying::Decay).then_some(factor);
         let aim = Aim { schedule, sparsity: self.finder.sparsity(), rewind, seed: self.recipe.seed };
         finder.check(&aim)?;
         let Start { network, provenance, pretrained } = self.start(&data)?;
@@ -141,8 +143,8 @@ impl Args {
             "architecture": network.architecture(), "pretrained": pretrained,
             "data": data.name, "images": data.train.len(), "augmentation": self.recipe.augmentation(&data),
             "images_sha256": digest_of(&data.train), "aim": aim, "settings": finder.settings(),
-            "mark_decay": (key.is_some() && keying != Keying::Factor).then_some(decay),
-            "mark_factor": (key.is_some() && keying != Keying::Decay).then_some(factor),
+            "mark_decay": key.as_ref().and(stated_decay),
+            "mark_factor": key.as_ref().and(stated_factor),
             "sealed_panels": key.is_some().then_some(sealed.get()),
         });
         // The master seed of a keyed search is fixed by its settings and data, before there is any ticket.
@@ -189,7 +191,7 @@ impl Args {
                 files
             }
             Some((key, protection, created)) => {
-                let request = self.request(&key, &context, decay);
+                let request = self.request(&key, &context, stated_decay, stated_factor);
                 let prepared = match prepare(&ticket, &key, request) {
                     Ok(prepared) => prepared,
                     Err(source) => {
@@ -235,11 +237,12 @@ impl Args {
         self.keyed.sealed_panels.unwrap_or(PanelCount::new(PanelCount::MAX).expect("the most is allowed"))
     }
 
-    fn request(&self, key: &OwnerKey, context: &[u8; 32], decay: f64) -> StampRequest {
+    /// `decay` and `factor` are what the search did at chip −1 positions.
+    fn request(&self, key: &OwnerKey, context: &[u8; 32], decay: Option<f64>, factor: Option<f64>) -> StampRequest {
         let master = key.master_seed(context);
         // All positions of a ticket found under the key are active: decay has worked on all of them.
         let swaps = SwapSettings::top_up(self.sealed_panels(), Dilution::ALL[0]);
-        StampRequest { swaps, keyed: Some(KeyedFinding { master, decay }), provenance: None }
+        StampRequest { swaps, keyed: Some(KeyedFinding { master, decay, factor }), provenance: None }
     }
 }
 

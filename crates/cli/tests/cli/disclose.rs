@@ -6,7 +6,7 @@ use crate::kit::Folder;
 fn a_panel_is_disclosed_to_its_owner_alone_at_first() {
     let folder = Folder::stamped();
     folder.run("disclose stamped.counterfoil --panel 1 -o d").success().stderr_eq("").stdout_eq(str![[r#"
-d  opens panel 1 of 1 sealed ones, for the claim 6857f852612b807533640d674535fb615970cdcf930cc62d43d2113cfb6f70f1
+d  opens panel 1 of 1 sealed ones, for the claim abd6e8d649b25fea7d29d7a8a54bad5f057bb0f1e772ff1abc9f22b865d52d58
 
 "#]]);
     assert_eq!(folder.read("d"), folder.read("panel1.disclosure"));
@@ -80,7 +80,7 @@ fn other_files_are_told_by_name() {
     folder.refuses(
         "disclose stamped.claim.json --panel 1 -o d",
         str![[r#"
-error: stamped.claim.json: counterfoil: the JSON is malformed: missing field `version` at line 1 column 1668
+error: stamped.claim.json: counterfoil: the JSON is malformed: missing field `version` at line 1 column 1688
 hint: stamped.claim.json is a claim, and a counterfoil is needed here
 
 "#]],

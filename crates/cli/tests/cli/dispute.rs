@@ -72,8 +72,8 @@ A WAS FIRST (threshold -64.0)
   It does not mean: that B had no licence to stamp it again, that A found the ticket, or that
     nobody else was before both.
 
-A: claim 6857f852612b8075… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
-B: claim c4f3e67ca3460a33… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
+A: claim abd6e8d649b25fea… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
+B: claim d5e2ffd4349a27c3… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
 
 mark of  sought in   test         panel  read by          n  hits  by chance  log2 p  charged  result
 A        B's ticket  sealed mask  1      zeros, 1 in 8  384   330      192.0  -162.8       +5  -157.8  inside
@@ -119,8 +119,8 @@ UNDECIDED (threshold -64.0)
   It does not mean: that either claim is wrong: each is tested on a model by 'counterfoil
     verify'.
 
-A: claim 6857f852612b8075… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
-B: claim 8cb45de014515fa9… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
+A: claim abd6e8d649b25fea… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
+B: claim 73b87d5b3bf6d7d4… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
 
 mark of  sought in    test         panel  read by          n  hits  by chance  log2 p  charged  result
 A        B's ticket   sealed mask  1      zeros, 1 in 8  346   181      173.0    -2.2       +5     0.0  not inside
@@ -161,8 +161,8 @@ UNDECIDED (threshold -64.0)
   It does not mean: that either claim is wrong: each is tested on a model by 'counterfoil
     verify'.
 
-A: claim 6857f852612b8075… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
-B: claim c4f3e67ca3460a33… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
+A: claim abd6e8d649b25fea… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
+B: claim d5e2ffd4349a27c3… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
 
 mark of  sought in   test         panel  read by          n  hits  by chance  log2 p  charged  result
 A        B's ticket  sealed mask  1      zeros, 1 in 8  384   330      192.0  -162.8       +5  -157.8  inside
@@ -273,7 +273,7 @@ fn disclosures_and_originals_belong_to_a_claim_each() {
     let folder = disputed(restamped());
     write(&folder, "stranger", unrelated());
     folder.refuses(&format!("dispute {KEYS} {CLAIMS} --disclosure stranger.disclosure"), str![[r#"
-error: stranger.disclosure: made for claim 8cb45de014515fa94f489827e216b06b73e4f86354d34be7cdaeebd95d203472, expected claim 6857f852612b807533640d674535fb615970cdcf930cc62d43d2113cfb6f70f1 or c4f3e67ca3460a33c03aa4bbaaec0626ddfd263b331a191b74d8b4a80e27f143
+error: stranger.disclosure: made for claim 73b87d5b3bf6d7d4e0ae52a750901e7b2f7f345f76db7b69ddc019400eb577a4, expected claim abd6e8d649b25fea7d29d7a8a54bad5f057bb0f1e772ff1abc9f22b865d52d58 or d5e2ffd4349a27c3129f2d3cc6ade65da4fbdc076814917dcf53a583a9d1453e
 hint: give the claim that was made with this disclosure's stamp, or leave it out
 
 "#]]);
@@ -307,7 +307,7 @@ hint: owner.pub is a public key, and a model is needed here
     folder.refuses(
         &format!("dispute {KEYS} {CLAIMS} --disclosure stamped.claim.json"),
         str![[r#"
-error: stamped.claim.json: disclosure: the JSON is malformed: missing field `version` at line 1 column 1668
+error: stamped.claim.json: disclosure: the JSON is malformed: missing field `version` at line 1 column 1688
 hint: stamped.claim.json is a claim, and a disclosure is needed here
 
 "#]],

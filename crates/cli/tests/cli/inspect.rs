@@ -66,7 +66,7 @@ fn claims_are_read_under_their_key_only() {
     folder.run("inspect stamped.claim.json --key owner.pub").success().stderr_eq("").stdout_eq(str![[r#"
 Claim on 'stamped.safetensors' (ticket a1800e699746462da5b91da33b44141462dfbe51719ce140d6f6bd7b86616a70)
 Signed by 324be2dea8bc44461b0233e51fa48902ed6b1cc671e7739af2551e0bfe68f54e: the signature fits
-Claim id  6857f852612b807533640d674535fb615970cdcf930cc62d43d2113cfb6f70f1
+Claim id  abd6e8d649b25fea7d29d7a8a54bad5f057bb0f1e772ff1abc9f22b865d52d58
 Stamped   2026-01-01T00:00:00Z by counterfoil 0.1.0, by swaps with 296 moved
 Weights   initially random
 Ticket    5,937 kept in 2 layers, one in 8 marked

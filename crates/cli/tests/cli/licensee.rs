@@ -46,7 +46,7 @@ example.counterfoil  private: opens the sealed panels, keep it as safe as the ke
 Claim on 'example.safetensors' (ticket 84e88ee80bbccc5813645781ee557a73f6f8660ffd99e32cd89b40649370f6be)
 Signed by 324be2dea8bc44461b0233e51fa48902ed6b1cc671e7739af2551e0bfe68f54e: the signature fits
 Copy of   'Example', a licensee: a mark of its own on top of the owner's
-Claim id  2fc0a28a801544f24dc9601ae40ed4cf1b121f30106ce5072c34f9a87a2a2a9b
+Claim id  184f1e9bee68780eaee0cc97febc08395cda598412b0729cf5e7ce20445ad65a
 Stamped   2026-01-01T00:00:00Z by counterfoil 0.1.0, by swaps with 354 moved
 Weights   initially random
 Ticket    5,937 kept in 2 layers, one in 1 marked

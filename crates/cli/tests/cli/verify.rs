@@ -405,7 +405,7 @@ fn a_disclosure_is_its_claim_s() {
     folder.run("stamp ticket.safetensors --key owner.key -o again.safetensors --unencrypted --target -170").success();
     let again = "verify again.safetensors --key owner.pub --claim again.claim.json --disclosure panel1.disclosure";
     folder.refuses(again, str![[r#"
-error: panel1.disclosure: disclosure: made for claim 6857f852612b807533640d674535fb615970cdcf930cc62d43d2113cfb6f70f1, expected claim eecff5037358617d1ec800a98ad315d56feb2c965dcee872d7ee0ac8ab804103
+error: panel1.disclosure: disclosure: made for claim abd6e8d649b25fea7d29d7a8a54bad5f057bb0f1e772ff1abc9f22b865d52d58, expected claim 9cbe850b2bce8ddcf37322ca528cfcb1efef80d01883079c4c5996c8fc6b877a
 hint: give the claim that was made with the same stamp as this disclosure's counterfoil
 
 "#]]);
@@ -472,7 +472,7 @@ hint: stamped.counterfoil is a counterfoil, and a claim is needed here
     folder.refuses(
         &format!("{PROVE} stamped.claim.json"),
         str![[r#"
-error: stamped.claim.json: disclosure: the JSON is malformed: missing field `version` at line 1 column 1668
+error: stamped.claim.json: disclosure: the JSON is malformed: missing field `version` at line 1 column 1688
 hint: stamped.claim.json is a claim, and a disclosure is needed here
 
 "#]],

@@ -205,7 +205,7 @@ impl Owner {
         let keyed = Keyed { mark: &mark, decay, factor: 1.0 };
         let found = bench.find(network, (Way::Rounds, OWNERS_KEEP), start, Some(keyed))?;
         let swaps = SwapSettings::top_up(SEALED, Dilution::ALL[0]);
-        let keyed = Some(KeyedFinding { master, decay });
+        let keyed = Some(KeyedFinding { master, decay: Some(decay), factor: None });
         let stamped = finish(&found, &key, StampRequest { swaps, keyed, provenance: None })?;
         Ok(Self { person: Person::of(name, &key, &stamped)?, start, found, stamped })
     }

@@ -147,7 +147,7 @@ impl Owner {
             reference_mask: reference_mask_commitment(&self.master, &ticket.masks),
             graph_fingerprint: None,
             triggers: self.triggers,
-            stamping: Stamping { method: self.method(), moved: 0, decay: None },
+            stamping: Stamping { method: self.method(), moved: 0, decay: None, factor: None },
             provenance: Provenance::Random,
             created: "2024-05-06T07:08:09Z".to_owned(),
             tool: "counterfoil 0.1.0".to_owned(),
