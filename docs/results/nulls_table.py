@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turns the JSON lines of the example `nulls` into the tables of docs/results/false-positives.md. Standard library only.
 
-    python3 docs/results/nulls_table.py docs/results/nulls-digits.jsonl
+    python3 docs/results/nulls_table.py docs/results/nulls-digits.jsonl.gz
 
 First the verdicts, by what suspects share with the owners. Then, for independent suspects under a key that nobody else is
 tested under, whether p-values before charges are uniform or larger: D+ = sup (F(x) - x) and the bound of Dvoretzky, Kiefer,
@@ -9,6 +9,7 @@ Wolfowitz and Massart on its chance, exp(-2 N D+^2) for N independent p-values t
 rows of one suspect depend on each other. Exits with 1 if anything was proven or marked.
 """
 
+import gzip
 import json
 import math
 import sys
@@ -83,7 +84,9 @@ def tail(own):
 
 
 def main():
-    first, *lines = map(json.loads, Path(sys.argv[1]).read_text().splitlines())
+    path = Path(sys.argv[1])
+    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
+    first, *lines = map(json.loads, text.splitlines())
     skipped = {(line["attack"], line["skipped"]) for line in lines if "skipped" in line}
     lines = [line for line in lines if "verdict" in line]
     attacks = dict.fromkeys(line["attack"] for line in lines if line["attack"] != "none")
