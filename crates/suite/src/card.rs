@@ -67,7 +67,11 @@ pub fn add(worker: &Worker, suspect: &Path, card: &AttackCard) -> Result<Line, S
     let is_meant = |task: &crate::SubjectTask| task.name == card.subject && task.seed == card.seed;
     let refused = |reason: &str| SuiteError::Subject { subject: card.subject.clone(), reason: reason.to_owned() };
     let index = worker.plan.subjects.iter().position(is_meant);
-    let index = index.ok_or_else(|| refused("the suite has none of this name and seed"))?;
+    let index = index.ok_or_else(|| {
+        let all: Vec<String> =
+            worker.plan.subjects.iter().map(|task| format!("'{}' {}", task.name, task.seed)).collect();
+        refused(&format!("the suite has none of this name with seed {}, expected one of {}", card.seed, all.join(", ")))
+    })?;
     let task = &worker.plan.subjects[index];
     if !worker.has_subject(task) {
         return Err(refused("is not made yet: run the suite first"));

@@ -16,7 +16,7 @@ use crate::settings::ImagesArgs;
 use crate::writing::{Force, Named, Together, check};
 use crate::{Error, Exit, value};
 
-/// Hold back a key mask, without which a ticket trains poorly
+/// Hold back a key mask, without which a ticket trains less well
 ///
 /// Splits the ticket's mask in two: the locked ticket, which can be published, and the key mask, which is handed to
 /// licensees. 'counterfoil unlock' puts them together again, to the bit. A mark in the ticket stays in the locked one.

@@ -74,7 +74,9 @@ pub(super) fn points(points: Option<f64>) -> String {
 /// Where and at what price a verdict falls.
 pub(super) fn at(fall: &Fall) -> String {
     let strength = if fall.strength.is_empty() { "its one strength" } else { &fall.strength };
-    format!("{strength}: {}, {} points", fall.verdict, points(fall.points))
+    // Another mark may be lost where ours is found.
+    let what = if ["proven", "marked"].contains(&fall.verdict.as_str()) { "lost" } else { &fall.verdict };
+    format!("{strength}: {what}, {} points", points(fall.points))
 }
 
 fn escaped(text: &str) -> String {
