@@ -6,6 +6,7 @@ use counterfoil_attack::{AttackError, Need};
 use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError, KeyMaskError, Part, ProtectionError};
 use counterfoil_mark::qr::EmbedError;
 use counterfoil_mark::{LockError, StampError, StampingError, StrategyError};
+use counterfoil_suite::SuiteError;
 use counterfoil_ticket::{ReadError, WriteError};
 use counterfoil_train::data::DataError;
 use counterfoil_train::{DeviceChoice, TrainError};
@@ -34,6 +35,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             Some("--resize enlarges the images of a folder; or choose another --arch".to_owned())
         }
         Error::Attack(source) => attacking(source),
+        Error::Suite(SuiteError::Counterfoil { source, .. }) if matches!(**source, CounterfoilError::Protection(_)) => {
+            Some("a suite reads counterfoils that are not encrypted, as 'stamp --unencrypted' writes them".to_owned())
+        }
         Error::NoModelLeft { .. } => Some("the suite measures it: counterfoil suite run".to_owned()),
         Error::NotPretrained => Some("name a trained model: --pretrained FILE".to_owned()),
         Error::StrategyWithoutData => Some("name the training data: --data digits, or a folder".to_owned()),

@@ -84,7 +84,11 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(next) = source {
-        text += &format!(": {next}");
+        // Some messages quote their cause already.
+        let message = next.to_string();
+        if !text.ends_with(&message) {
+            text += &format!(": {message}");
+        }
         source = next.source();
     }
     text
