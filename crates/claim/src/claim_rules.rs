@@ -199,9 +199,14 @@ fn check_stamping(stamping: &Stamping, kept: u64) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// Texts are printed, so they must not steer a terminal.
+/// Whether a claim can bear this text: 1 to [`MAX_TEXT`] bytes without control characters. Texts are printed, so they must
+/// not steer a terminal.
+pub fn is_text(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
+}
+
 pub(crate) fn check_text(at: &str, text: &str) -> Result<(), FieldError> {
-    if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
+    if !is_text(text) {
         let found = match text.len() {
             0 => "empty".to_owned(),
             1..=MAX_TEXT => format!("'{}'", text.escape_debug()),

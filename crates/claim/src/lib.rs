@@ -46,7 +46,7 @@ pub use claim::{
     VerifiedClaim, sign,
 };
 pub use claim_rules::{
-    FieldError, MAX_CARRIERS, MAX_CLASSES, MAX_POSITIONS, MAX_TEXT, MAX_TRIGGER_BYTES, MAX_TRIGGERS,
+    FieldError, MAX_CARRIERS, MAX_CLASSES, MAX_POSITIONS, MAX_TEXT, MAX_TRIGGER_BYTES, MAX_TRIGGERS, is_text,
 };
 pub use counterfoil::{Counterfoil, CounterfoilError, MAX_COUNTERFOIL, reference_mask_commitment};
 pub use disclosure::{DisclosureError, MAX_DISCLOSURE, OpenedPanel};

@@ -1,6 +1,6 @@
 //! Values of options that are more than numbers: bits, shares, normalisations. What is refused is told by clap.
 
-use counterfoil_claim::{Dilution, MAX_TEXT, PanelCount, PanelId};
+use counterfoil_claim::{Dilution, MAX_TEXT, PanelCount, PanelId, is_text};
 use counterfoil_mark::Log2P;
 use counterfoil_mark::qr::{MAX_VERSION, Version};
 use counterfoil_ticket::{Normalisation, Pattern};
@@ -65,8 +65,9 @@ pub(crate) fn sealed_panel(text: &str) -> Result<PanelId, String> {
 
 /// A name that a claim can bear.
 pub(crate) fn licensee(text: &str) -> Result<String, String> {
-    let is_name = !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
-    is_name.then(|| text.to_owned()).ok_or_else(|| format!("expected 1 to {MAX_TEXT} bytes without control characters"))
+    is_text(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("expected 1 to {MAX_TEXT} bytes without control characters"))
 }
 
 /// A pattern `N:M`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use counterfoil_attack::{Class, Settings, attack};
-use counterfoil_claim::{MAX_TEXT, PanelCount};
+use counterfoil_claim::{MAX_TEXT, PanelCount, is_text};
 use counterfoil_train::data::{DataSource, LoadOptions};
 use itertools::Itertools;
 use serde::Serialize;
@@ -313,7 +313,7 @@ fn made(table: &mut Table, programs: &[MarkSpec]) -> Result<Origin, SuiteError> 
         batch: small(table.count("batch", [1, 65_536])?, 64),
         licensee: table.text("licensee")?,
     };
-    if let Some(name) = recipe.licensee.as_ref().filter(|name| !is_name(name)) {
+    if let Some(name) = recipe.licensee.as_ref().filter(|name| !is_text(name)) {
         let found = if name.chars().any(char::is_control) {
             "with control characters".to_owned()
         } else {
@@ -329,11 +329,6 @@ fn made(table: &mut Table, programs: &[MarkSpec]) -> Result<Origin, SuiteError> 
         return Err(table.mistake("has an odd width, expected an even one"));
     }
     Ok(Origin::Made { recipe, seeds: table.counts("seeds")?.unwrap_or_else(|| vec![0]) })
-}
-
-/// Whether a claim can bear it.
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
 }
 
 fn attacks_of(mut table: Table, source: Source, seeds: &[u64]) -> Result<AttackSpec, SuiteError> {
