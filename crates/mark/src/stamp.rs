@@ -152,7 +152,7 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
     Ok(Prepared { ticket, key, master, carriers, plan, stamping, licence: None, provenance })
 }
 
-/// Plans a licensee's copy of a stamped ticket: a mark of its own on top of the owner's, whose sealed panels stay as they are
+/// Plans a licensee's copy of a stamped ticket: a mark of its own on top of the owner's, whose panels stay about as strong
 /// (see `licensee.rs`). Of the settings, `target` and `most_moved` count. The same counterfoil and name give the same copy.
 ///
 /// # Errors
