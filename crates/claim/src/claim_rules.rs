@@ -119,25 +119,36 @@ pub(crate) fn check_numbering(list: &str, carriers: &[(&str, CarrierShape, u32)]
 
 /// A licensee's mark has one layout and no public panel, and is put in by swaps alone.
 fn check_licensee(body: &ClaimBody) -> Result<(), FieldError> {
-    let wrong = |leaf, found: &dyn Display, expected: &str| {
-        Err(field(format!("predicate.{leaf}"), found, format!("{expected} in a licensee's claim")))
-    };
-    if body.sealed_panels != Split::LICENSEES {
-        return wrong("panels.sealed", &body.sealed_panels.get(), "1");
-    }
-    if body.dilution != Dilution::ALL[0] {
-        return wrong("panels.dilution", &body.dilution.get(), "1");
-    }
+    const CLAIM: &str = "in a licensee's claim";
+    let fields = ["predicate.panels.sealed", "predicate.panels.dilution", "predicate.triggers"];
+    check_licensees_layout(fields, CLAIM, body.sealed_panels, body.dilution, body.triggers.as_ref())?;
     if let Some(public) = body.panels.first().filter(|public| public.n > 0) {
-        return wrong("panels.carried[0].n", &public.n, "0");
-    }
-    if body.triggers.is_some() {
-        return wrong("triggers", &"a trigger set", "null");
+        return Err(field("predicate.panels.carried[0].n", public.n, format!("0 {CLAIM}")));
     }
     if body.stamping.method != StampingMethod::Swaps {
-        return wrong("stamping.method", &"'keyed-finding'", "'swaps'");
+        return Err(field("predicate.stamping.method", "'keyed-finding'", format!("'swaps' {CLAIM}")));
     }
     Ok(())
+}
+
+/// The one layout that a licensee's mark has, in a claim or a counterfoil; `fields` are their names there.
+pub(crate) fn check_licensees_layout(
+    fields: [&str; 3],
+    there: &str,
+    sealed: PanelCount,
+    dilution: Dilution,
+    triggers: Option<&TriggerSettings>,
+) -> Result<(), FieldError> {
+    if sealed != Split::LICENSEES {
+        return Err(field(fields[0], sealed.get(), format!("1 {there}")));
+    }
+    if dilution != Dilution::ALL[0] {
+        return Err(field(fields[1], dilution.get(), format!("1 {there}")));
+    }
+    match triggers {
+        Some(_) => Err(field(fields[2], "a trigger set", format!("null {there}"))),
+        None => Ok(()),
+    }
 }
 
 /// One tally for each panel, with hits ≤ n; each kept position is in one panel only.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::claim_rules::{check_numbering, check_text, check_triggers, field};
+use crate::claim_rules::{check_licensees_layout, check_numbering, check_text, check_triggers, field};
 use crate::disclosure::{self, Version};
 use crate::hex_bytes::{Hex32, SecretHex32};
 use crate::objects::{from_slice, object_or_null, objects};
@@ -266,15 +266,8 @@ impl Counterfoil {
     /// Whether its parts agree, as far as that can be told without the claim.
     fn check_itself(&self) -> Result<(), FieldError> {
         if self.licence.is_some() {
-            if self.sealed_panels != Split::LICENSEES {
-                return Err(field("sealedPanels", self.sealed_panels.get(), "1 in a licensee's counterfoil"));
-            }
-            if self.dilution != Dilution::ALL[0] {
-                return Err(field("dilution", self.dilution.get(), "1 in a licensee's counterfoil"));
-            }
-            if self.triggers.is_some() {
-                return Err(field("triggers", "a trigger set", "null in a licensee's counterfoil"));
-            }
+            let (fields, there) = (["sealedPanels", "dilution", "triggers"], "in a licensee's counterfoil");
+            check_licensees_layout(fields, there, self.sealed_panels, self.dilution, self.triggers.as_ref())?;
         }
         let stated = self.licence.as_ref().map(Licence::stated);
         let of = |marked: Marked| stated.as_ref().map_or(marked, |licensee| marked.for_licensee(licensee));

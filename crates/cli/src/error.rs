@@ -10,6 +10,7 @@ use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError,
 use counterfoil_graph::GraphError;
 use counterfoil_mark::qr::EmbedError;
 use counterfoil_mark::{LockError, StampingError};
+use counterfoil_suite::sentence;
 use counterfoil_ticket::{Architecture, Digest, ImageShape, ModelError, ReadError, WriteError};
 use counterfoil_train::TrainError;
 use counterfoil_train::data::DataError;
@@ -249,20 +250,6 @@ impl Error {
         // If nobody listens any more, the exit code still says it.
         let _ = io::stderr().write_all(text.as_bytes());
     }
-}
-
-/// The error and its causes, joined. Some messages quote their cause already: that one is not said twice.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.ends_with(&message) {
-            text = format!("{text}: {message}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Prints something that people should know but that stops nothing.

@@ -84,14 +84,13 @@ fn meaning(report: &Report) -> (String, &'static str) {
         "A model that has nothing to do with the key agrees this well with a chance of at most 2^{}.",
         report.log2_p
     );
-    match report.verdict {
-        Verdict::Proven if report.licensee.is_some() => (
-            format!(
-                "the model comes from the copy that the owner of this key had made for '{}'. {chance}",
-                report.licensee.as_deref().unwrap_or_default()
-            ),
+    if let (Verdict::Proven, Some(name)) = (report.verdict, &report.licensee) {
+        return (
+            format!("the model comes from the copy that the owner of this key had made for '{name}'. {chance}"),
             "that this licensee passed it on: the owner has the copy too, and a licensee's may have been stolen.",
-        ),
+        );
+    }
+    match report.verdict {
         Verdict::Proven => (
             format!("the model carries a mark that the owner of this key had sealed under a signed claim. {chance}"),
             "that its holder has no licence, or that nobody else had a part in it.",

@@ -31,16 +31,14 @@ pub(crate) fn plan_licensee(
     let marked = Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
     let owner = Owner { pk, master, marked: marked.for_licensee(&licence.stated()) };
     let split = Split::Licensee(licence.positions.clone());
-    planned(ticket, &owner, settings, |ticket, owner, settings, kept, budget| {
-        saturated(ticket, owner, (split, settings.target), kept, budget)
-    })
+    planned(ticket, &owner, settings, |ticket, owner, _, kept, budget| saturated(ticket, owner, split, kept, budget))
 }
 
 /// As many swaps of the sealed panel as there is room for.
 fn saturated(
     ticket: &[Candidate<'_>],
     owner: &Owner<'_>,
-    (split, target): (Split, Log2P),
+    split: Split,
     kept: u64,
     budget: Budget,
 ) -> Result<StampOption, StampError> {
@@ -48,13 +46,13 @@ fn saturated(
         let moved = counts[1].room.min(budget.most);
         let strength = counts[1].strength(moved);
         let allotment = Allotment { swaps: vec![0, moved], moved, weaker_half: strength, reaches_goal: false };
-        (strength <= target).then_some(allotment).ok_or(strength)
+        (strength <= budget.target).then_some(allotment).ok_or(strength)
     };
     let too_small = |could: Log2P| {
         // Where every position has chip +1, log2 p is a fixed share of the kept positions.
-        let needed = (kept as f64 * target.bits() / could.bits()).ceil();
+        let needed = (kept as f64 * budget.target.bits() / could.bits()).ceil();
         let needed = needed.is_finite().then_some(needed as u64);
-        StampError::TooSmall { kept, moves: budget.most, could, target, needed }
+        StampError::TooSmall { kept, moves: budget.most, could, target: budget.target, needed }
     };
     StampOption::at(ticket, owner, (split, Dilution::ALL[0]), saturate).map_err(too_small)
 }

@@ -345,12 +345,10 @@ fn claimed(carrier: &Carrier, mask: &Mask) -> ClaimedCarrier {
 
 #[cfg(test)]
 mod tests {
-    use counterfoil_claim::{Dilution, PanelCount};
+    use counterfoil_claim::{Dilution, PanelCount, Split};
     use counterfoil_ticket::{Architecture, ImageShape};
 
     use super::*;
-    use counterfoil_claim::Split;
-
     use crate::{Log2P, chip_map, tally};
 
     /// A ResNet-20 ticket that keeps one position in twenty, in no special order.

@@ -143,3 +143,17 @@ macro_rules! boxed {
 }
 
 boxed!(AttackError, TrainError, DataError, StampingError, ReadError, WriteError, VerifyError);
+
+/// An error and its causes, joined. Some messages quote their cause already: that one is not said twice.
+pub fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
+}

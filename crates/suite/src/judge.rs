@@ -8,7 +8,7 @@ use counterfoil_ticket::{ImageShape, Mask, Model, ModelFile};
 use counterfoil_train::data::Dataset;
 use counterfoil_train::{DeviceChoice, Network, Predictor};
 use counterfoil_verify::{
-    BlackBox, BlackBoxError, Evidence as Shown, Level, NOT_ALIGNED, Options, Report, TestKind, Verdict, verify,
+    BlackBox, BlackBoxError, Evidence as Shown, Level, Options, Report, Skipped, TestKind, Verdict, verify,
 };
 
 use crate::line::{Accuracy, Evidence, Flag, OtherMark};
@@ -92,7 +92,7 @@ pub(crate) fn judge(
         .all(|(name, array)| after.arrays.get(name).is_some_and(|other| other.values() == array.values()));
     let is_hardly_better_than_chance =
         (accuracy.before as f64) * f64::from(data.classes) < BASELINE * accuracy.images as f64;
-    let is_not_aligned = report.skipped.iter().any(|skipped| skipped.reason.starts_with(NOT_ALIGNED));
+    let is_not_aligned = report.skipped.iter().any(Skipped::is_of_alignment);
     let has_too_few = report.verdict == Verdict::Inconclusive && !report.needed.is_empty();
     let flags = [
         (Flag::NotEvaluated, answers.is_none()),

@@ -23,7 +23,7 @@ mod toml_table;
 mod tuning;
 
 pub use card::{AttackCard, add};
-pub use error::SuiteError;
+pub use error::{SuiteError, sentence};
 pub use line::{Accuracy, Card, Evidence, Flag, Line, OtherMark, Step};
 pub use local::{Progress, run_local};
 pub use plan::{Plan, RunTask, StepTask, SubjectSource, SubjectTask};

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use counterfoil_train::Event;
 
 use crate::SuiteError;
+use crate::error::sentence;
 use crate::run::Worker;
 
 /// What an engine tells of its progress.
@@ -71,27 +72,12 @@ pub fn run_local(worker: &Worker, jobs: usize, on_progress: &(dyn Fn(Progress) +
             }
             Err(error) => {
                 *failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += 1;
-                on_progress(Progress::Failed { run, reason: with_sources(&error) });
+                on_progress(Progress::Failed { run, reason: sentence(&error) });
             }
         }
         Ok(())
     })?;
     Ok(failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
-}
-
-/// An error and what it rests on, in one line.
-pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(next) = source {
-        // Some messages quote their cause already.
-        let message = next.to_string();
-        if !text.ends_with(&message) {
-            text += &format!(": {message}");
-        }
-        source = next.source();
-    }
-    text
 }
 
 /// Does tasks in their order by several threads; stops at the first error.

@@ -11,9 +11,9 @@ use counterfoil_train::{DeviceChoice, Event, TrainError};
 use counterfoil_verify::{Report, Verdict};
 use serde_json::json;
 
+use crate::error::sentence;
 use crate::judge::{Judged, Victim, evidence, judge};
 use crate::line::{Flag, Line, Step};
-use crate::local::with_sources;
 use crate::marks::external::with_files;
 use crate::plan::{Plan, RunTask, SubjectSource, SubjectTask};
 use crate::spec::Strength;
@@ -103,7 +103,7 @@ impl<'a> Worker<'a> {
                 }
             };
             if let Err(error) = result {
-                write(&self.store.work(task, "failed"), with_sources(&error).as_bytes())?;
+                write(&self.store.work(task, "failed"), sentence(&error).as_bytes())?;
             }
         }
         Ok(())
@@ -193,21 +193,18 @@ impl<'a> Worker<'a> {
         };
         for step in steps {
             let started = Instant::now();
-            let settings = match &step.strength {
-                Strength::Known { settings, .. } => settings,
+            let attacked = match &step.strength {
+                Strength::Known { settings, .. } => {
+                    attack(&step.attack)?.run(stolen(model), settings, &mut means).map_err(SuiteError::from)
+                }
                 Strength::Program { command, settings } => {
                     let attacked = with_files(command, "attack", task.seed, &json!(settings), &[("model", &model)]);
                     let failed = |reason| SuiteError::Program { name: step.attack.clone(), reason };
                     let (_, left) = attacked.map_err(failed)?;
                     let left = left.ok_or_else(|| failed("has written no output".to_owned()))?;
-                    model = Model { description: model.description, ..handed_on(left) };
-                    let took = started.elapsed().as_secs_f64();
-                    *seconds += took;
-                    file = self.store.put_model(&step.id, &model, took)?;
-                    continue;
+                    Ok(Attacked::Model(Model { description: model.description, ..left }))
                 }
             };
-            let attacked = attack(&step.attack)?.run(stolen(model), settings, &mut means);
             let took = started.elapsed().as_secs_f64();
             *seconds += took;
             match attacked? {

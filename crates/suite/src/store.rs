@@ -15,6 +15,9 @@ use crate::{Line, SuiteError};
 /// What tells a suite's folder from others.
 const STAMP_FILE: &str = "suite-folder.json";
 
+/// What a suite's folder is made of.
+const FOLDERS: [&str; 4] = ["subjects", "models", "lines", "work"];
+
 /// All lines.
 const RESULTS: &str = "results.jsonl";
 
@@ -54,7 +57,7 @@ impl Store {
                 let what = "holds other things, expected an empty folder or one of a suite".to_owned();
                 return Err(SuiteError::Folder { folder: folder.to_owned(), what });
             }
-            for part in ["subjects", "models", "lines", "work"] {
+            for part in FOLDERS {
                 let part = folder.join(part);
                 std::fs::create_dir_all(&part).map_err(io(&part, "made"))?;
             }
@@ -83,9 +86,8 @@ impl Store {
         let whole = |path: &Path| path.canonicalize().ok();
         let parent = path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
         let Some((parent, folder)) = parent.and_then(whole).zip(whole(&self.folder)) else { return false };
-        let own = ["subjects", "models", "lines", "work"];
         let is_own = path.file_name().is_some_and(|name| name == STAMP_FILE || name == RESULTS);
-        own.iter().any(|own| parent.starts_with(folder.join(own))) || (parent == folder && is_own)
+        FOLDERS.iter().any(|own| parent.starts_with(folder.join(own))) || (parent == folder && is_own)
     }
 
     /// Where it is.

@@ -191,6 +191,9 @@ pub struct Needed {
     pub needed: Option<u64>,
 }
 
+/// How the reason begins for which channels were not aligned though it was asked for.
+pub(crate) const NOT_ALIGNED: &str = "channels were not aligned";
+
 /// A test that was not made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Skipped {
@@ -200,6 +203,13 @@ pub struct Skipped {
     pub level: Option<Level>,
     /// Why, one sentence.
     pub reason: String,
+}
+
+impl Skipped {
+    /// Whether it is that channels could not be aligned.
+    pub fn is_of_alignment(&self) -> bool {
+        self.reason.starts_with(NOT_ALIGNED)
+    }
 }
 
 impl TestReport {

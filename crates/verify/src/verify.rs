@@ -9,13 +9,10 @@ use crate::advice::{Available, assumptions, look_further, stronger};
 use crate::decisive_test::Test;
 use crate::mask_test::test_mask;
 use crate::power::{mask_would_show, needed};
-use crate::report::{CarrierReport, REPORT_VERSION, Report, Skipped, TestKind, TestReport, Verdict};
+use crate::report::{CarrierReport, NOT_ALIGNED, REPORT_VERSION, Report, Skipped, TestKind, TestReport, Verdict};
 use crate::search::Search;
 use crate::trigger_test::test_triggers;
 use crate::{BlackBox, Evidence, Level, Options, VerifyError};
-
-/// How the reason begins for which channels were not aligned though it was asked for.
-pub const NOT_ALIGNED: &str = "channels were not aligned";
 
 /// Judges a suspect: its file, the answers it gives, or both.
 ///

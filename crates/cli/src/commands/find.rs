@@ -131,10 +131,8 @@ impl Args {
         let schedule = self.recipe.schedule(&data);
         let rewind = self.finder.rewind(schedule.epochs);
         let usual = schedule.mark_decay(data.train.len(), rewind, Shrinkage::ByRootOfE);
-        let decay = if keying == Keying::Factor { 0.0 } else { keyed.mark_decay.unwrap_or(usual) };
-        let factor = if keying == Keying::Decay { 1.0 } else { keyed.mark_factor.unwrap_or(MARK_FACTOR) };
-        let stated_decay = (keying != Keying::Factor).then_some(decay);
-        let stated_factor = (keying != Keying::Decay).then_some(factor);
+        let decay = (keying != Keying::Factor).then(|| keyed.mark_decay.unwrap_or(usual));
+        let factor = (keying != Keying::Decay).then(|| keyed.mark_factor.unwrap_or(MARK_FACTOR));
         let aim = Aim { schedule, sparsity: self.finder.sparsity(), rewind, seed: self.recipe.seed };
         finder.check(&aim)?;
         let Start { network, provenance, pretrained } = self.start(&data)?;
@@ -143,8 +141,8 @@ impl Args {
             "architecture": network.architecture(), "pretrained": pretrained,
             "data": data.name, "images": data.train.len(), "augmentation": self.recipe.augmentation(&data),
             "images_sha256": digest_of(&data.train), "aim": aim, "settings": finder.settings(),
-            "mark_decay": key.as_ref().and(stated_decay),
-            "mark_factor": key.as_ref().and(stated_factor),
+            "mark_decay": key.as_ref().and(decay),
+            "mark_factor": key.as_ref().and(factor),
             "sealed_panels": key.is_some().then_some(sealed.get()),
         });
         // The master seed of a keyed search is fixed by its settings and data, before there is any ticket.
@@ -173,7 +171,7 @@ impl Args {
             provenance,
             examples,
             aim,
-            keyed: mark.as_ref().map(|mark| Keyed { mark, decay, factor }),
+            keyed: mark.as_ref().map(|mark| Keyed { mark, decay: decay.unwrap_or(0.0), factor: factor.unwrap_or(1.0) }),
             checkpoint: &checkpoint,
             on_event: &mut |event| {
                 if logged.is_ok() {
@@ -191,7 +189,7 @@ impl Args {
                 files
             }
             Some((key, protection, created)) => {
-                let request = self.request(&key, &context, stated_decay, stated_factor);
+                let request = self.request(&key, &context, decay, factor);
                 let prepared = match prepare(&ticket, &key, request) {
                     Ok(prepared) => prepared,
                     Err(source) => {

@@ -278,7 +278,7 @@ impl Args {
     /// Swaps can be seen by whoever finds the same ticket again.
     fn warn(&self, ticket: &Model) {
         let is_public = matches!(ticket.description.provenance, Provenance::PublicCheckpoint(_));
-        if self.licensee.is_none() && is_public || self.public_checkpoint.is_some() {
+        if self.licensee.is_none() && (is_public || self.public_checkpoint.is_some()) {
             warn(
                 "the initial weights are public: whoever finds the ticket from them again can tell which positions \
                  moved, and undo it ('counterfoil find --key' has no such limit)",
