@@ -1,20 +1,19 @@
 //! The backward pass of a layer: by its input, its shortcut, its weights and its norm.
 
-use std::ops::Range;
-
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::buffers::take;
 use crate::correlate::correlate;
 use crate::gather::{Lists, gather};
-use crate::layer::{ConvNorm, EPSILON, Gradients, Input, Kernels, Parameters, Saved, Shortcut, lines, pad_input};
-use crate::norm::{Gate, Slope, backward_row, gradient_sums};
+use crate::layer::{ByInput, ConvNorm, EPSILON, Gradients, Input, Kernels, Parameters, Saved, Shortcut, pad_input};
+use crate::norm::{Slope, backward_row, gradient_sums, through};
 use crate::scratch::with_room;
 use crate::split::{Split, added_plane};
 
 impl Kernels {
-    /// Backward: gradients from the output's gradient `dy`, blocked, 0 in lanes behind the last image.
+    /// Backward: gradients from the gradient `dy` by what stands before the layer's ReLU, blocked, 0 in lanes behind
+    /// the last image.
     pub fn backward(
         self,
         layer: &ConvNorm,
@@ -22,34 +21,18 @@ impl Kernels {
         saved: Saved,
         parameters: Parameters,
         dy: &[f32],
-        by_input: bool,
+        by_input: ByInput,
     ) -> Gradients {
         let split = Split::new(self, layer, images);
         let conv = &layer.connections.conv;
         let output = split.blocks * split.output;
         assert_eq!([saved.z.len(), dy.len()], [output; 2], "floats of the output");
         assert_eq!(saved.x.values.len(), split.blocks * split.input, "floats of the input");
-        let lines = lines(parameters, saved.statistics);
-        let gates = match (layer.relu, saved.y) {
-            (false, _) => Gates::Open,
-            (true, Some(y)) => {
-                assert_eq!(y.len(), output, "floats of the output");
-                Gates::Output(y)
-            }
-            (true, None) => {
-                assert!(layer.shortcut.is_none(), "what is added to the norm's output decides over its sign");
-                Gates::Lines(&lines)
-            }
-        };
         let size = split.chunk * split.output;
-        let chunks = || saved.z.par_chunks(size).zip(dy.par_chunks(size)).enumerate();
+        let chunks = || saved.z.par_chunks(size).zip(dy.par_chunks(size));
         let mean = &saved.statistics.mean;
-        let sums: Vec<Vec<[f64; 2]>> = chunks()
-            .map(|(chunk, (z, dy))| {
-                let gates = gates.from(chunk * size);
-                self.arch.dispatch(Sums { layer, split: &split, mean, z, gates, dy })
-            })
-            .collect();
+        let sums: Vec<Vec<[f64; 2]>> =
+            chunks().map(|(z, dy)| self.arch.dispatch(Sums { layer, split: &split, mean, z, dy })).collect();
         let total = |c: usize, s: usize| sums.iter().map(|chunk| chunk[c][s]).sum::<f64>();
         let count = (images * conv.height_out() * conv.width_out()) as f64;
         let inverse = |c: usize| 1.0 / (f64::from(saved.statistics.variance[c]) + EPSILON).sqrt();
@@ -64,24 +47,29 @@ impl Kernels {
             })
             .collect();
 
-        let lists: Vec<Lists> = match by_input {
-            true => layer.connections.backward.iter().map(|rows| Lists::new(rows, parameters.weight)).collect(),
-            false => Vec::new(),
+        let lists = || layer.connections.backward.iter().map(|rows| Lists::new(rows, parameters.weight)).collect();
+        let (mut dx, lists, add): (Option<Vec<f32>>, Vec<Lists>, bool) = match by_input {
+            ByInput::No => (None, Vec::new(), false),
+            ByInput::Found => (Some(take(split.blocks * split.input)), lists(), false),
+            ByInput::Added(dx) => {
+                assert_eq!(dx.len(), split.blocks * split.input, "floats of the input's gradient");
+                (Some(dx), lists(), true)
+            }
         };
-        let mut dx = take(if by_input { split.blocks * split.input } else { 0 });
-        let mut dadded = take(split.blocks * split.added);
-        if let Some(Shortcut::Subsampled { .. }) = layer.shortcut {
-            dadded.fill(0.0);
-        }
+        let mut dadded = match layer.shortcut {
+            Some(Shortcut::Subsampled { .. }) => Some(take(split.blocks * split.added)),
+            _ => None,
+        };
         let partial: Vec<Vec<f32>> = chunks()
             .zip(saved.x.values.par_chunks(split.chunk * split.input))
-            .zip(split.chunks_of(&mut dx).into_par_iter().zip(split.chunks_of(&mut dadded)))
-            .map(|(((chunk, (z, dy)), values), (dx, dadded))| {
+            .zip(split.chunks_of(dx.as_deref_mut()).into_par_iter().zip(split.chunks_of(dadded.as_deref_mut())))
+            .enumerate()
+            .map(|(chunk, (((z, dy), values), (dx, dadded)))| {
                 let (split, slopes, lists, x) = (&split, &slopes, &lists[..], Input { values, ..saved.x });
-                let (blocks, gates) = (values.len() / split.input, gates.from(chunk * size));
+                let blocks = values.len() / split.input;
                 with_room(split.padded.map(|size| size * blocks), |input, gradient| {
                     let rooms = [input, gradient];
-                    let chunk = Backward { layer, split, chunk, slopes, lists, x, z, gates, dy, rooms, dx, dadded };
+                    let chunk = Backward { layer, split, chunk, slopes, lists, x, z, dy, rooms, dx, add, dadded };
                     self.arch.dispatch(chunk)
                 })
             })
@@ -99,41 +87,11 @@ impl Kernels {
             }
         }
         Gradients {
-            x: by_input.then_some(dx),
-            shortcut: layer.shortcut.map(|_| dadded),
+            x: dx,
+            shortcut: dadded,
             weight,
             gamma: channels.clone().map(|c| (total(c, 1) * inverse(c)) as f32).collect(),
             beta: channels.map(|c| total(c, 0) as f32).collect(),
-        }
-    }
-}
-
-/// What says where the layer's ReLU lets gradients through.
-#[derive(Clone, Copy)]
-enum Gates<'a> {
-    Open,
-    /// The layer's output, blocked.
-    Output(&'a [f32]),
-    /// The norm's `[scale, shift]` by channel.
-    Lines(&'a [[f32; 2]]),
-}
-
-impl<'a> Gates<'a> {
-    /// From this float of the output on.
-    fn from(self, first: usize) -> Self {
-        match self {
-            Self::Output(y) => Self::Output(&y[first..]),
-            other => other,
-        }
-    }
-
-    /// For a channel's plane, floats `range` of the output.
-    #[inline(always)]
-    fn plane<S: Simd>(self, channel: usize, range: Range<usize>) -> Gate<'a, S::f32s> {
-        match self {
-            Self::Open => Gate::Open,
-            Self::Output(y) => Gate::Output(S::as_simd_f32s(&y[range]).0),
-            Self::Lines(lines) => Gate::Line(lines[channel]),
         }
     }
 }
@@ -144,7 +102,6 @@ struct Sums<'a> {
     split: &'a Split,
     mean: &'a [f32],
     z: &'a [f32],
-    gates: Gates<'a>,
     dy: &'a [f32],
 }
 
@@ -159,8 +116,7 @@ impl WithSimd for Sums<'_> {
         let planes = self.z.chunks_exact(plane).zip(self.dy.chunks_exact(plane));
         for (i, (z, dy)) in planes.enumerate() {
             let c = i % conv.channels_out;
-            let gate = self.gates.plane::<S>(c, i * plane..(i + 1) * plane);
-            let found = gradient_sums(simd, S::as_simd_f32s(z).0, gate, S::as_simd_f32s(dy).0, self.mean[c]);
+            let found = gradient_sums(simd, S::as_simd_f32s(z).0, S::as_simd_f32s(dy).0, self.mean[c]);
             sums[c][0] += found[0];
             sums[c][1] += found[1];
         }
@@ -178,10 +134,12 @@ struct Backward<'a> {
     lists: &'a [Lists],
     x: Input<'a>,
     z: &'a [f32],
-    gates: Gates<'a>,
     dy: &'a [f32],
     rooms: [&'a mut [f32]; 2],
+    /// The gradient by the input and by a subsampled shortcut; empty if there is none.
     dx: &'a mut [f32],
+    /// Whether the input's gradient is added to what `dx` holds.
+    add: bool,
     dadded: &'a mut [f32],
 }
 
@@ -190,7 +148,7 @@ impl WithSimd for Backward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let Self { layer, split, chunk, slopes, lists, x, z, gates, dy, rooms, dx, dadded } = self;
+        let Self { layer, split, chunk, slopes, lists, x, z, dy, rooms, dx, add, dadded } = self;
         let connections = &layer.connections;
         let conv = &connections.conv;
         let (padded_in, padded_out) = (conv.padded_input(), conv.padded_gradient());
@@ -198,20 +156,48 @@ impl WithSimd for Backward<'_> {
         for block in 0..x.values.len() / split.input {
             let lanes = split.mask(simd, chunk * split.chunk + block);
             let x = Input { values: &x.values[block * split.input..(block + 1) * split.input], ..x };
-            pad_input(simd, conv, x, lanes, &mut input[block * padded_in.size()..(block + 1) * padded_in.size()]);
+            let input = &mut input[block * padded_in.size()..(block + 1) * padded_in.size()];
+            pad_input(simd, conv, x, lanes, input);
             let gradient = &mut gradient[block * padded_out.size()..(block + 1) * padded_out.size()];
             let output = block * split.output..(block + 1) * split.output;
             let [z, dy] = [z, dy].map(|planes| S::as_simd_f32s(&planes[output.clone()]).0);
-            let gates = gates.from(output.start);
-            let dadded = match split.added {
-                0 => &mut [],
-                size => S::as_mut_simd_f32s(&mut dadded[block * size..(block + 1) * size]).0,
-            };
-            before_norm(simd, layer, slopes, gates, [z, dy], lanes, gradient, dadded);
+            before_norm(simd, layer, slopes, [z, dy], lanes, gradient);
+            if !dadded.is_empty() {
+                let dadded = &mut dadded[block * split.added..(block + 1) * split.added];
+                subsampled(simd, layer, dy, S::as_mut_simd_f32s(dadded).0);
+            }
             if !dx.is_empty() {
                 let dx = S::as_mut_simd_f32s(&mut dx[block * split.input..(block + 1) * split.input]).0;
                 for (phase, lists) in conv.phases().zip(lists) {
-                    gather(simd, gradient, lists, &conv.backward_grid(phase), dx, conv.height * conv.width);
+                    let grid = conv.backward_grid(phase);
+                    // Pixels of the padded input, whose ReLU holds gradients back.
+                    let first = phase.map(|phase| conv.padding + phase);
+                    let at = |c, i, j| padded_in.at(c, first[0] + i * conv.stride, first[1] + j * conv.stride);
+                    let plane = conv.height * conv.width;
+                    // Closures are inlined by force, or they would be compiled without the vectors.
+                    if add {
+                        gather(
+                            simd,
+                            gradient,
+                            lists,
+                            &grid,
+                            dx,
+                            plane,
+                            #[inline(always)]
+                            |c, i, j, before, sum| through(simd, input[at(c, i, j)], simd.add_f32s(before, sum)),
+                        );
+                    } else {
+                        gather(
+                            simd,
+                            gradient,
+                            lists,
+                            &grid,
+                            dx,
+                            plane,
+                            #[inline(always)]
+                            |c, i, j, _, sum| through(simd, input[at(c, i, j)], sum),
+                        );
+                    }
                 }
             }
         }
@@ -222,47 +208,40 @@ impl WithSimd for Backward<'_> {
     }
 }
 
-/// The gradient before the norm of one block into its padded planes, and the shortcut's gradient.
+/// The gradient before the norm of one block into its padded planes.
 #[inline(always)]
 fn before_norm<S: Simd>(
     simd: S,
     layer: &ConvNorm,
     slopes: &[Slope],
-    gates: Gates,
     [z, dy]: [&[S::f32s]; 2],
     lanes: Option<S::f32s>,
     gradient: &mut [S::f32s],
-    dadded: &mut [S::f32s],
 ) {
-    let conv = &layer.connections.conv;
-    let padded = conv.padded_gradient();
+    let padded = layer.connections.conv.padded_gradient();
     let [rows, columns] = padded.inner;
-    // Closures are inlined by force, or they would be compiled without the vectors.
     padded.fill_with(
         simd.splat_f32s(0.0),
         gradient,
         #[inline(always)]
         |c, i, before| {
             let at = (c * rows + i) * columns..(c * rows + i + 1) * columns;
-            let gate = gates.plane::<S>(c, at.start * S::F32_LANES..at.end * S::F32_LANES);
-            let (z, dy) = (&z[at.clone()], &dy[at]);
-            match added_plane(layer, dadded, c) {
-                Some((range, from, step)) => {
-                    let row = &mut dadded[range.start + i * step * from..range.start + (i * step + 1) * from];
-                    backward_row(
-                        simd,
-                        z,
-                        gate,
-                        dy,
-                        slopes[c],
-                        lanes,
-                        before,
-                        #[inline(always)]
-                        |j, g| row[j * step] = g,
-                    );
-                }
-                None => backward_row(simd, z, gate, dy, slopes[c], lanes, before, |_, _| ()),
-            }
+            backward_row(simd, &z[at.clone()], &dy[at], slopes[c], lanes, before);
         },
     );
+}
+
+/// The gradient by a subsampled shortcut of one block: the output's at the pixels that were taken, else 0.
+#[inline(always)]
+fn subsampled<S: Simd>(simd: S, layer: &ConvNorm, dy: &[S::f32s], dadded: &mut [S::f32s]) {
+    let columns = layer.connections.conv.width_out();
+    dadded.fill(simd.splat_f32s(0.0));
+    for (c, dy) in dy.chunks_exact(layer.connections.conv.height_out() * columns).enumerate() {
+        if let Some((range, from, step)) = added_plane(layer, dadded, c) {
+            for (i, dy) in dy.chunks_exact(columns).enumerate() {
+                let row = &mut dadded[range.start + i * step * from..range.start + (i * step + 1) * from];
+                row.iter_mut().step_by(step).zip(dy).for_each(|(slot, &g)| *slot = g);
+            }
+        }
+    }
 }

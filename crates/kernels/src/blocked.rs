@@ -54,17 +54,26 @@ pub fn average(blocks: &[f32], images: usize, channels: usize, lanes: usize) -> 
     means
 }
 
-/// The gradient of [`average`]: `[images, channels]` spread over blocks of `pixels` pixels a channel.
-pub fn spread(gradient: &[f32], images: usize, channels: usize, pixels: usize, lanes: usize) -> Vec<f32> {
-    let mut blocks = take(images.div_ceil(lanes) * channels * pixels * lanes);
-    for (i, plane) in blocks.chunks_exact_mut(pixels * lanes).enumerate() {
+/// The gradient of [`average`], `[images, channels]`, by what the ReLU before it was given: spread over the pixels of `y`,
+/// the blocks that were averaged, where these are above 0.
+pub fn spread(gradient: &[f32], y: &[f32], images: usize, channels: usize, lanes: usize) -> Vec<f32> {
+    let mut blocks = take(y.len());
+    if y.is_empty() {
+        return blocks;
+    }
+    let plane = y.len() / (images.div_ceil(lanes) * channels);
+    blocks.par_chunks_mut(plane).zip(y.par_chunks(plane)).enumerate().for_each(|(i, (plane, y))| {
         let (block, channel) = (i / channels, i % channels);
         let mut values = vec![0.0; lanes];
         for (image, value) in (block * lanes..images).zip(&mut values) {
-            *value = gradient[image * channels + channel] / pixels as f32;
+            *value = gradient[image * channels + channel] * lanes as f32 / y.len() as f32;
         }
-        plane.chunks_exact_mut(lanes).for_each(|pixel| pixel.copy_from_slice(&values));
-    }
+        for (pixel, y) in plane.chunks_exact_mut(lanes).zip(y.chunks_exact(lanes)) {
+            for ((slot, value), y) in pixel.iter_mut().zip(&values).zip(y) {
+                *slot = if *y > 0.0 { *value } else { 0.0 };
+            }
+        }
+    });
     blocks
 }
 
@@ -87,7 +96,9 @@ mod tests {
         let images: Vec<f32> = (0..12).map(|v| v as f32).collect();
         let means = average(&from_images(&images, 4, 2), 3, 2, 2);
         assert_eq!(means, [0.5, 2.5, 4.5, 6.5, 8.5, 10.5]);
-        let spread = to_images(&spread(&means, 3, 2, 2, 2), 3, 4, 2);
-        assert_eq!(spread[..4], [0.25, 0.25, 1.25, 1.25]);
+        let blocks = from_images(&images, 4, 2);
+        let spread = to_images(&spread(&means, &blocks, 3, 2, 2), 3, 4, 2);
+        // The first pixel is 0: its ReLU lets nothing through.
+        assert_eq!(spread[..4], [0.0, 0.25, 1.25, 1.25]);
     }
 }

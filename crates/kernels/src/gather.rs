@@ -61,39 +61,46 @@ fn list<const C: usize>(row: &Row, of: impl Fn(usize, &Tap, usize) -> (u32, f32)
     List { channel: row.channel, taps: row.taps.iter().map(weighted).collect() }
 }
 
+/// What is written for a pixel, from its channel, row and column, what stands there, and its sum.
+pub(crate) trait Finish<S: Simd>: Fn(usize, usize, usize, S::f32s, S::f32s) -> S::f32s + Copy {}
+
+impl<S: Simd, F: Fn(usize, usize, usize, S::f32s, S::f32s) -> S::f32s + Copy> Finish<S> for F {}
+
 /// Writes the sums of all channels at the pixels of `grid` into `planes`, `plane` vectors per channel.
 #[inline(always)]
-pub(crate) fn gather<S: Simd>(
+pub(crate) fn gather<S: Simd, F: Finish<S>>(
     simd: S,
     source: &[S::f32s],
     lists: &Lists,
     grid: &Grid,
     planes: &mut [S::f32s],
     plane: usize,
+    finish: F,
 ) {
-    gather_lists(simd, source, &lists.together, grid, planes, plane);
-    gather_lists(simd, source, &lists.single, grid, planes, plane);
+    gather_lists(simd, source, &lists.together, grid, planes, plane, finish);
+    gather_lists(simd, source, &lists.single, grid, planes, plane, finish);
 }
 
 #[inline(always)]
-fn gather_lists<S: Simd, const C: usize>(
+fn gather_lists<S: Simd, F: Finish<S>, const C: usize>(
     simd: S,
     source: &[S::f32s],
     lists: &[List<C>],
     grid: &Grid,
     planes: &mut [S::f32s],
     plane: usize,
+    finish: F,
 ) {
     if lists.is_empty() {
         return;
     }
     match grid.from[2] {
-        1 => gather_step::<S, C, 1>(simd, source, lists, grid, planes, plane),
-        2 => gather_step::<S, C, 2>(simd, source, lists, grid, planes, plane),
+        1 => gather_step::<S, F, C, 1>(simd, source, lists, grid, planes, plane, finish),
+        2 => gather_step::<S, F, C, 2>(simd, source, lists, grid, planes, plane, finish),
         _ => {
             for i in 0..grid.rows {
                 for j in 0..grid.columns {
-                    tile::<S, C, 1, 1, 1>(simd, source, lists, grid, i, j, planes, plane);
+                    tile::<S, F, C, 1, 1, 1>(simd, source, lists, grid, i, j, planes, plane, finish);
                 }
             }
         }
@@ -101,26 +108,27 @@ fn gather_lists<S: Simd, const C: usize>(
 }
 
 #[inline(always)]
-fn gather_step<S: Simd, const C: usize, const STEP: usize>(
+fn gather_step<S: Simd, F: Finish<S>, const C: usize, const STEP: usize>(
     simd: S,
     source: &[S::f32s],
     lists: &[List<C>],
     grid: &Grid,
     planes: &mut [S::f32s],
     plane: usize,
+    finish: F,
 ) {
     let mut i = 0;
     while i < grid.rows {
         let left = grid.rows - i;
         // Narrow planes fill the registers with several rows at once.
         if left >= 4 && grid.columns < sums::<S>() / (2 * C) {
-            strip::<S, C, 4, STEP>(simd, source, lists, grid, i, planes, plane);
+            strip::<S, F, C, 4, STEP>(simd, source, lists, grid, i, planes, plane, finish);
             i += 4;
         } else if left >= 2 && grid.columns < sums::<S>() / C {
-            strip::<S, C, 2, STEP>(simd, source, lists, grid, i, planes, plane);
+            strip::<S, F, C, 2, STEP>(simd, source, lists, grid, i, planes, plane, finish);
             i += 2;
         } else {
-            strip::<S, C, 1, STEP>(simd, source, lists, grid, i, planes, plane);
+            strip::<S, F, C, 1, STEP>(simd, source, lists, grid, i, planes, plane, finish);
             i += 1;
         }
     }
@@ -134,7 +142,7 @@ const fn sums<S: Simd>() -> usize {
 
 /// `R` rows of the grid from row `i` on.
 #[inline(always)]
-fn strip<S: Simd, const C: usize, const R: usize, const STEP: usize>(
+fn strip<S: Simd, F: Finish<S>, const C: usize, const R: usize, const STEP: usize>(
     simd: S,
     source: &[S::f32s],
     lists: &[List<C>],
@@ -142,39 +150,40 @@ fn strip<S: Simd, const C: usize, const R: usize, const STEP: usize>(
     i: usize,
     planes: &mut [S::f32s],
     plane: usize,
+    finish: F,
 ) {
     let mut j = 0;
     if C * R * 16 <= sums::<S>() {
         while j + 16 <= grid.columns {
-            tile::<S, C, R, 16, STEP>(simd, source, lists, grid, i, j, planes, plane);
+            tile::<S, F, C, R, 16, STEP>(simd, source, lists, grid, i, j, planes, plane, finish);
             j += 16;
         }
     }
     if C * R * 8 <= sums::<S>() {
         while j + 8 <= grid.columns {
-            tile::<S, C, R, 8, STEP>(simd, source, lists, grid, i, j, planes, plane);
+            tile::<S, F, C, R, 8, STEP>(simd, source, lists, grid, i, j, planes, plane, finish);
             j += 8;
         }
     }
     if C * R * 4 <= sums::<S>() {
         while j + 4 <= grid.columns {
-            tile::<S, C, R, 4, STEP>(simd, source, lists, grid, i, j, planes, plane);
+            tile::<S, F, C, R, 4, STEP>(simd, source, lists, grid, i, j, planes, plane, finish);
             j += 4;
         }
     }
     while j + 2 <= grid.columns {
-        tile::<S, C, R, 2, STEP>(simd, source, lists, grid, i, j, planes, plane);
+        tile::<S, F, C, R, 2, STEP>(simd, source, lists, grid, i, j, planes, plane, finish);
         j += 2;
     }
     if j < grid.columns {
-        tile::<S, C, R, 1, STEP>(simd, source, lists, grid, i, j, planes, plane);
+        tile::<S, F, C, R, 1, STEP>(simd, source, lists, grid, i, j, planes, plane, finish);
     }
 }
 
 /// `R` rows by `W` columns of all channels, from row `i` and column `j` on: the pixels that they read stay in the first
 /// cache while channel after channel is computed.
 #[inline(always)]
-fn tile<S: Simd, const C: usize, const R: usize, const W: usize, const STEP: usize>(
+fn tile<S: Simd, F: Finish<S>, const C: usize, const R: usize, const W: usize, const STEP: usize>(
     simd: S,
     source: &[S::f32s],
     lists: &[List<C>],
@@ -183,6 +192,7 @@ fn tile<S: Simd, const C: usize, const R: usize, const W: usize, const STEP: usi
     j: usize,
     planes: &mut [S::f32s],
     plane: usize,
+    finish: F,
 ) {
     let [first, per_row, per_column] = grid.from;
     let from = first + i * per_row + j * per_column;
@@ -209,7 +219,8 @@ fn tile<S: Simd, const C: usize, const R: usize, const W: usize, const STEP: usi
             for r in 0..R {
                 let to = (channel + c) * plane + to + r * to_row;
                 for w in 0..W {
-                    planes[to + w * to_column] = sums[c][r][w];
+                    let pixel = &mut planes[to + w * to_column];
+                    *pixel = finish(channel + c, i + r, j + w, *pixel, sums[c][r][w]);
                 }
             }
         }

@@ -4,6 +4,10 @@
 //! Activations are blocked: `[blocks, channels, height, width, lanes]`, a block holding as many images as a vector has
 //! lanes; lanes behind the last image are 0. Work is split over blocks and joined in their order, so results do not
 //! depend on the number of threads.
+//!
+//! A gradient "by a layer's output" is one by what its ReLU is given: who reads the output holds back what the ReLU does,
+//! since he has the output at hand. So the backward pass of a layer need not read its own output, and the gradient of an
+//! identity shortcut is the output's, without a copy.
 
 use std::sync::Arc;
 
@@ -101,18 +105,27 @@ pub struct Saved<'a> {
     pub x: Input<'a>,
     /// The convolution's output, blocked.
     pub z: &'a [f32],
-    /// The layer's output, blocked; not needed where ReLU follows the norm and nothing is added.
-    pub y: Option<&'a [f32]>,
     /// The batch's statistics.
     pub statistics: &'a Statistics,
+}
+
+/// Whether a backward pass finds the gradient by its input, which has to be the output of a ReLU.
+#[derive(Debug, Clone)]
+pub enum ByInput {
+    /// No: the input is an image.
+    No,
+    /// Yes.
+    Found,
+    /// Yes, and added to what others who read the input found, blocked.
+    Added(Vec<f32>),
 }
 
 /// The loss's gradients by a layer's inputs and parameters.
 #[derive(Debug, Clone)]
 pub struct Gradients {
-    /// By the input, blocked, if it was asked for.
+    /// By what the ReLU before the input was given, blocked, if it was asked for.
     pub x: Option<Vec<f32>>,
-    /// By the shortcut, blocked, if there is one.
+    /// By a subsampled shortcut, blocked. (By an identity it is the output's gradient itself.)
     pub shortcut: Option<Vec<f32>>,
     /// By the weights: by all of them where most are kept, else 0 where none is kept.
     pub weight: Vec<f32>,
@@ -243,7 +256,16 @@ impl WithSimd for Convolve<'_> {
             let z = S::as_mut_simd_f32s(z).0;
             let block = chunk * split.chunk + block;
             pad_input(simd, conv, Input { values, ..x }, split.mask(simd, block), room);
-            gather(simd, room, lists, &conv.forward_grid(), z, conv.height_out() * conv.width_out());
+            gather(
+                simd,
+                room,
+                lists,
+                &conv.forward_grid(),
+                z,
+                conv.height_out() * conv.width_out(),
+                #[inline(always)]
+                |_, _, _, _, sum| sum,
+            );
             let valid = split.valid(block);
             for (moments, plane) in moments.iter_mut().zip(z.chunks_exact(conv.height_out() * conv.width_out())) {
                 *moments = moments.merge(Moments::of_plane(simd, plane, valid));

@@ -29,6 +29,8 @@ mod split;
 
 pub use connections::Connections;
 pub use geometry::Conv;
-pub use layer::{ConvNorm, EPSILON, Gradients, Input, Kernels, Parameters, Saved, Shortcut, Statistics, Trained};
+pub use layer::{
+    ByInput, ConvNorm, EPSILON, Gradients, Input, Kernels, Parameters, Saved, Shortcut, Statistics, Trained,
+};
 pub use max_pool::{max_pool, max_pool_gradient};
 pub use single::{Folded, Planes};

@@ -108,77 +108,24 @@ pub(crate) fn forward<S: Simd>(
     }
 }
 
-/// What says where a ReLU lets gradients through.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Gate<'a, V> {
-    /// Everywhere: there is no ReLU.
-    Open,
-    /// Where the layer's output is above 0.
-    Output(&'a [V]),
-    /// Where scale · z + shift, which is the output before ReLU, is above 0.
-    Line([f32; 2]),
-}
-
+/// The gradient where a ReLU's output is above 0, else 0.
 #[inline(always)]
-fn through<S: Simd>(simd: S, y: S::f32s, gradient: S::f32s) -> S::f32s {
+pub(crate) fn through<S: Simd>(simd: S, output: S::f32s, gradient: S::f32s) -> S::f32s {
     let zero = simd.splat_f32s(0.0);
-    simd.select_f32s(simd.greater_than_f32s(y, zero), gradient, zero)
-}
-
-/// Hands the gradient before ReLU of each pixel to `each`: index, z, gradient.
-#[inline(always)]
-fn before_relu<S: Simd>(
-    simd: S,
-    z: &[S::f32s],
-    gate: Gate<S::f32s>,
-    gradient: &[S::f32s],
-    mut each: impl FnMut(usize, S::f32s, S::f32s),
-) {
-    match gate {
-        Gate::Open => {
-            for (i, (z, gradient)) in z.iter().zip(gradient).enumerate() {
-                each(i, *z, *gradient);
-            }
-        }
-        Gate::Output(y) => {
-            for (i, ((z, y), gradient)) in z.iter().zip(y).zip(gradient).enumerate() {
-                each(i, *z, through(simd, *y, *gradient));
-            }
-        }
-        Gate::Line([scale, shift]) => {
-            let (scale, shift) = (simd.splat_f32s(scale), simd.splat_f32s(shift));
-            for (i, (z, gradient)) in z.iter().zip(gradient).enumerate() {
-                each(i, *z, through(simd, simd.mul_add_e_f32s(*z, scale, shift), *gradient));
-            }
-        }
-    }
+    simd.select_f32s(simd.greater_than_f32s(output, zero), gradient, zero)
 }
 
 /// Sums of the gradient before ReLU, and of the same times `z − mean`.
 #[inline(always)]
-pub(crate) fn gradient_sums<S: Simd>(
-    simd: S,
-    z: &[S::f32s],
-    gate: Gate<S::f32s>,
-    gradient: &[S::f32s],
-    mean: f32,
-) -> [f64; 2] {
+pub(crate) fn gradient_sums<S: Simd>(simd: S, z: &[S::f32s], gradient: &[S::f32s], mean: f32) -> [f64; 2] {
     let mean = simd.splat_f32s(mean);
     let zero = simd.splat_f32s(0.0);
     let mut sums = [[zero; 2]; 2];
-    // Closures are inlined by force, or they would be compiled without the vectors.
-    before_relu(
-        simd,
-        z,
-        gate,
-        gradient,
-        #[inline(always)]
-        |q, z, g| {
-            let sums = &mut sums[q % 2];
-            sums[0] = simd.add_f32s(sums[0], g);
-            sums[1] = simd.mul_add_e_f32s(g, simd.sub_f32s(z, mean), sums[1]);
-        },
-    );
+    for (q, (&z, &g)) in z.iter().zip(gradient).enumerate() {
+        let sums = &mut sums[q % 2];
+        sums[0] = simd.add_f32s(sums[0], g);
+        sums[1] = simd.mul_add_e_f32s(g, simd.sub_f32s(z, mean), sums[1]);
+    }
     let sum = |s: usize| f64::from(simd.reduce_sum_f32s(simd.add_f32s(sums[0][s], sums[1][s])));
     [sum(0), sum(1)]
 }
@@ -192,38 +139,27 @@ pub(crate) struct Slope {
     pub(crate) mean: f32,
 }
 
-/// One row of the gradient before the norm, into `before`; the gradient before ReLU is handed to `each`.
+/// One row of the gradient before the norm, into `before`.
 #[inline(always)]
 pub(crate) fn backward_row<S: Simd>(
     simd: S,
     z: &[S::f32s],
-    gate: Gate<S::f32s>,
     gradient: &[S::f32s],
     slope: Slope,
     lanes: Option<S::f32s>,
     before: &mut [S::f32s],
-    mut each: impl FnMut(usize, S::f32s),
 ) {
     let factor = simd.splat_f32s(slope.factor);
     // factor · (g − mean_g − slope · (z − mean)) = factor · g + line · z + shift
     let line = simd.splat_f32s(-slope.factor * slope.slope);
     let mean = simd.splat_f32s(slope.mean);
     let shift = simd.splat_f32s(-slope.factor * slope.mean_g);
-    let before = &mut before[..z.len()];
-    before_relu(
-        simd,
-        z,
-        gate,
-        gradient,
-        #[inline(always)]
-        |j, z, g| {
-            each(j, g);
-            let rest = simd.mul_add_e_f32s(line, simd.sub_f32s(z, mean), shift);
-            let value = simd.mul_add_e_f32s(factor, g, rest);
-            before[j] = match lanes {
-                Some(lanes) => simd.mul_f32s(value, lanes),
-                None => value,
-            };
-        },
-    );
+    for ((&z, &g), before) in z.iter().zip(gradient).zip(before) {
+        let rest = simd.mul_add_e_f32s(line, simd.sub_f32s(z, mean), shift);
+        let value = simd.mul_add_e_f32s(factor, g, rest);
+        *before = match lanes {
+            Some(lanes) => simd.mul_f32s(value, lanes),
+            None => value,
+        };
+    }
 }

@@ -49,11 +49,11 @@ impl Split {
         assert_eq!([weight.len(), gamma.len(), beta.len()], [conv.weights(), conv.channels_out, conv.channels_out]);
     }
 
-    /// The chunks of a buffer that has the same number of floats for each block; of an empty one as many empty ones.
-    pub(crate) fn chunks_of<'a>(&self, buffer: &'a mut [f32]) -> Vec<&'a mut [f32]> {
-        if buffer.is_empty() {
+    /// The chunks of a buffer that has the same number of floats for each block; of none as many empty ones.
+    pub(crate) fn chunks_of<'a>(&self, buffer: Option<&'a mut [f32]>) -> Vec<&'a mut [f32]> {
+        let Some(buffer) = buffer else {
             return (0..self.blocks.div_ceil(self.chunk)).map(|_| Default::default()).collect();
-        }
+        };
         let size = buffer.len() / self.blocks;
         buffer.chunks_mut(self.chunk * size).collect()
     }

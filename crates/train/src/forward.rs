@@ -19,13 +19,18 @@ pub(crate) trait Pass {
     /// Normalised images, one row each.
     fn rows(&mut self, images: &[u8]) -> Tensor<2>;
 
-    /// Convolution and batch norm, and what comes then.
+    /// The input of a block twice: for its first convolution, and for the shortcut that its last one adds.
+    fn branch(&mut self, x: Self::Activation) -> (Self::Activation, Self::Activation) {
+        (x.clone(), x)
+    }
+
+    /// Convolution and batch norm of images or of what a ReLU gave, and what comes then.
     fn conv_norm(&mut self, layer: &Layer, x: Self::Activation, then: Then<Self::Activation>) -> Self::Activation;
 
     /// The maximum of each 2×2 square.
     fn max_pool(&mut self, x: Self::Activation) -> Self::Activation;
 
-    /// Mean of each channel, `[n, channels]`.
+    /// Mean of each channel of what a ReLU gave, `[n, channels]`.
     fn pool(&mut self, x: Self::Activation) -> Tensor<2>;
 
     /// A parameter, flat.
@@ -86,13 +91,16 @@ fn resnet<P: Pass>(layers: &[Layer], depth: usize, pass: &mut P, images: &[u8]) 
     let mut x = pass.conv_norm(stem, images, Then::Relu);
     let mut rest = blocks;
     while let [conv1, more @ ..] = rest {
-        let mut hidden = pass.conv_norm(conv1, x.clone(), Then::ReluWithin);
         // A projection reads what its block reads.
-        let (shortcut, more) = match more {
+        let (mut hidden, shortcut, more) = match more {
             [projection, more @ ..] if projection.from == conv1.from => {
-                (pass.conv_norm(projection, x, Then::Nothing), more)
+                let hidden = pass.conv_norm(conv1, x.clone(), Then::ReluWithin);
+                (hidden, pass.conv_norm(projection, x, Then::Nothing), more)
             }
-            _ => (x, more),
+            _ => {
+                let (x, shortcut) = pass.branch(x);
+                (pass.conv_norm(conv1, x, Then::ReluWithin), shortcut, more)
+            }
         };
         let (within, more) = more.split_at(depth - 1);
         let [within @ .., last] = within else { unreachable!("a block has a second convolution") };

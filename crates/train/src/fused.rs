@@ -2,6 +2,9 @@
 //!
 //! Convolution, batch norm, shortcut and ReLU are one operation with its own backward pass; activations stay in the
 //! kernels' blocked layout, `[blocks, channels, height, width, lanes]`, from the images to the pooling.
+//!
+//! Gradients by a layer's output are by what its ReLU is given, as the kernels have them: convolutions and pooling, which
+//! read the output, hold back what the ReLU does.
 
 use std::sync::Arc;
 
@@ -14,7 +17,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Device, Tensor, TensorData};
 use counterfoil_kernels::blocked::from_fn;
 use counterfoil_kernels::buffers::give;
-use counterfoil_kernels::{ConvNorm, Input, Kernels, Parameters, Saved, Shortcut, Statistics};
+use counterfoil_kernels::{ByInput, ConvNorm, Input, Kernels, Parameters, Saved, Shortcut, Statistics};
 use counterfoil_ticket::Layer;
 
 use crate::forward::{Connected, Pass, Then, convolution};
@@ -62,6 +65,8 @@ pub(crate) struct Flow {
     /// lines.
     tensor: Tensor<5>,
     lines: Option<Lines>,
+    /// Whether a later layer adds it too, whose gradient is there first.
+    added: bool,
 }
 
 /// Norm and ReLU that whoever reads the values has to apply: `[scale, shift]` of each channel.
@@ -74,11 +79,15 @@ impl Pass for Train<'_> {
         let (values, dims) = blocked_input(self.network, images);
         self.images = images.len() / self.network.architecture().input().size();
         let tensor = Tensor::from_data(TensorData::new(values, dims), &self.network.device().clone().autodiff());
-        Flow { tensor, lines: None }
+        Flow { tensor, lines: None, added: false }
     }
 
     fn rows(&mut self, images: &[u8]) -> Tensor<2> {
         input_rows(self.network, images, &self.network.device().clone().autodiff())
+    }
+
+    fn branch(&mut self, x: Flow) -> (Flow, Flow) {
+        (Flow { added: true, ..x.clone() }, x)
     }
 
     fn conv_norm(&mut self, layer: &Layer, x: Flow, then: Then<Flow>) -> Flow {
@@ -89,7 +98,7 @@ impl Pass for Train<'_> {
         let added = shortcut.as_ref().map(Tensor::dims);
         let (fused, dims) = fused_layer(self.connected, layer, x.tensor.dims(), added, relu);
         let conv = *fused.connections.conv();
-        let call = Call { layer: fused, images: self.images, dims, lines: x.lines, finish };
+        let call = Call { layer: fused, images: self.images, dims, lines: x.lines, added: x.added, finish };
         let inputs = [
             primitive(x.tensor),
             self.primitive(&layer.weight()),
@@ -107,11 +116,11 @@ impl Pass for Train<'_> {
         let unbiased = count / (count.max(2.0) - 1.0);
         let variance = statistics.variance.iter().map(|v| v * unbiased).collect();
         self.batch.push((norm.to_owned(), self.network.tensor(statistics.mean), self.network.tensor(variance)));
-        Flow { tensor: Tensor::from_primitive::<Autodiff<Flex>>(tensor), lines }
+        Flow { tensor: Tensor::from_primitive::<Autodiff<Flex>>(tensor), lines, added: false }
     }
 
     fn max_pool(&mut self, x: Flow) -> Flow {
-        Flow { tensor: pooling::largest(finished(x)), lines: None }
+        Flow { tensor: pooling::largest(finished(x)), lines: None, added: false }
     }
 
     fn pool(&mut self, x: Flow) -> Tensor<2> {
@@ -138,6 +147,8 @@ struct Call {
     dims: [usize; 5],
     /// What the input still lacks.
     lines: Option<Lines>,
+    /// Whether a later layer adds the input.
+    added: bool,
     /// Whether norm and ReLU are applied here.
     finish: bool,
 }
@@ -194,36 +205,43 @@ impl<const N: usize> Backward<Flex, N> for LayerBackward<N> {
         let dy = contiguous(&grads.consume::<Flex>(&ops.node));
         let Kept { call, inputs, z, output, statistics } = ops.state;
         let [x, weight, gamma, beta] = std::array::from_fn(|i| floats(&inputs[i]));
-        let (z_values, y) = match &z {
-            Some(z) => (&z[..], Some(floats(&output))),
-            None => (floats(&output), None),
-        };
-        let saved = Saved { x: call.input(x), z: z_values, y, statistics: &statistics };
+        let z_values = z.as_ref().map_or_else(|| floats(&output), |z| &z[..]);
+        let saved = Saved { x: call.input(x), z: z_values, statistics: &statistics };
         let parameters = Parameters { weight, gamma, beta };
-        let by_input = ops.parents[0].is_some();
+        let by_input = match &ops.parents[0] {
+            None => ByInput::No,
+            // Who adds the input needs this layer's output, so his backward pass has been.
+            Some(node) if call.added => ByInput::Added(owned(grads.consume::<Flex>(node))),
+            Some(_) => ByInput::Found,
+        };
         let found = Kernels::detect().backward(&call.layer, call.images, saved, parameters, floats(&dy), by_input);
         let [blocks, .., lanes] = call.dims;
         let conv = call.layer.connections.conv();
-        let by_x = found.x.map(|x| TensorData::new(x, [blocks, conv.channels_in, conv.height, conv.width, lanes]));
-        let by_shortcut = found.shortcut.map(|by_shortcut| match call.layer.shortcut {
-            Some(Shortcut::Subsampled { channels, height, width, .. }) => {
-                TensorData::new(by_shortcut, [blocks, channels, height, width, lanes])
+        let tensor = |values: Vec<f32>, dims: &[usize]| Values::from_data(TensorData::new(values, dims.to_vec()));
+        let by_x = found.x.map(|x| tensor(x, &[blocks, conv.channels_in, conv.height, conv.width, lanes]));
+        let by_shortcut = match (call.layer.shortcut, found.shortcut) {
+            (Some(Shortcut::Identity), _) => Some(dy),
+            (Some(Shortcut::Subsampled { channels, height, width, .. }), Some(found)) => {
+                reclaim(dy);
+                Some(tensor(found, &[blocks, channels, height, width, lanes]))
             }
-            _ => TensorData::new(by_shortcut, call.dims),
-        });
+            _ => {
+                reclaim(dy);
+                None
+            }
+        };
         // Backward passes run from the last layer to the first, so that nobody else reads these any more; should
         // somebody, the buffer stays with him.
-        reclaim(dy);
         reclaim(output);
         z.and_then(|z| Arc::try_unwrap(z).ok()).into_iter().for_each(give);
         let flat = |values: Vec<f32>| {
             let length = values.len();
-            Some(TensorData::new(values, [length]))
+            Some(tensor(values, &[length]))
         };
         let all = [by_x, flat(found.weight), flat(found.gamma), flat(found.beta), by_shortcut];
         for (parent, gradient) in ops.parents.into_iter().zip(all) {
             if let (Some(node), Some(gradient)) = (parent, gradient) {
-                grads.register::<Flex>(node.id, Values::from_data(gradient));
+                grads.register::<Flex>(node.id, gradient);
             }
         }
     }
@@ -271,17 +289,25 @@ fn primitive<const D: usize>(tensor: Tensor<D>) -> Tracked {
 
 /// The tensor with its values in order from the start of its storage.
 fn contiguous(tensor: &Values) -> Values {
-    let whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0;
-    if whole { tensor.clone() } else { tensor.to_contiguous() }
+    if is_whole(tensor) { tensor.clone() } else { tensor.to_contiguous() }
+}
+
+fn is_whole(tensor: &Values) -> bool {
+    tensor.is_contiguous() && tensor.layout().start_offset() == 0
 }
 
 /// Gives a tensor's buffer back to the kernels, if nobody else holds it.
 fn reclaim(tensor: Values) {
-    if tensor.is_unique()
-        && let Ok(values) = tensor.into_data().try_into_vec()
-    {
-        give(values);
+    if tensor.is_unique() {
+        give(owned(tensor));
     }
+}
+
+/// A tensor's values; copied if somebody else holds it.
+fn owned(tensor: Values) -> Vec<f32> {
+    // A clone would make it somebody else's too.
+    let whole = if is_whole(&tensor) { tensor } else { tensor.to_contiguous() };
+    whole.into_data().try_into_vec().expect("activations and gradients are floats")
 }
 
 /// The values of a [`contiguous`] tensor.

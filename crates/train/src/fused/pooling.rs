@@ -11,50 +11,50 @@ use counterfoil_kernels::{max_pool, max_pool_gradient};
 
 use super::{Values, contiguous, floats, primitive, reclaim};
 
-/// Mean of each channel, `[images, channels]`.
+/// Mean of each channel of what a ReLU gave, `[images, channels]`.
 pub(super) fn mean(x: Tensor<5>, images: usize) -> Tensor<2> {
     let [_, channels, height, width, lanes] = x.dims();
-    let shape = MeanShape { images, channels, height, width, lanes };
     let x = primitive(x);
-    let means = |x: &Values| {
-        let values = average(floats(&contiguous(x)), images, channels, lanes);
-        Values::from_data(TensorData::new(values, [images, channels]))
-    };
+    let values = contiguous(x.primitive());
+    let means = average(floats(&values), images, channels, lanes);
+    let means = Values::from_data(TensorData::new(means, [images, channels]));
     let pooled = match MeanBackward.prepare::<NoCheckpointing>([x.node()]).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => prep.finish(shape, means(x.primitive())),
-        OpsKind::UnTracked(prep) => prep.finish(means(x.primitive())),
+        OpsKind::Tracked(prep) => {
+            let dims = [images.div_ceil(lanes), channels, height, width, lanes];
+            prep.finish(Averaged { x: values, images, dims }, means)
+        }
+        OpsKind::UnTracked(prep) => prep.finish(means),
     };
     Tensor::from_primitive::<Autodiff<Flex>>(pooled)
 }
 
-#[derive(Debug, Clone, Copy)]
-struct MeanShape {
+/// What was averaged: the output of the layer before it, which keeps it too.
+#[derive(Debug, Clone)]
+struct Averaged {
+    x: Values,
     images: usize,
-    channels: usize,
-    height: usize,
-    width: usize,
-    lanes: usize,
+    dims: [usize; 5],
 }
 
 #[derive(Debug)]
 struct MeanBackward;
 
 impl Backward<Flex, 1> for MeanBackward {
-    type State = MeanShape;
+    type State = Averaged;
 
-    fn backward(self, ops: Ops<MeanShape, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Averaged, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = contiguous(&grads.consume::<Flex>(&ops.node));
-        let MeanShape { images, channels, height, width, lanes } = ops.state;
-        let spread = spread(floats(&gradient), images, channels, height * width, lanes);
+        let Averaged { x, images, dims } = ops.state;
+        let [_, channels, .., lanes] = dims;
+        let spread = spread(floats(&gradient), floats(&x), images, channels, lanes);
         let [parent] = ops.parents;
         if let Some(node) = parent {
-            let dims = [images.div_ceil(lanes), channels, height, width, lanes];
             grads.register::<Flex>(node.id, Values::from_data(TensorData::new(spread, dims)));
         }
     }
 }
 
-/// The maximum of each 2×2 square.
+/// The maximum of each 2×2 square of what a ReLU gave.
 pub(super) fn largest(x: Tensor<5>) -> Tensor<5> {
     let [blocks, channels, height, width, lanes] = x.dims();
     let x = primitive(x);
