@@ -26,6 +26,8 @@ struct Case {
 
 /// What comes out, in double precision.
 struct Expected {
+    /// What the layer's ReLU is given.
+    before: Vec<f64>,
     y: Vec<f64>,
     mean: Vec<f64>,
     variance: Vec<f64>,
@@ -103,9 +105,8 @@ impl Case {
             let added = self.added_at(at).map_or(0.0, |a| f64::from(self.added[a]));
             normed(at) * f64::from(self.gamma[channel(at)]) + f64::from(self.beta[channel(at)]) + added
         };
-        let y: Vec<f64> =
-            (0..z.len()).map(|at| if self.relu { before_relu(at).max(0.0) } else { before_relu(at) }).collect();
-
+        let before: Vec<f64> = (0..z.len()).map(before_relu).collect();
+        let y: Vec<f64> = before.iter().map(|v| if self.relu { v.max(0.0) } else { *v }).collect();
         let held_back = |at: usize| if self.relu && y[at] <= 0.0 { 0.0 } else { self.dy[at] };
         let given: Vec<f32> = (0..z.len()).map(held_back).collect();
         let g = |at: usize| f64::from(given[at]);
@@ -141,7 +142,7 @@ impl Case {
                 dadded[a] += g(at)
             }
         });
-        Expected { y, mean, variance, g: given, dx, dadded, dweight, gross, dgamma, dbeta }
+        Expected { before, y, mean, variance, g: given, dx, dadded, dweight, gross, dgamma, dbeta }
     }
 }
 
@@ -285,6 +286,65 @@ fn check(kernels: Kernels, case: &Case) {
     assert!(again.x.is_none() && again.weight == gradients.weight);
 }
 
+/// A case's loss is the sum of its outputs times `dy`, in double precision.
+fn loss(case: &Case) -> f64 {
+    case.expected().y.iter().zip(&case.dy).map(|(y, dy)| y * f64::from(*dy)).sum()
+}
+
+/// Gradients of the kernels against central differences of the plain loops' loss.
+fn check_differences(kernels: Kernels, mut case: Case) {
+    // Two float32 steps apart by exactly 2 h; their truncation is h² / 6 of a third derivative.
+    const H: f32 = 1.0 / 1024.0;
+    let expected = case.expected();
+    if expected.variance.iter().any(|v| *v > 0.0 && *v < 0.05) {
+        return;
+    }
+    // No pixel counts that such a step may carry over the kink of its ReLU.
+    for (dy, before) in case.dy.iter_mut().zip(&expected.before) {
+        *dy = if case.relu && before.abs() < 0.05 { 0.0 } else { *dy };
+    }
+    let expected = case.expected();
+    let lanes = kernels.lanes();
+    let block = |values: &[f32]| from_images(values, (values.len() / case.images).max(1), lanes);
+    let layer = ConvNorm {
+        connections: Connections::new(case.conv, Some(&case.kept)).into(),
+        shortcut: case.shortcut,
+        relu: case.relu,
+    };
+    let parameters = Parameters { weight: &case.weight, gamma: &case.gamma, beta: &case.beta };
+    let (x, added, dy) = (block(&case.x), block(&case.added), block(&expected.g));
+    let x = Input { values: &x, lines: None };
+    let added = case.shortcut.map(|_| &added[..]);
+    let trained = kernels.train(&layer, case.images, x, added, parameters, false);
+    let saved = Saved { x, z: &trained.z, statistics: &trained.statistics };
+    let found = kernels.backward(&layer, case.images, saved, parameters, &dy, ByInput::Found);
+    let dx = to_images(&found.x.unwrap(), case.images, case.x.len() / case.images, lanes);
+    let kept = |at: usize| case.kept[at];
+    let [gross_dx, gross_dweight, gross_dgamma, gross_dbeta] = expected.gross;
+    type Field = fn(&mut Case) -> &mut Vec<f32>;
+    let fields: [(&str, Field, &[f32], f64, &dyn Fn(usize) -> bool); 4] = [
+        ("x", |case| &mut case.x, &dx, gross_dx, &|at| case.x[at] > H),
+        ("weight", |case| &mut case.weight, &found.weight, gross_dweight, &kept),
+        ("gamma", |case| &mut case.gamma, &found.gamma, gross_dgamma, &|_| true),
+        ("beta", |case| &mut case.beta, &found.beta, gross_dbeta, &|_| true),
+    ];
+    for (name, field, gradient, gross, counts) in fields {
+        // Three of each, far apart.
+        let step = gradient.len() / 3 + 1;
+        for at in (0..gradient.len()).step_by(step).filter(|&at| counts(at)) {
+            let moved = |by: f32| {
+                let mut case = case.clone();
+                field(&mut case)[at] += by;
+                (loss(&case), f64::from(field(&mut case)[at]))
+            };
+            let ((above, to), (below, from)) = (moved(H), moved(-H));
+            let difference = (above - below) / (to - from);
+            let apart = (f64::from(gradient[at]) - difference).abs();
+            assert!(apart <= 1e-3 * gross, "{name}[{at}]: {} for {difference}", gradient[at]);
+        }
+    }
+}
+
 /// Each image for itself, as the batch with the batch's statistics.
 fn check_single(kernels: Kernels, case: &Case) {
     let expected = case.expected();
@@ -340,6 +400,12 @@ proptest! {
     #[test]
     fn portable_kernels_agree_with_plain_loops(case in cases()) {
         check(Kernels::portable(), &case);
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences(case in cases()) {
+        check_differences(Kernels::detect(), case.clone());
+        check_differences(Kernels::portable(), case);
     }
 
     #[test]
