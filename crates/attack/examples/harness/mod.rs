@@ -8,6 +8,7 @@ use std::fs::{OpenOptions, read_to_string};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use counterfoil_attack::{FineTuning, Sparse, fine_tune};
 use counterfoil_claim::{Counterfoil, Dilution, MasterSeed, OwnerKey, PanelCount, PanelId};
 use counterfoil_mark::{
@@ -42,6 +43,9 @@ pub(crate) struct Recipe {
     /// Side that images of a folder are resized to.
     #[arg(long)]
     side: Option<u32>,
+    /// Network, of the paper's width.
+    #[arg(long, value_enum, default_value_t = Arch::Resnet20)]
+    arch: Arch,
     /// Epochs of each pruning round.
     #[arg(long, default_value_t = 4)]
     find_epochs: u32,
@@ -54,6 +58,15 @@ pub(crate) struct Recipe {
     /// Weight decay.
     #[arg(long, default_value_t = 5e-4)]
     decay: f64,
+}
+
+/// The networks of the paper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Arch {
+    Resnet20,
+    Resnet18,
+    Resnet50,
+    Vgg16,
 }
 
 /// The data and the recipe.
@@ -74,7 +87,7 @@ impl Harness {
         Ok(Self { recipe, data })
     }
 
-    /// A fresh ResNet-20.
+    /// A fresh network.
     pub(crate) fn network(&self, seed: u64) -> Result<Network, Box<dyn Error>> {
         let device = DeviceChoice::Cpu.open()?;
         Ok(Network::initialise(self.architecture(), self.data.normalisation.clone(), seed, &device))
@@ -88,7 +101,13 @@ impl Harness {
 
     /// Of the networks that tickets are found in.
     pub(crate) fn architecture(&self) -> Architecture {
-        Architecture::Resnet20 { input: self.data.train.shape(), width: 16, classes: self.data.classes }
+        let (input, classes) = (self.data.train.shape(), self.data.classes);
+        match self.recipe.arch {
+            Arch::Resnet20 => Architecture::Resnet20 { input, width: 16, classes },
+            Arch::Resnet18 => Architecture::Resnet18 { input, width: 64, classes },
+            Arch::Resnet50 => Architecture::Resnet50 { input, width: 64, classes },
+            Arch::Vgg16 => Architecture::Vgg16 { input, width: 64, classes },
+        }
     }
 
     pub(crate) fn schedule(&self, epochs: u32) -> Schedule {
@@ -186,11 +205,16 @@ impl Harness {
 
     fn settings(&self) -> Value {
         let recipe = &self.recipe;
-        json!({
+        let mut settings = json!({
             "limit": recipe.limit, "limit_test": recipe.limit_test, "side": recipe.side,
             "find_epochs": recipe.find_epochs, "train_epochs": recipe.train_epochs,
             "attack_epochs": recipe.attack_epochs, "decay": recipe.decay,
-        })
+        });
+        // Lines from before there were others have none.
+        if recipe.arch != Arch::Resnet20 {
+            settings["arch"] = self.architecture().name().into();
+        }
+        settings
     }
 }
 
