@@ -163,7 +163,7 @@ fn mistakes_are_told_with_their_line() {
         ),
         ("width = 8", "licensee = \"\"", "line 5: subject: names a licensee of 0 bytes, expected 1 to 1024"),
         ("seeds = [0, 1, 2, 3]", "seeds = []", "line 20: 'seeds' is an empty list, expected a list of whole numbers"),
-        ("seeds = [0, 1, 2, 3]", "subjects = [\"keyed\"]", "line 1: the suite: 'prune-rand' names the subject 'keyed'"),
+        ("seeds = [0, 1, 2, 3]", "subjects = [\"keyed\"]", "line 17: attack: names the subject 'keyed'"),
         ("[[attack]]", "[[attack", "line 13: "),
     ] {
         assert!(SMALL.contains(from), "{from}");

@@ -30,20 +30,27 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// The text with control characters replaced, line ends apart.
+/// Control characters, and those that change the order in which a line is shown (Bidi_Control, Unicode Standard Annex 9,
+/// section 2), so that a name could look like another.
+fn steers(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
+}
+
+/// The text with characters that steer what is shown replaced, line ends apart.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| c.is_control() && c != '\n';
+    let steers = |c: char| steers(c) && c != '\n';
     if text.contains(steers) { Cow::Owned(text.replace(steers, "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
-/// The text on one line, with control characters written out: `\n`, `\u{1b}`.
+/// The text on one line, with characters that steer what is shown written out: `\n`, `\u{1b}`.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
+    if !text.contains(steers) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        if c.is_control() { escaped.extend(c.escape_default()) } else { escaped.push(c) }
+        if steers(c) { escaped.extend(c.escape_default()) } else { escaped.push(c) }
     }
     Cow::Owned(escaped)
 }
@@ -149,6 +156,7 @@ mod tests {
     #[test]
     fn names_stay_on_their_line() {
         assert_eq!(escaped("conv\u{1b}[2J\nPROVEN\r"), "conv\\u{1b}[2J\\nPROVEN\\r");
+        assert_eq!(escaped("a\u{202e}b é"), "a\\u{202e}b é");
         let mut table = Table::new([("layer", Align::Left)]);
         table.row(["a\nb".to_owned()]);
         assert_eq!(table.to_string(), "layer\na\\nb\n");

@@ -222,7 +222,8 @@ impl Suite {
         let programs = table.tables("mark")?.into_iter().map(program).collect::<Result<Vec<_>, _>>()?;
         let subjects = subjects.into_iter().map(|t| subject(t, folder, &programs)).collect::<Result<Vec<_>, _>>()?;
         let attacks = table.tables("attack")?;
-        let attacks = attacks.into_iter().map(|t| attacks_of(t, source, &seeds)).collect::<Result<Vec<_>, _>>()?;
+        let names: Vec<&str> = subjects.iter().map(|subject| subject.name.as_str()).collect();
+        let attacks = attacks.into_iter().map(|t| attacks_of(t, source, &seeds, &names)).collect::<Result<_, _>>()?;
         let suite = Self { name, data, options, threshold, subjects, attacks };
         suite.check(&table)?;
         table.end()?;
@@ -236,14 +237,6 @@ impl Suite {
         let names: Vec<&str> = self.subjects.iter().map(|subject| subject.name.as_str()).collect();
         if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
             return Err(table.mistake(&format!("has two subjects '{name}', expected different names")));
-        }
-        for attack in &self.attacks {
-            let unknown = |name: &&String| name.as_str() != FOUND && !names.contains(&name.as_str());
-            if let Some(name) = attack.subjects.iter().chain(&attack.others).find(unknown) {
-                let label = &attack.label;
-                return Err(table
-                    .mistake(&format!("'{label}' names the subject '{name}', expected one of {}", names.join(", "))));
-            }
         }
         Ok(())
     }
@@ -331,7 +324,7 @@ fn made(table: &mut Table, programs: &[MarkSpec]) -> Result<Origin, SuiteError> 
     Ok(Origin::Made { recipe, seeds: table.counts("seeds")?.unwrap_or_else(|| vec![0]) })
 }
 
-fn attacks_of(mut table: Table, source: Source, seeds: &[u64]) -> Result<AttackSpec, SuiteError> {
+fn attacks_of(mut table: Table, source: Source, seeds: &[u64], names: &[&str]) -> Result<AttackSpec, SuiteError> {
     let label = table.text("label")?;
     let seeds = table.counts("seeds")?.unwrap_or_else(|| seeds.to_vec());
     let knows = table.counts("knows")?.unwrap_or_default();
@@ -340,6 +333,11 @@ fn attacks_of(mut table: Table, source: Source, seeds: &[u64]) -> Result<AttackS
     }
     let others = table.texts("others")?;
     let subjects = table.texts("subjects")?;
+    let unknown = |name: &&String| name.as_str() != FOUND && !names.contains(&name.as_str());
+    if let Some(name) = subjects.iter().chain(&others).find(unknown) {
+        let expected = names.join(", ");
+        return Err(table.mistake(&format!("names the subject '{name}', expected one of {expected}")));
+    }
     let stack = table.tables("stack")?;
     let steps = if stack.is_empty() {
         vec![step(table, source, true)?]

@@ -24,21 +24,28 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
         let mut cli = Cli::command();
+        // It would be named among the pages, and has none.
+        cli = cli.disable_help_subcommand(true);
         cli.build();
         let Some(folder) = self.dir else {
             print_bytes(&page(cli))?;
             return Ok(Exit::Success);
         };
         std::fs::create_dir_all(&folder).map_err(|source| WriteError::Io { file: folder.clone(), source })?;
-        let commands = cli.get_subcommands().filter(|command| command.get_name() != "help").cloned();
-        for command in commands.chain([cli.clone()]) {
+        for command in with_subcommands(&cli) {
             let path = folder.join(Man::new(command.clone()).get_filename());
-            let page = page(command);
+            let page = page(command.clone());
             write_atomically(&path, Overwrite::Replace, Secrecy::Public, |out| out.write_all(&page))?;
             print(&format!("wrote {}\n", path.display()))?;
         }
         Ok(Exit::Success)
     }
+}
+
+/// A command behind its subcommands, theirs included: all that pages name.
+fn with_subcommands(command: &clap::Command) -> Vec<&clap::Command> {
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    shown.flat_map(with_subcommands).chain([command]).collect()
 }
 
 /// A page in roff. No date is in it: the same version gives the same bytes.

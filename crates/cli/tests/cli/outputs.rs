@@ -22,6 +22,15 @@ fn there_is_a_manual_page_for_every_command() {
         let text = String::from_utf8(folder.read(&format!("pages/man1/{page}.1"))).unwrap();
         assert!(text.contains(".SH NAME") && text.contains("Example"), "{page}");
     }
+    // Every page that a page names is there.
+    for command in ["counterfoil", "counterfoil-suite"] {
+        let text = String::from_utf8(folder.read(&format!("pages/man1/{command}.1"))).unwrap().replace("\\-", "-");
+        let named: Vec<&str> = text.lines().filter_map(|line| line.strip_suffix("(1)")).collect();
+        assert!(named.len() >= 2, "{text}");
+        for page in named {
+            assert!(folder.path(&format!("pages/man1/{page}.1")).exists(), "{page}");
+        }
+    }
     let page = folder.command("man").output().unwrap().stdout;
     assert_eq!(page, folder.read("pages/man1/counterfoil.1"));
 }
