@@ -14,12 +14,12 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Parser;
-use counterfoil_attack::{Sparse, Victims, prune};
+use counterfoil_attack::{Attacked, Means, Settings, Sparse, Victims, prune};
 use counterfoil_claim::{Counterfoil, OwnerKey};
 use counterfoil_mark::qr::{Code, Format, Found, Reader, Request, Whereabouts, embed, short_id};
 use counterfoil_mark::{Chance, SwapSettings, log2_upper_tail};
 use counterfoil_ticket::{Carrier, Mask, Model};
-use counterfoil_train::{OwnMark, count_correct};
+use counterfoil_train::{DeviceChoice, OwnMark, count_correct};
 use harness::{Harness, Holder, Recipe, halves, key_of, stamp};
 use serde_json::{Value, json};
 
@@ -37,6 +37,9 @@ struct Args {
 
 /// Shares of the kept weights that are pruned: those of the paper's table 6.
 const SHARES: [f64; 5] = [0.05, 0.1, 0.2, 0.3, 0.5];
+
+/// Shares of the pruned positions that get weights: those of the paper's table 8, and more.
+const ADDED: [f64; 3] = [0.01, 0.02, 0.05];
 
 /// Those after which the thief fine-tunes, too: it gives accuracy back, and leaves the masks as they are.
 const RECOVERED: [f64; 1] = [0.2];
@@ -145,6 +148,9 @@ impl Bench {
                 }
             }
         }
+        for share in ADDED {
+            push(&format!("{} % added", share * 100.0), &self.grown(case, &subject.model, share)?)?;
+        }
         if !is_stamped {
             return Ok(());
         }
@@ -163,6 +169,27 @@ impl Bench {
             push(&format!("{name} + fine-tuned"), &tuned(over, 0.01)?)?;
         }
         Ok(())
+    }
+
+    /// The attack `add-on`: small weights at a share of each layer's pruned positions.
+    fn grown(&self, case: &Case, model: &Sparse, share: f64) -> Result<Sparse, Box<dyn Error>> {
+        let add_on = counterfoil_attack::attack("add-on")?;
+        let settings = Settings::new("add-on", add_on.profile().parameters, [("share", &*share.to_string())])?;
+        let mut means = Means {
+            seed: case.seed,
+            data: None,
+            augmentation: self.harness.data.augmentation,
+            insight: None,
+            others: Vec::new(),
+            rewound: None,
+            device: DeviceChoice::Cpu,
+            on_event: &mut |_| (),
+        };
+        let victim = Model { arrays: model.network.arrays(), masks: model.masks.clone(), ..Model::default() };
+        match add_on.run(victim, &settings, &mut means)? {
+            Attacked::Model(grown) => Ok(Sparse { network: self.harness.loaded(&grown)?, masks: grown.masks }),
+            Attacked::Served(_) => Err("add-on leaves a model".into()),
+        }
     }
 
     /// The thief's code over the owner's model.
