@@ -38,11 +38,11 @@ struct Args {
 /// Shares of the kept weights that are pruned: those of the paper's table 6.
 const SHARES: [f64; 5] = [0.05, 0.1, 0.2, 0.3, 0.5];
 
-/// Shares of the pruned positions that get weights: those of the paper's table 8, and more.
-const ADDED: [f64; 3] = [0.01, 0.02, 0.05];
-
 /// Those after which the thief fine-tunes, too: it gives accuracy back, and leaves the masks as they are.
 const RECOVERED: [f64; 1] = [0.2];
+
+/// Shares of the pruned positions that get weights: those of the paper's table 8, and more.
+const ADDED: [f64; 3] = [0.01, 0.02, 0.05];
 
 /// Extra decay λ of a stamped ticket's training, as docs/results.md has it.
 const REINFORCEMENT: f64 = 1e-2;
@@ -130,7 +130,7 @@ impl Bench {
         Ok(lines)
     }
 
-    /// Pruning of both subjects; what else trains, and does nothing to a mask, of one of them.
+    /// Pruning of both subjects, and adding; what else trains, and does nothing to a mask, of one of them.
     fn attack(&self, case: &Case, subject: &Subject, lines: &mut Vec<Value>) -> Result<(), Box<dyn Error>> {
         let last = self.harness.last_rate();
         let tuned = |model: Sparse, rate: f64| self.harness.tune(model, rate, case.seed);

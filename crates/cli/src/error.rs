@@ -157,6 +157,9 @@ pub(crate) enum Error {
     /// A data set cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// What `--data` names is not there.
+    #[error(transparent)]
+    NoData(DataError),
     /// A model has no graph that could be drawn.
     #[error("{}", file.display())]
     Graph { file: PathBuf, source: GraphError },

@@ -1,6 +1,5 @@
 //! Hints: what to do about an error, depending on what was given. One phrase, or nothing where the error says it all.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use counterfoil_attack::{AttackError, Need};
@@ -31,9 +30,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Counterfoil { file, source } => counterfoil(file, source),
         Error::KeyMask { file, source } => key_mask(file, source),
         Error::Lock { source, .. } => locking(source),
-        Error::Data(DataError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Some(
-            "name data that is there: --data digits for the embedded ones, or a CIFAR, IDX or image folder".to_owned(),
-        ),
+        Error::NoData(_) => {
+            Some("--data digits names the embedded ones; else give a CIFAR, IDX or image folder".to_owned())
+        }
         Error::Data(DataError::SeveralLabelFiles { .. }) => Some("name one of them: --trigger-labels FILE".to_owned()),
         Error::SmallImages { .. } => {
             Some("--resize enlarges the images of a folder; or choose another --arch".to_owned())

@@ -1,6 +1,6 @@
 //! Printing: tables for people, JSON for programs.
 //!
-//! Names come from files that nobody has vouched for, so control characters never reach the terminal.
+//! Names come from files that nobody has vouched for, so what steers a terminal never reaches it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,6 +18,9 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
 /// Prints a value as JSON on several lines.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value).expect("results are numbers, texts and lists of them");
+    // In JSON they can only stand in texts, where an escape means the same; all of them have four digits.
+    let escape = |c: char| if steers(c) && c != '\n' { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    let text = if text.contains(|c| steers(c) && c != '\n') { text.chars().map(escape).collect() } else { text };
     print_bytes(format!("{text}\n").as_bytes())
 }
 
@@ -165,5 +168,6 @@ mod tests {
     #[test]
     fn names_cannot_steer_the_terminal() {
         assert_eq!(printable("conv\u{1b}[2J\nnext\r"), "conv\u{fffd}[2J\nnext\u{fffd}");
+        assert_eq!(printable("a\u{202e}b\u{2066}"), "a\u{fffd}b\u{fffd}");
     }
 }

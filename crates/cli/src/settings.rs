@@ -1,10 +1,11 @@
 //! Arguments that training commands share: data, recipe, network.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use counterfoil_mark::TriggerSet;
 use counterfoil_ticket::Architecture;
-use counterfoil_train::data::{Augmentation, DataSource, Dataset, LoadOptions, Split, load, load_triggers};
+use counterfoil_train::data::{Augmentation, DataError, DataSource, Dataset, LoadOptions, Split, load, load_triggers};
 use counterfoil_train::{DeviceChoice, Schedule};
 use sha2::{Digest, Sha256};
 
@@ -57,7 +58,10 @@ impl ImagesArgs {
     pub(crate) fn load(&self, data: &DataSource) -> Result<Dataset, Error> {
         let resize = self.resize.map(|side| (side, side));
         let options = LoadOptions { limit: self.limit, limit_test: self.limit_test, seed: self.data_seed, resize };
-        Ok(load(data, &options)?)
+        load(data, &options).map_err(|error| match error {
+            DataError::Io { ref source, .. } if source.kind() == ErrorKind::NotFound => Error::NoData(error),
+            other => other.into(),
+        })
     }
 }
 

@@ -5,8 +5,8 @@
 //! lanes; lanes behind the last image are 0. Work is split over blocks and joined in their order, so results do not
 //! depend on the number of threads.
 //!
-//! A gradient "by a layer's output" is one by what its ReLU is given: who reads the output holds back what the ReLU does,
-//! since he has the output at hand. So the backward pass of a layer need not read its own output, and the gradient of an
+//! A gradient "by a layer's output" is one by what its ReLU is given: the layers that read the output hold back what the
+//! ReLU does, since they have the output at hand. So the backward pass of a layer need not read its own output, and the gradient of an
 //! identity shortcut is the output's, without a copy.
 
 use std::sync::Arc;

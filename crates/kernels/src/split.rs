@@ -49,9 +49,10 @@ impl Split {
         assert_eq!([weight.len(), gamma.len(), beta.len()], [conv.weights(), conv.channels_out, conv.channels_out]);
     }
 
-    /// The chunks of a buffer that has the same number of floats for each block; of none as many empty ones.
+    /// The chunks of a buffer that has the same number of floats for each block; of none, or none without
+    /// images, as many empty ones.
     pub(crate) fn chunks_of<'a>(&self, buffer: Option<&'a mut [f32]>) -> Vec<&'a mut [f32]> {
-        let Some(buffer) = buffer else {
+        let Some(buffer) = buffer.filter(|buffer| !buffer.is_empty()) else {
             return (0..self.blocks.div_ceil(self.chunk)).map(|_| Default::default()).collect();
         };
         let size = buffer.len() / self.blocks;

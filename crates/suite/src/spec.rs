@@ -222,6 +222,9 @@ impl Suite {
         let programs = table.tables("mark")?.into_iter().map(program).collect::<Result<Vec<_>, _>>()?;
         let subjects = subjects.into_iter().map(|t| subject(t, folder, &programs)).collect::<Result<Vec<_>, _>>()?;
         let attacks = table.tables("attack")?;
+        if subjects.is_empty() || attacks.is_empty() {
+            return Err(table.mistake("has no [[subject]] or no [[attack]], expected at least one of each"));
+        }
         let names: Vec<&str> = subjects.iter().map(|subject| subject.name.as_str()).collect();
         let attacks = attacks.into_iter().map(|t| attacks_of(t, source, &seeds, &names)).collect::<Result<_, _>>()?;
         let suite = Self { name, data, options, threshold, subjects, attacks };
@@ -231,9 +234,6 @@ impl Suite {
     }
 
     fn check(&self, table: &Table) -> Result<(), SuiteError> {
-        if self.subjects.is_empty() || self.attacks.is_empty() {
-            return Err(table.mistake("has no [[subject]] or no [[attack]], expected at least one of each"));
-        }
         let names: Vec<&str> = self.subjects.iter().map(|subject| subject.name.as_str()).collect();
         if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
             return Err(table.mistake(&format!("has two subjects '{name}', expected different names")));
@@ -333,10 +333,15 @@ fn attacks_of(mut table: Table, source: Source, seeds: &[u64], names: &[&str]) -
     }
     let others = table.texts("others")?;
     let subjects = table.texts("subjects")?;
-    let unknown = |name: &&String| name.as_str() != FOUND && !names.contains(&name.as_str());
-    if let Some(name) = subjects.iter().chain(&others).find(unknown) {
+    let is_known = |name: &String| names.contains(&name.as_str());
+    let mut unknown = subjects.iter().filter(|name| !is_known(name));
+    if let Some(name) = unknown.next() {
+        return Err(table.mistake(&format!("names the subject '{name}', expected one of {}", names.join(", "))));
+    }
+    if let Some(name) = others.iter().find(|name| *name != FOUND && !is_known(name)) {
         let expected = names.join(", ");
-        return Err(table.mistake(&format!("names the subject '{name}', expected one of {expected}")));
+        let what = format!("names '{name}' among its others, expected 'found' or a subject: {expected}");
+        return Err(table.mistake(&what));
     }
     let stack = table.tables("stack")?;
     let steps = if stack.is_empty() {
@@ -348,8 +353,8 @@ fn attacks_of(mut table: Table, source: Source, seeds: &[u64], names: &[&str]) -
         let last = stack.len() - 1;
         stack.into_iter().enumerate().map(|(i, table)| step(table, source, i == last)).collect::<Result<_, _>>()?
     };
-    let names = || steps.iter().map(|step: &StepSpec| step.attack.as_str()).collect::<Vec<_>>().join(" + ");
-    let label = label.unwrap_or_else(names);
+    let joined = || steps.iter().map(|step: &StepSpec| step.attack.as_str()).collect::<Vec<_>>().join(" + ");
+    let label = label.unwrap_or_else(joined);
     Ok(AttackSpec { label, steps, seeds, knows, others, subjects })
 }
 

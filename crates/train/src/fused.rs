@@ -3,8 +3,8 @@
 //! Convolution, batch norm, shortcut and ReLU are one operation with its own backward pass; activations stay in the
 //! kernels' blocked layout, `[blocks, channels, height, width, lanes]`, from the images to the pooling.
 //!
-//! Gradients by a layer's output are by what its ReLU is given, as the kernels have them: convolutions and pooling, which
-//! read the output, hold back what the ReLU does.
+//! Gradients by a layer's output are by what its ReLU is given, as the kernels have them: the convolutions and poolings that
+//! read the output hold back what the ReLU does.
 
 use std::sync::Arc;
 
@@ -161,6 +161,7 @@ struct Kept {
     inputs: [Values; 4],
     /// The convolution's output, where that is not the operation's output.
     z: Option<Arc<Vec<f32>>>,
+    /// The operation's output; if there is a `z`, only for its buffer to be used again.
     output: Values,
     statistics: Arc<Statistics>,
 }
@@ -210,7 +211,8 @@ impl<const N: usize> Backward<Flex, N> for LayerBackward<N> {
         let parameters = Parameters { weight, gamma, beta };
         let by_input = match &ops.parents[0] {
             None => ByInput::No,
-            // Who adds the input needs this layer's output, so his backward pass has been.
+            // The layer that adds the input is deeper than this one, and Burn goes from the deepest up, so its gradient is
+            // there. The input is no leaf: consuming a gradient by it removes it.
             Some(node) if call.added => ByInput::Added(owned(grads.consume::<Flex>(node))),
             Some(_) => ByInput::Found,
         };
@@ -307,6 +309,9 @@ fn reclaim(tensor: Values) {
 fn owned(tensor: Values) -> Vec<f32> {
     // A clone would make it somebody else's too.
     let whole = if is_whole(&tensor) { tensor } else { tensor.to_contiguous() };
+    if !whole.is_unique() {
+        return floats(&whole).to_vec();
+    }
     whole.into_data().try_into_vec().expect("activations and gradients are floats")
 }
 

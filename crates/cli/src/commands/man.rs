@@ -23,9 +23,8 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
-        let mut cli = Cli::command();
-        // It would be named among the pages, and has none.
-        cli = cli.disable_help_subcommand(true);
+        // `help` would be named among the pages, and has none.
+        let mut cli = Cli::command().disable_help_subcommand(true);
         cli.build();
         let Some(folder) = self.dir else {
             print_bytes(&page(cli))?;
