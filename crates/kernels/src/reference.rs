@@ -322,7 +322,8 @@ fn check_differences(kernels: Kernels, mut case: Case) {
     let kept = |at: usize| case.kept[at];
     let [gross_dx, gross_dweight, gross_dgamma, gross_dbeta] = expected.gross;
     type Field = fn(&mut Case) -> &mut Vec<f32>;
-    let fields: [(&str, Field, &[f32], f64, &dyn Fn(usize) -> bool); 4] = [
+    type Counts<'a> = &'a dyn Fn(usize) -> bool;
+    let fields: [(&str, Field, &[f32], f64, Counts); 4] = [
         ("x", |case| &mut case.x, &dx, gross_dx, &|at| case.x[at] > H),
         ("weight", |case| &mut case.weight, &found.weight, gross_dweight, &kept),
         ("gamma", |case| &mut case.gamma, &found.gamma, gross_dgamma, &|_| true),
