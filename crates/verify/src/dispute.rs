@@ -14,7 +14,7 @@ use counterfoil_ticket::{Carrier, Digest, Mask, ModelFile};
 use serde::Serialize;
 
 use crate::verify::{Examined, examine};
-use crate::{Evidence, Options, Overlap, Report, Tests, Verdict, VerifyError};
+use crate::{Evidence, Level, Options, Overlap, Report, Tests, Verdict, VerifyError};
 
 /// Version of the JSON form of a [`DisputeReport`].
 pub const DISPUTE_VERSION: u32 = 1;
@@ -198,7 +198,8 @@ pub struct PartyReport {
 /// Says which of two marks was there first, if their originals tell.
 ///
 /// Each claim is tested on the other's original, by masks and disclosed sealed panels alone, and pays for what it could have
-/// chosen to fit it. A suspect is looked at for corroboration: it changes nothing in the outcome.
+/// chosen to fit it. Channels are aligned with the party's own original, if that is shown. A suspect is looked at for
+/// corroboration: it changes nothing in the outcome.
 ///
 /// # Errors
 ///
@@ -264,7 +265,8 @@ impl PartyReport {
         suspect: Option<&ModelFile>,
         options: &Options,
     ) -> Result<Self, VerifyError> {
-        let look = |file: &ModelFile| examine(Some(file), None, &party.evidence(), options);
+        let options = Options { align: party.original.is_some(), ..*options };
+        let look = |file: &ModelFile| examine(Some(file), None, &party.evidence(), &options, &[Level::Sealed]);
         let original = other.original.filter(|_| !party.disclosures.is_empty());
         let examined = original.map(|original| look(&original.file)).transpose()?;
         Ok(Self {
@@ -276,7 +278,9 @@ impl PartyReport {
             finding: match &examined {
                 None => Finding::Untested,
                 Some(Examined { report, .. }) if report.verdict == Verdict::Proven => Finding::Inside,
-                Some(examined) if examined.is_sealed_absent() => Finding::NotInside,
+                Some(examined) if examined.is_sealed_absent(is_in_order(examined, options.threshold)) => {
+                    Finding::NotInside
+                }
                 Some(_) => Finding::Unclear,
             },
             in_other: examined.map(|examined| examined.report),
@@ -285,12 +289,24 @@ impl PartyReport {
     }
 }
 
-/// Whose original the suspect is like, under the null that it keeps positions at random, if it is far less like the other.
+/// Whether two tickets agree in place, so that their channels are in one order.
+fn is_in_order(examined: &Examined, threshold: Log2P) -> bool {
+    examined.report.reference.is_some_and(|overlap| overlap.log2_p <= threshold)
+}
+
+/// Whose original the suspect is like, under the null that it keeps positions at random, if it is far less like the other,
+/// aligned or not.
 fn like(parties: &[PartyReport; 2], threshold: Log2P) -> Option<Side> {
-    let overlap = |party: &PartyReport| party.in_suspect.as_ref().and_then(|report| report.reference);
-    let [a, b] = [overlap(&parties[0])?, overlap(&parties[1])?];
-    let is_clear =
-        |one: &Overlap, other: &Overlap| one.log2_p <= threshold && other.likeness() < FAR_LESS * one.likeness();
+    let likenesses = |party: &PartyReport| {
+        let report = party.in_suspect.as_ref()?;
+        let overlap = report.reference?;
+        let aligned = report.tests.iter().filter_map(|test| test.alignment.as_ref()).map(|found| found.similarity);
+        Some((overlap, aligned.fold(overlap.likeness(), f64::max)))
+    };
+    let [a, b] = [likenesses(&parties[0])?, likenesses(&parties[1])?];
+    let is_clear = |(one, _): &(Overlap, f64), (_, other): &(Overlap, f64)| {
+        one.log2_p <= threshold && *other < FAR_LESS * one.likeness()
+    };
     if is_clear(&a, &b) {
         Some(Side::A)
     } else if is_clear(&b, &a) {

@@ -29,12 +29,13 @@ pub(crate) struct MaskResult {
     pub(crate) not_aligned: Option<String>,
 }
 
-/// Tests a file; `with_triggers` are the levels at which triggers are tested too.
+/// Tests a file; `to_align` are the levels of aligned tests, `with_triggers` those at which triggers are tested too.
 pub(crate) fn test_mask(
     file: &ModelFile,
     search: &Search,
     reference: Option<&[(Carrier, Mask)]>,
     options: &Options,
+    to_align: &[Level],
     with_triggers: &[Level],
 ) -> Result<MaskResult, VerifyError> {
     let layout = Layout::new(&file.carriers(), search.claim.map(|claim| claim.carriers.as_slice()));
@@ -75,7 +76,7 @@ pub(crate) fn test_mask(
         match network {
             Ok(network) => {
                 let read = || AlignedMarks::read(file, network, search, claim, reference);
-                not_aligned = align(&mut tests, read, search, options.threshold, to_test)?;
+                not_aligned = align(&mut tests, read, search, to_align, options.threshold, to_test)?;
             }
             Err(reason) => not_aligned = Some(reason.clone()),
         }
@@ -100,15 +101,17 @@ fn align<'a>(
     tests: &mut Vec<Test>,
     read: impl FnOnce() -> Result<AlignedMarks<'a>, VerifyError>,
     search: &Search,
+    to_align: &[Level],
     threshold: Log2P,
     to_test: impl Fn(MaskCount) -> Test,
 ) -> Result<Option<String>, VerifyError> {
-    if search.levels().last().is_some_and(|&best| is_reached(tests, best, threshold)) {
+    let levels: Vec<Level> = search.levels().iter().filter(|level| to_align.contains(level)).copied().collect();
+    if levels.last().is_none_or(|&best| is_reached(tests, best, threshold)) {
         return Ok(None);
     }
     let marks = read()?;
     let mut made: Vec<(Fold, usize)> = Vec::new();
-    for &level in search.levels().iter().rev() {
+    for &level in levels.iter().rev() {
         for fold in folds(search, level) {
             if is_reached(tests, level, threshold) {
                 break;
@@ -124,7 +127,8 @@ fn align<'a>(
             return Ok(None);
         }
     }
-    if !says_something(tests) {
+    let of_levels: Vec<Test> = tests.iter().filter(|test| levels.contains(&test.level)).cloned().collect();
+    if !says_something(&of_levels) {
         for (fold, index) in made {
             let is_found = match marks.control(&fold) {
                 Ok(is_found) => is_found,

@@ -24,31 +24,35 @@ pub fn verify(
     evidence: &Evidence,
     options: &Options,
 ) -> Result<Report, VerifyError> {
-    Ok(examine(suspect, black_box, evidence, options)?.report)
+    Ok(examine(suspect, black_box, evidence, options, &[Level::Public, Level::Sealed])?.report)
 }
 
 /// A report, and the tests behind it.
 pub(crate) struct Examined {
     pub(crate) report: Report,
     tests: Vec<Test>,
-    is_open: bool,
+    /// Whether tensors may stand in an order that was not tried.
+    is_order_open: bool,
+    /// Whether channels were looked for in another order too.
     is_aligned: bool,
 }
 
 impl Examined {
     /// Whether the mark would have shown in the masks of the sealed panels that were disclosed, taken alone, and does not.
-    pub(crate) fn is_sealed_absent(&self) -> bool {
+    /// What was not, or could not be, aligned is only looked at in place; so is what is known to be `in_order`.
+    pub(crate) fn is_sealed_absent(&self, in_order: bool) -> bool {
         let sealed: Vec<Test> = self.tests.iter().filter(|test| test.level == Level::Sealed).cloned().collect();
-        !self.is_open && mask_would_show(&sealed, self.report.threshold, self.is_aligned)
+        !self.is_order_open && mask_would_show(&sealed, self.report.threshold, self.is_aligned && !in_order)
     }
 }
 
-/// Judges a suspect, as [`verify`] does.
+/// Judges a suspect, as [`verify`] does; aligned tests, if asked for, are made at the verdict levels `to_align`.
 pub(crate) fn examine(
     suspect: Option<&ModelFile>,
     black_box: Option<&mut dyn BlackBox>,
     evidence: &Evidence,
     options: &Options,
+    to_align: &[Level],
 ) -> Result<Examined, VerifyError> {
     let available = Available { file: suspect.is_some(), black_box: black_box.is_some(), tests: options.tests };
     options.check(available.file, available.black_box)?;
@@ -70,10 +74,10 @@ pub(crate) fn examine(
     if let Some(black_box) = black_box {
         tests = test_triggers(black_box, &search, suspect.is_some(), &mut skipped)?;
     }
-    let (mut reference, mut is_open) = (None, false);
+    let (mut reference, mut is_order_open, mut is_aligned) = (None, false, options.align);
     if let Some(file) = suspect {
         let with_triggers: Vec<Level> = tests.iter().map(|test| test.level).collect();
-        let result = test_mask(file, &search, evidence.reference, options, &with_triggers)?;
+        let result = test_mask(file, &search, evidence.reference, options, to_align, &with_triggers)?;
         if !result.has_carriers {
             let whose = if search.claim.is_some() { "of any claimed shape" } else { "of rank 2, 3 or 4" };
             let reason = format!("the suspect has no tensor {whose}, so there was nothing to count");
@@ -84,12 +88,13 @@ pub(crate) fn examine(
             skipped.push(Skipped { kind: TestKind::Mask, level: None, reason });
         }
         reference = result.overlap;
-        is_open = result.is_order_open || result.not_aligned.is_some();
+        is_order_open = result.is_order_open;
+        is_aligned = options.align && result.not_aligned.is_none();
         tests.extend(result.tests);
     }
     tests.sort_by_key(|test| (Reverse(test.level == Level::Sealed), test.kind == TestKind::Trigger));
 
-    let (verdict, decided_by) = judge(&tests, options, is_open);
+    let (verdict, decided_by) = judge(&tests, options, is_order_open || is_aligned != options.align);
     let level = decided_by.map(|i| tests[i].level);
     let mask = best(&tests, |test| Some(test.level) == level && test.kind == TestKind::Mask).map(|i| &tests[i]);
     let needed = if verdict == Verdict::Inconclusive { needed(&tests, threshold) } else { Vec::new() };
@@ -115,7 +120,7 @@ pub(crate) fn examine(
         reference,
         skipped,
     };
-    Ok(Examined { report, tests, is_open, is_aligned: options.align })
+    Ok(Examined { report, tests, is_order_open, is_aligned })
 }
 
 /// Tests that were not made for want of a suspect to make them on, or because nobody asked.

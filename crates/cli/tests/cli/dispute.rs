@@ -68,7 +68,7 @@ A WAS FIRST (threshold -64.0)
 
   It means: B's ticket was made from one that carried A's mark already, and A's ticket does not
     carry B's. A ticket that has nothing to do with A's key agrees this well with a chance of at
-    most 2^-157.8.
+    most 2^-156.8.
   It does not mean: that B had no licence to stamp it again, that A found the ticket, or that
     nobody else was before both.
 
@@ -76,8 +76,8 @@ A: claim abd6e8d649b25fea… on 'stamped.safetensors' by key 324be2dea8bc4446…
 B: claim d5e2ffd4349a27c3… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
 
 mark of  sought in   test         panel  read by          n  hits  by chance  log2 p  charged  result
-A        B's ticket  sealed mask  1      zeros, 1 in 8  384   330      192.0  -162.8       +5  -157.8  inside
-B        A's ticket  sealed mask  1      zeros, 1 in 8  388   200      194.0    -1.7       +5     0.0  not inside
+A        B's ticket  sealed mask  1      zeros, 1 in 8  384   330      192.0  -162.8       +6  -156.8  inside
+B        A's ticket  sealed mask  1      zeros, 1 in 8  388   200      194.0    -1.7       +6     0.0  not inside
 charged: bits paid for all ways of looking and choosing
 
 mask of     compared with  keeps  in common  by chance    log2 p
@@ -122,11 +122,11 @@ UNDECIDED (threshold -64.0)
 A: claim abd6e8d649b25fea… on 'stamped.safetensors' by key 324be2dea8bc4446…, stamped 2026-01-01T00:00:00Z by the owner's account.
 B: claim 73b87d5b3bf6d7d4… on 'mine.safetensors' by key 496410a672746eb3…, stamped 1999-12-31T00:00:00Z by the owner's account.
 
-mark of  sought in    test         panel  read by          n  hits  by chance  log2 p  charged  result
-A        B's ticket   sealed mask  1      zeros, 1 in 8  346   181      173.0    -2.2       +5     0.0  not inside
-B        A's ticket   sealed mask  1      zeros, 1 in 8  327   146      163.5     0.0       +5     0.0  not inside
-A        the suspect  sealed mask  1      zeros, 1 in 8  384   330      192.0  -162.8       +5  -157.8  proven
-B        the suspect  public mask  0      zeros, 1 in 8  363   331      181.5  -210.4       +7  -203.4  marked
+mark of  sought in    test         panel  read by                  n  hits  by chance  log2 p  charged  result
+A        B's ticket   sealed mask  1      zeros, 1 in 8          346   181      173.0    -2.2       +6     0.0  not inside
+B        A's ticket   sealed mask  1      aligned zeros, 1 in 8  306   143      153.0    -0.1    +2572     0.0  not inside
+A        the suspect  sealed mask  1      zeros, 1 in 8          384   330      192.0  -162.8       +6  -156.8  proven
+B        the suspect  public mask  0      zeros, 1 in 8          363   331      181.5  -210.4       +8  -202.4  marked
 charged: bits paid for all ways of looking and choosing
 
 mask of      compared with  keeps  in common  by chance    log2 p
