@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use counterfoil_acceptance::{Dispute, Folder, Owner, ticket};
 use counterfoil_claim::{ClaimBody, ClaimError, Dilution, OpenedPanel, PanelId, Split, Subject, VerifiedClaim, sign};
 use counterfoil_mark::{Log2P, chip_map};
-use counterfoil_ticket::{Model, ModelFile};
+use counterfoil_ticket::{LayerKind, Mask, Model, ModelFile};
 use counterfoil_verify::{
     DisputeReport, Finding, Missing, Original, Outcome, Party, Piece, Side, Verdict, VerifyError, dispute,
 };
@@ -112,6 +112,58 @@ fn who_shows_an_unrelated_original_gains_nothing_and_the_suspect_is_like_the_oth
     expect(&report, Outcome::NeitherInside, None, [Finding::NotInside; 2]);
     assert_eq!(report.parties[0].in_suspect.as_ref().unwrap().verdict, Verdict::Proven);
     assert_eq!(report.like, Some(Side::B));
+}
+
+/// The ticket with the channels within each block in another order: the same network.
+fn permuted(model: &Model) -> Model {
+    let net = model.description.architecture.as_ref().unwrap();
+    let layers = net.layers();
+    // What one layer writes and no shortcut passes on.
+    let is_hidden = |group: usize| {
+        let writers = layers.iter().filter(|layer| layer.to == group && layer.kind != LayerKind::Linear).count();
+        writers == 1 && net.shortcuts().iter().all(|shortcut| shortcut.from != group && shortcut.to != group)
+    };
+    // Numbers of channels are powers of two, so that this is a permutation.
+    let to = |group: usize, c: usize, size: u32| if is_hidden(group) { (5 * c + 3) % size as usize } else { c };
+    let mut permuted = model.clone();
+    for layer in &layers {
+        let (name, shape) = (layer.weight(), layer.shape);
+        let Some(old) = model.masks.get(&name) else { continue };
+        let (inputs, taps) = (shape.inp as usize, shape.taps());
+        let goes = |p: usize| {
+            let (o, i, tap) = (p / taps / inputs, p / taps % inputs, p % taps);
+            (to(layer.to, o, shape.out) * inputs + to(layer.from, i, shape.inp)) * taps + tap
+        };
+        let mut mask = Mask::from_fn(old.size(), |_| false);
+        old.positions().for_each(|p| mask.set(goes(p), true));
+        let old = &model.arrays[&name];
+        let values = permuted.arrays.get_mut(&name).unwrap().values_mut();
+        old.values().iter().enumerate().for_each(|(p, value)| values[goes(p)] = *value);
+        permuted.masks.insert(name, mask);
+    }
+    permuted
+}
+
+/// Dora has found her ticket under her key, which is strong enough to pay for the alignment.
+#[test]
+fn permuting_channels_before_stamping_does_not_hide_whose_mark_was_first() {
+    let dora = Owner::who_finds(5);
+    let thief = Owner::of(2, &permuted(&dora.stamped.model));
+    let suspect = Some(&thief.stamped.model);
+    let report = between([all_of(&dora), all_of(&thief)], suspect).unwrap();
+    expect(&report, Outcome::OneInside, Some(Side::A), [Finding::Inside, Finding::NotInside]);
+    let in_other = report.parties[0].in_other.as_ref().unwrap();
+    assert!(in_other.tests[in_other.decided_by.unwrap()].alignment.is_some());
+    assert_eq!(report.like, None, "in place the suspect is like the thief's ticket, aligned like both");
+}
+
+/// A mark by swaps cannot pay for an alignment that its claimant could have chosen; but nobody denies that it is there.
+#[test]
+fn a_mark_that_is_too_weak_for_an_alignment_leaves_it_undecided() {
+    let thief = Owner::of(2, &permuted(&alice().stamped.model));
+    let report = between([all_of(alice()), all_of(&thief)], Some(&thief.stamped.model)).unwrap();
+    expect(&report, Outcome::Unclear, None, [Finding::Unclear, Finding::NotInside]);
+    assert_eq!(report.like, None);
 }
 
 /// A claim about Alice's own ticket names an original without its own mark.

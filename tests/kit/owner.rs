@@ -1,8 +1,9 @@
 //! Owners, the tickets that they stamp, and what they can show of it.
 
-use counterfoil_claim::{OpenedPanel, OwnerKey, PanelId, VerifiedClaim};
-use counterfoil_mark::{StampRequest, Stamped, SwapSettings, prepare};
+use counterfoil_claim::{Dilution, OpenedPanel, OwnerKey, PanelCount, PanelId, VerifiedClaim};
+use counterfoil_mark::{KeyedFinding, StampRequest, Stamped, SwapSettings, prepare};
 use counterfoil_ticket::{Architecture, Array, Carrier, Digest, ImageShape, Kind, Mask, Model};
+use counterfoil_train::OwnMark;
 use counterfoil_verify::Evidence;
 use serde_json::{Value, json};
 
@@ -37,13 +38,13 @@ pub fn ticket(number: u64) -> Model {
             .collect(),
         number,
     );
-    model.description.architecture = Some(Architecture::Resnet20 {
-        input: ImageShape { channels: 3, height: 32, width: 32 },
-        width: 16,
-        classes: 10,
-    });
+    model.description.architecture = Some(RESNET20);
     model
 }
+
+/// The network of all these tickets.
+const RESNET20: Architecture =
+    Architecture::Resnet20 { input: ImageShape { channels: 3, height: 32, width: 32 }, width: 16, classes: 10 };
 
 /// An owner and the ticket stamped.
 pub struct Owner {
@@ -64,7 +65,30 @@ impl Owner {
         ticket.description.kind = Kind::Ticket;
         let key = OwnerKey::from_seed(&[number; 32]);
         let request = StampRequest { swaps: SwapSettings::default(), keyed: None, provenance: None };
-        let stamped = prepare(&ticket, &key, request).unwrap().finish("2026-01-01T00:00:00Z", "t").unwrap();
+        Self::who_stamps(key, &ticket, request)
+    }
+
+    /// The owner of this number has found a ticket of 5 % under his key, all of whose positions agree with it.
+    pub fn who_finds(number: u8) -> Self {
+        let key = OwnerKey::from_seed(&[number; 32]);
+        let (master, sealed) = (key.master_seed(&[number; 32]), PanelCount::new(PanelCount::MAX).unwrap());
+        let carriers = RESNET20.prunable_carriers();
+        let found = OwnMark::under(key.public(), &master, sealed, &carriers).extra_decay(&carriers, 1.0);
+        let mut random = Random(u64::from(number) << 32);
+        let masks = carriers.into_iter().map(|carrier| {
+            let decay = &found[&carrier.name];
+            let mask = Mask::from_fn(carrier.shape.size(), |p| decay[p] == 0.0 && random.bits().is_multiple_of(10));
+            (carrier, mask)
+        });
+        let mut ticket = model_on(masks.collect(), number.into());
+        ticket.description.architecture = Some(RESNET20);
+        let keyed = Some(KeyedFinding { master, decay: Some(1.0), factor: None });
+        let swaps = SwapSettings::top_up(sealed, Dilution::ALL[0]);
+        Self::who_stamps(key, &ticket, StampRequest { swaps, keyed, provenance: None })
+    }
+
+    fn who_stamps(key: OwnerKey, ticket: &Model, request: StampRequest) -> Self {
+        let stamped = prepare(ticket, &key, request).unwrap().finish("2026-01-01T00:00:00Z", "t").unwrap();
         let claim = VerifiedClaim::verify(stamped.claim.as_bytes(), &key.public()).unwrap();
         let foil = &stamped.counterfoil;
         let opened =
