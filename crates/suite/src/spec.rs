@@ -401,3 +401,22 @@ fn step(mut table: Table, source: Source, is_last: bool) -> Result<StepSpec, Sui
     };
     Ok(StepSpec { attack: name, strengths: combinations.into_iter().map(strength).collect::<Result<_, _>>()? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suites_that_come_along_are_suites() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../suites");
+        let mut found = 0;
+        for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+            if file.extension().is_some_and(|extension| extension == "toml") {
+                let suite = Suite::parse(&file, &std::fs::read_to_string(&file).unwrap()).unwrap();
+                assert!(!suite.subjects.is_empty() && suite.attacks.len() > 5, "{}", file.display());
+                found += 1;
+            }
+        }
+        assert!(found >= 5, "{found}");
+    }
+}
