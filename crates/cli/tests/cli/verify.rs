@@ -31,7 +31,7 @@ Assumed:
   - a claimant who tried 2^k keys or seeds gains k bits; the threshold of -64.0 bits has to cover them
   - nobody has established that the claim is older than the suspect: what it could have chosen to fit is paid for
   - panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it
-  - the black box answers as the suspect does, and was not told the labels
+  - the network that was asked answers as the suspect does, and was not told the labels
 
 "#]]);
 }
@@ -58,7 +58,7 @@ Assumed:
   - a claimant who tried 2^k keys or seeds gains k bits; the threshold of -64.0 bits has to cover them
   - the key was fixed before the suspect was made public
   - panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it
-  - the black box answers as the suspect does, and was not told the labels
+  - the network that was asked answers as the suspect does, and was not told the labels
 
 Would make it stronger:
   - a claim signed by this key and a disclosure of a sealed panel
@@ -84,7 +84,7 @@ Assumed:
   - a claimant who tried 2^k keys or seeds gains k bits; the threshold of -64.0 bits has to cover them
   - the key was fixed before the suspect was made public
   - panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it
-  - the black box answers as the suspect does, and was not told the labels
+  - the network that was asked answers as the suspect does, and was not told the labels
 
 Would make it stronger:
   - a claim signed by this key and a disclosure of a sealed panel
@@ -179,7 +179,7 @@ Assumed:
   - a claimant who tried 2^k keys or seeds gains k bits; the threshold of -64.0 bits has to cover them
   - nobody has established that the claim is older than the suspect: what it could have chosen to fit is paid for
   - panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it
-  - the black box answers as the suspect does, and was not told the labels
+  - the network that was asked answers as the suspect does, and was not told the labels
 
 Would make it stronger:
   - the owner's reference mask, for a look under permuted channels
@@ -214,7 +214,7 @@ Assumed:
   - a claimant who tried 2^k keys or seeds gains k bits; the threshold of -64.0 bits has to cover them
   - the verifier has established that the claim was fixed before the suspect existed: nothing in it was chosen for this suspect
   - panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it
-  - the black box answers as the suspect does, and was not told the labels
+  - the network that was asked answers as the suspect does, and was not told the labels
 
 "#]]);
 }
