@@ -3,8 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use counterfoil_ticket::ModelFile;
 use counterfoil_train::Event;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -122,6 +123,36 @@ impl Progress {
         let mut line = serde_json::to_value(event).expect("an event is numbers and names");
         line["seconds"] = json!(self.started.elapsed().as_secs_f64());
         writeln!(file, "{line}").map_err(|source| unwritable(path, source))
+    }
+}
+
+/// Positions from which on aligning takes more than seconds.
+const LARGE: usize = 4_000_000;
+
+/// Shows that channels are being aligned, whose end cannot be foretold; until it is dropped.
+pub(crate) struct Aligning(ProgressBar);
+
+impl Aligning {
+    /// A spinner on a terminal, otherwise a line if the largest of these models is large enough to wait for.
+    pub(crate) fn start<'a>(models: impl IntoIterator<Item = &'a ModelFile>) -> Self {
+        let size = |model: &ModelFile| model.carriers().iter().map(|carrier| carrier.shape.size()).sum::<usize>();
+        let is_large = models.into_iter().map(size).max().is_some_and(|size| size >= LARGE);
+        if !std::io::stderr().is_terminal() {
+            if is_large {
+                let _ = writeln!(std::io::stderr(), "aligning channels, which takes minutes in large networks");
+            }
+            return Self(ProgressBar::hidden());
+        }
+        let style = ProgressStyle::with_template("{spinner} aligning channels, {elapsed}");
+        let bar = ProgressBar::new_spinner().with_style(style.expect("the template is valid"));
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+}
+
+impl Drop for Aligning {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

@@ -55,7 +55,8 @@ pub(crate) fn assumptions(search: &Search, options: &Options, tests: &[Test]) ->
         );
     }
     if tests.iter().any(|test| test.kind == TestKind::Trigger) {
-        assumptions.push("the network that was asked answers as the suspect does, and was not told the labels".to_owned());
+        assumptions
+            .push("the network that was asked answers as the suspect does, and was not told the labels".to_owned());
     }
     assumptions
 }

@@ -43,6 +43,11 @@ impl Original {
         Ok(Self { masks: masks.collect(), file, digest })
     }
 
+    /// The file.
+    pub fn file(&self) -> &ModelFile {
+        &self.file
+    }
+
     /// The canonical digest of the ticket.
     pub fn digest(&self) -> Digest {
         self.digest

@@ -9,6 +9,7 @@ use counterfoil_verify::{DisputeReport, Original, Outcome, Party, VerifyError, d
 
 use crate::dispute_text::in_words;
 use crate::output::{print, print_json};
+use crate::progress::Aligning;
 use crate::{Error, Exit, open, value};
 
 /// Say which of two owners' marks was there first
@@ -180,5 +181,7 @@ fn judge(filed: &[Filed; 2], suspect: Option<&ModelFile>, threshold: Log2P) -> R
         disclosures: &panels[side],
         original: originals[side].map(|(_, original)| original),
     };
+    let files = originals.iter().flatten().map(|(_, original)| original.file());
+    let _aligning = Aligning::start(files.chain(suspect));
     Ok(dispute([party(0), party(1)], suspect, threshold)?)
 }
