@@ -57,13 +57,14 @@ impl<'a> Sum<&'a Self> for ChipCounts {
     }
 }
 
-/// The positions of a carrier, by class. What is kept at a class is kept at all above it.
+/// The positions of a carrier, by class. What is kept at a class is kept at all above it. On the heap, for threads hand
+/// several of them from one stack frame to the next.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Census([ChipCounts; CLASSES]);
+pub(crate) struct Census(Box<[ChipCounts; CLASSES]>);
 
 impl AddAssign<&Self> for Census {
     fn add_assign(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a += b);
+        self.0.iter_mut().zip(&*other.0).for_each(|(a, b)| *a += b);
     }
 }
 
@@ -184,4 +185,26 @@ pub(crate) fn census_of_turns(kept: &Mask, shape: CarrierShape, chips: &ChipRead
         },
     );
     censuses.map(|census| census.at_least(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use counterfoil_claim::{OwnerKey, PanelCount, Split};
+    use counterfoil_ticket::Carrier;
+
+    use super::*;
+
+    #[test]
+    fn many_runs_of_rows_fit_a_small_stack() {
+        let shape = CarrierShape { out: 2048, inp: 64, height: 3, width: 3 };
+        let carrier = Carrier { name: "w".to_owned(), shape, ordinal: 0 };
+        let key = OwnerKey::from_seed(&[1; 32]).public();
+        let seed = key.public_seed();
+        let split = Split::Owner(PanelCount::new(1).unwrap());
+        let chips = ChipReader::new(&[(PanelId::PUBLIC, &seed)], &key, &split, &carrier);
+        let kept = Mask::from_fn(shape.size(), |p| p % 3 == 0);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).stack_size(256 << 10).build().unwrap();
+        let turns = pool.install(|| census_of_turns(&kept, shape, &chips));
+        assert!(turns.iter().all(|counts| counts.positions() == kept.kept() as u64));
+    }
 }
