@@ -42,6 +42,8 @@ pub(crate) struct AlignedMarks<'a> {
     claim: &'a ClaimBody,
     network: &'a Network,
     marked: Vec<Marked<'a>>,
+    /// Carriers that are left out, by their index among the claim's, and their tensors.
+    left_out: Vec<(usize, String)>,
 }
 
 /// A fold's alignment.
@@ -66,7 +68,7 @@ impl<'a> AlignedMarks<'a> {
         canonical::merge_split(network, &mut held);
         let mut living = held.clone();
         canonical::drop_dead(network, &mut living);
-        let mut marked = Vec::new();
+        let (mut marked, mut left_out) = (Vec::new(), Vec::new());
         for ((layer, held), living) in network.layers.iter().zip(&held).zip(&living) {
             let (Some(index), Some(tensor), Some(held), Some(living)) = (layer.claimed, &layer.tensor, held, living)
             else {
@@ -78,12 +80,15 @@ impl<'a> AlignedMarks<'a> {
                 let (found, expected) = (mask.size(), claimed.shape.size());
                 return Err(VerifyError::ReferenceMask { carrier: claimed.name.clone(), found, expected });
             }
-            if let Some(suspect) = SuspectLayer::read(&tensor.name, held, living, claimed)? {
-                let carrier = claimed.carrier();
-                marked.push(Marked { layer: &layer.layer, carrier, claimed: index, reference: mask, suspect });
+            match SuspectLayer::read(&tensor.name, held, living, claimed)? {
+                Some(suspect) => {
+                    let carrier = claimed.carrier();
+                    marked.push(Marked { layer: &layer.layer, carrier, claimed: index, reference: mask, suspect });
+                }
+                None => left_out.push((index, tensor.name.clone())),
             }
         }
-        Ok(Self { search, claim, network, marked })
+        Ok(Self { search, claim, network, marked, left_out })
     }
 
     /// Aligns on the fold's positions, then counts what it tests.
@@ -91,6 +96,10 @@ impl<'a> AlignedMarks<'a> {
         let visible = self.visible(fold);
         let Found { alignment, turn, log2_alignments } = self.align(&visible)?;
         let mut carriers: Vec<CarrierCount> = self.claim.carriers.iter().map(|c| nothing(c.carrier(), fold)).collect();
+        for (index, tensor) in &self.left_out {
+            carriers[*index].tensor = Some(tensor.clone());
+            carriers[*index].state = CarrierState::LeftOut;
+        }
         let asked: Vec<_> = fold.tested.iter().map(|&panel| (panel, self.claim.dilution)).collect();
         for marked in &self.marked {
             let Marked { layer, carrier, suspect, .. } = marked;

@@ -2,7 +2,7 @@
 
 use counterfoil_claim::PanelId;
 use counterfoil_ticket::{CarrierShape, Layer, Model};
-use counterfoil_verify::{Level, TestReport, Verdict};
+use counterfoil_verify::{CarrierReport, CarrierState, Level, TestReport, Verdict};
 
 use crate::align_kit::{Shown, framed, is_stream, permuted, pruned, relaid, resnet20};
 use crate::kit::{Random, array, change, decided, look, rename};
@@ -27,6 +27,24 @@ fn a_permuted_rescaled_and_pruned_ticket_is_proven_at_full_strength() {
     // which of two panels were disclosed 2.
     let full = look(&in_place, &shown.evidence());
     assert_eq!((test.n, test.hits, test.charge), (decided(&full).n, decided(&full).hits, 3 + 2));
+}
+
+/// As in tickets of layer sparsities that leave small layers whole.
+#[test]
+fn layers_that_were_not_pruned_are_left_out_and_not_missed() {
+    let net = resnet20(16);
+    let mut shown = Shown::new(&net, 208, 0.05, 0.3, &[1, 2]);
+    let (dense, mask) = &mut shown.ticket.masks[0];
+    (0..mask.size()).for_each(|position| mask.set(position, true));
+    let dense = dense.name.clone();
+    shown.claim = shown.owner.claim(&shown.ticket);
+    shown.disclosures = shown.owner.disclose(&shown.ticket, &shown.claim, &[1, 2]);
+    let report = shown.align(&permuted(&shown.ticket.model(), &net, 4), true);
+    assert!(decided(&report).alignment.is_some());
+    let is_counted = |carrier: &&CarrierReport| carrier.state == CarrierState::Counted;
+    assert_eq!(report.carriers.iter().filter(is_counted).count(), report.carriers.len() - 1);
+    let left_out = report.carriers.iter().find(|carrier| !is_counted(carrier)).map(|c| (&c.state, &c.carrier));
+    assert_eq!(left_out, Some((&CarrierState::LeftOut, &dense)));
 }
 
 #[test]
