@@ -109,13 +109,7 @@ impl Progress {
     }
 
     fn time_left(&self) -> String {
-        let done = self.done.saturating_sub(self.resumed).max(1) as f64;
-        let seconds = self.started.elapsed().as_secs_f64() / done * self.epochs.saturating_sub(self.done) as f64;
-        match seconds as u64 {
-            s @ 0..=119 => format!("{s} s"),
-            s @ 120..=7199 => format!("{} min", s / 60),
-            s => format!("{:.1} h", s as f64 / 3600.0),
-        }
+        time_left(self.started, self.done.saturating_sub(self.resumed), self.epochs.saturating_sub(self.done))
     }
 
     fn record(&mut self, event: &Event) -> Result<(), Error> {
@@ -123,6 +117,55 @@ impl Progress {
         let mut line = serde_json::to_value(event).expect("an event is numbers and names");
         line["seconds"] = json!(self.started.elapsed().as_secs_f64());
         writeln!(file, "{line}").map_err(|source| unwritable(path, source))
+    }
+}
+
+/// How long the rest takes, if it goes on as it has since it was started.
+fn time_left(started: Instant, done: u64, left: u64) -> String {
+    match (started.elapsed().as_secs_f64() / done.max(1) as f64 * left as f64) as u64 {
+        s @ 0..=119 => format!("{s} s"),
+        s @ 120..=7199 => format!("{} min", s / 60),
+        s => format!("{:.1} h", s as f64 / 3600.0),
+    }
+}
+
+/// Places from which on reading them takes more than seconds.
+const MANY: u64 = 500_000;
+
+/// Progress of reading places, layer by layer.
+pub(crate) struct Places {
+    bar: ProgressBar,
+    is_plain: bool,
+    started: Instant,
+    of: u64,
+}
+
+impl Places {
+    /// A bar on a terminal, otherwise lines if there are many of them.
+    pub(crate) fn new(of: u64) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = if is_terminal { ProgressBar::new(of) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("read {wide_bar} {percent} % {msg} {eta} left");
+        bar.set_style(style.expect("the template is valid"));
+        Self { bar, is_plain: !is_terminal && of >= MANY, started: Instant::now(), of }
+    }
+
+    /// So many are read, the last ones of this layer.
+    pub(crate) fn read(&self, done: u64, layer: &str) {
+        self.bar.set_position(done);
+        self.bar.set_message(printable(layer).into_owned());
+        if self.is_plain {
+            let left = time_left(self.started, done, self.of.saturating_sub(done));
+            let line = format!("{layer}: {done} of {} places, {left} left", self.of);
+            // Progress is worth less than the work: a closed standard error does not stop it.
+            let _ = writeln!(std::io::stderr(), "{}", printable(&line));
+        }
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::LevelName;
 use crate::output::{count, print, print_json};
 use crate::picture::png;
+use crate::progress::Places;
 use crate::writing::{Force, check};
 use crate::{Error, Exit, value};
 
@@ -79,13 +80,14 @@ impl Reading {
     /// Codes with fewer damaged modules come first.
     fn of(file: &ModelFile, reader: &Reader) -> Result<Self, Error> {
         let mut reading = Self { codes: Vec::new(), layers: 0, places: 0 };
-        for carrier in file.carriers() {
-            let places = reader.places(&carrier);
-            if places > 0 {
-                reading.codes.extend(reader.read(&carrier, &file.kept(&carrier.name)?));
-                reading.layers += 1;
-                reading.places += places;
-            }
+        let carriers = file.carriers().into_iter().map(|carrier| (reader.places(&carrier), carrier));
+        let carriers: Vec<_> = carriers.filter(|(places, _)| *places > 0).collect();
+        let progress = Places::new(carriers.iter().map(|(places, _)| places).sum());
+        for (places, carrier) in carriers {
+            reading.codes.extend(reader.read(&carrier, &file.kept(&carrier.name)?));
+            reading.layers += 1;
+            reading.places += places;
+            progress.read(reading.places, &carrier.name);
         }
         reading.codes.sort_by_key(|found| found.damaged.unwrap_or(usize::MAX));
         Ok(reading)
