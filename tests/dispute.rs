@@ -157,6 +157,21 @@ fn permuting_channels_before_stamping_does_not_hide_whose_mark_was_first() {
     assert_eq!(report.like, None, "in place the suspect is like the thief's ticket, aligned like both");
 }
 
+/// Masks that are not those of the claim could be chosen for the other's original.
+#[test]
+fn an_original_with_other_masks_than_the_claim_s_is_no_reference() {
+    let dora = Owner::who_finds(5);
+    let thief = Owner::of(2, &permuted(&dora.stamped.model));
+    let mut body = dora.claim.body().clone();
+    body.carriers[3].kept += 1;
+    let (claim, opened) = signed_by(&dora, &body);
+    let shown = Shown { claim: &claim, disclosures: &opened, ..all_of(&dora) };
+    let report = between([shown, all_of(&thief)], None).unwrap();
+    expect(&report, Outcome::NeitherInside, None, [Finding::NotInside; 2]);
+    let in_other = report.parties[0].in_other.as_ref().unwrap();
+    assert!(in_other.tests.iter().all(|test| test.alignment.is_none()));
+}
+
 /// A mark by swaps cannot pay for an alignment that its claimant could have chosen; but nobody denies that it is there.
 #[test]
 fn a_mark_that_is_too_weak_for_an_alignment_leaves_it_undecided() {

@@ -147,6 +147,7 @@ impl Places {
         let bar = if is_terminal { ProgressBar::new(of) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template("read {wide_bar} {percent} % {msg} {eta} left");
         bar.set_style(style.expect("the template is valid"));
+        bar.tick();
         Self { bar, is_plain: !is_terminal && of >= MANY, started: Instant::now(), of }
     }
 
@@ -182,7 +183,10 @@ impl Aligning {
         let is_large = models.into_iter().map(size).max().is_some_and(|size| size >= LARGE);
         if !std::io::stderr().is_terminal() {
             if is_large {
-                let _ = writeln!(std::io::stderr(), "aligning channels, which takes minutes in large networks");
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "channels are aligned if the mark is not in place, which takes minutes in large networks"
+                );
             }
             return Self(ProgressBar::hidden());
         }

@@ -203,8 +203,8 @@ pub struct PartyReport {
 /// Says which of two marks was there first, if their originals tell.
 ///
 /// Each claim is tested on the other's original, by masks and disclosed sealed panels alone, and pays for what it could have
-/// chosen to fit it. Channels are aligned with the party's own original, if that is shown. A suspect is looked at for
-/// corroboration: it changes nothing in the outcome.
+/// chosen to fit it. Channels are aligned with the party's own original, if that is shown and its masks are the claim's. A
+/// suspect is looked at for corroboration: it changes nothing in the outcome.
 ///
 /// # Errors
 ///
@@ -255,6 +255,19 @@ impl Party<'_> {
         Evidence { reference, ..Evidence::claimed(self.claim, self.disclosures) }
     }
 
+    /// Whether its original's masks are those of its claim, and there is something to look for under permuted channels. What the
+    /// digest covers its owner has chosen; masks that are not the claim's could be chosen for the other's original, layer by
+    /// layer.
+    fn has_reference(&self) -> bool {
+        let claimed = &self.claim.body().carriers;
+        let is_claimed = |(carrier, mask): &(Carrier, Mask)| {
+            claimed.iter().any(|claimed| claimed.carrier() == *carrier && claimed.kept == mask.kept() as u64)
+        };
+        let is_of_claim =
+            |original: &Original| original.masks.len() == claimed.len() && original.masks.iter().all(is_claimed);
+        !self.disclosures.is_empty() && self.original.is_some_and(is_of_claim)
+    }
+
     fn missing(&self, side: Side) -> impl Iterator<Item = Missing> + use<> {
         let original = self.original.is_none().then_some(Piece::Original);
         let disclosure = self.disclosures.is_empty().then_some(Piece::Disclosure);
@@ -270,7 +283,7 @@ impl PartyReport {
         suspect: Option<&ModelFile>,
         options: &Options,
     ) -> Result<Self, VerifyError> {
-        let options = Options { align: party.original.is_some(), ..*options };
+        let options = Options { align: party.has_reference(), ..*options };
         let look = |file: &ModelFile| examine(Some(file), None, &party.evidence(), &options, &[Level::Sealed]);
         let original = other.original.filter(|_| !party.disclosures.is_empty());
         let examined = original.map(|original| look(&original.file)).transpose()?;
@@ -283,20 +296,13 @@ impl PartyReport {
             finding: match &examined {
                 None => Finding::Untested,
                 Some(Examined { report, .. }) if report.verdict == Verdict::Proven => Finding::Inside,
-                Some(examined) if examined.is_sealed_absent(is_in_order(examined, options.threshold)) => {
-                    Finding::NotInside
-                }
+                Some(examined) if examined.is_sealed_absent() => Finding::NotInside,
                 Some(_) => Finding::Unclear,
             },
             in_other: examined.map(|examined| examined.report),
             in_suspect: suspect.map(|suspect| Ok::<_, VerifyError>(look(suspect)?.report)).transpose()?,
         })
     }
-}
-
-/// Whether two tickets agree in place, so that their channels are in one order.
-fn is_in_order(examined: &Examined, threshold: Log2P) -> bool {
-    examined.report.reference.is_some_and(|overlap| overlap.log2_p <= threshold)
 }
 
 /// Whose original the suspect is like, under the null that it keeps positions at random, if it is far less like the other,

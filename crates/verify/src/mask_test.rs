@@ -47,7 +47,8 @@ pub(crate) fn test_mask(
     let choices =
         Choices::new(search, &file.carriers(), &layout, network.as_ref().and_then(|found| found.as_ref().ok()));
     let to_test = |count: MaskCount| {
-        let aligned = if is_alignable { folds(search, count.look.level).len() } else { 0 };
+        let is_aligned = is_alignable && to_align.contains(&count.look.level);
+        let aligned = if is_aligned { folds(search, count.look.level).len() } else { 0 };
         let is_with_triggers = with_triggers.contains(&count.look.level);
         let chosen = count.alignment.as_ref().map_or(0, |alignment| alignment.bits);
         let bits = bits(count.reading, count.look.level, &layout, search, aligned, is_with_triggers);

@@ -33,16 +33,20 @@ pub(crate) struct Examined {
     tests: Vec<Test>,
     /// Whether tensors may stand in an order that was not tried.
     is_order_open: bool,
-    /// Whether channels were looked for in another order too.
+    /// Whether channels were looked for in another order too, and whether they were to be and could not.
     is_aligned: bool,
+    is_not_aligned: bool,
 }
 
 impl Examined {
     /// Whether the mark would have shown in the masks of the sealed panels that were disclosed, taken alone, and does not.
-    /// What was not, or could not be, aligned is only looked at in place; so is what is known to be `in_order`.
-    pub(crate) fn is_sealed_absent(&self, in_order: bool) -> bool {
-        let sealed: Vec<Test> = self.tests.iter().filter(|test| test.level == Level::Sealed).cloned().collect();
-        !self.is_order_open && mask_would_show(&sealed, self.report.threshold, self.is_aligned && !in_order)
+    /// Where channels were to be aligned, that has to have worked, unless the reference is like the suspect in place.
+    pub(crate) fn is_sealed_absent(&self) -> bool {
+        let (threshold, sealed) = (self.report.threshold, |test: &&Test| test.level == Level::Sealed);
+        let sealed: Vec<Test> = self.tests.iter().filter(sealed).cloned().collect();
+        let is_in_order = self.report.reference.is_some_and(|overlap| overlap.log2_p <= threshold);
+        let is_open = self.is_order_open || !is_in_order && self.is_not_aligned;
+        !is_open && mask_would_show(&sealed, threshold, self.is_aligned && !is_in_order)
     }
 }
 
@@ -74,7 +78,7 @@ pub(crate) fn examine(
     if let Some(black_box) = black_box {
         tests = test_triggers(black_box, &search, suspect.is_some(), &mut skipped)?;
     }
-    let (mut reference, mut is_order_open, mut is_aligned) = (None, false, options.align);
+    let (mut reference, mut is_order_open, mut is_not_aligned) = (None, false, false);
     if let Some(file) = suspect {
         let with_triggers: Vec<Level> = tests.iter().map(|test| test.level).collect();
         let result = test_mask(file, &search, evidence.reference, options, to_align, &with_triggers)?;
@@ -89,12 +93,12 @@ pub(crate) fn examine(
         }
         reference = result.overlap;
         is_order_open = result.is_order_open;
-        is_aligned = options.align && result.not_aligned.is_none();
+        is_not_aligned = result.not_aligned.is_some();
         tests.extend(result.tests);
     }
     tests.sort_by_key(|test| (Reverse(test.level == Level::Sealed), test.kind == TestKind::Trigger));
 
-    let (verdict, decided_by) = judge(&tests, options, is_order_open || is_aligned != options.align);
+    let (verdict, decided_by) = judge(&tests, options, is_order_open || is_not_aligned);
     let level = decided_by.map(|i| tests[i].level);
     let mask = best(&tests, |test| Some(test.level) == level && test.kind == TestKind::Mask).map(|i| &tests[i]);
     let needed = if verdict == Verdict::Inconclusive { needed(&tests, threshold) } else { Vec::new() };
@@ -120,7 +124,7 @@ pub(crate) fn examine(
         reference,
         skipped,
     };
-    Ok(Examined { report, tests, is_order_open, is_aligned })
+    Ok(Examined { report, tests, is_order_open, is_aligned: options.align, is_not_aligned })
 }
 
 /// Tests that were not made for want of a suspect to make them on, or because nobody asked.

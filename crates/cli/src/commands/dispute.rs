@@ -181,7 +181,7 @@ fn judge(filed: &[Filed; 2], suspect: Option<&ModelFile>, threshold: Log2P) -> R
         disclosures: &panels[side],
         original: originals[side].map(|(_, original)| original),
     };
-    let files = originals.iter().flatten().map(|(_, original)| original.file());
-    let _aligning = Aligning::start(files.chain(suspect));
+    let files: Vec<_> = originals.iter().flatten().map(|(_, original)| original.file()).chain(suspect).collect();
+    let _aligning = originals.iter().any(Option::is_some).then(|| Aligning::start(files));
     Ok(dispute([party(0), party(1)], suspect, threshold)?)
 }

@@ -126,7 +126,7 @@ mark of  sought in    test         panel  read by                  n  hits  by c
 A        B's ticket   sealed mask  1      zeros, 1 in 8          346   181      173.0    -2.2       +6     0.0  not inside
 B        A's ticket   sealed mask  1      aligned zeros, 1 in 8  306   143      153.0    -0.1    +2572     0.0  not inside
 A        the suspect  sealed mask  1      zeros, 1 in 8          384   330      192.0  -162.8       +6  -156.8  proven
-B        the suspect  public mask  0      zeros, 1 in 8          363   331      181.5  -210.4       +8  -202.4  marked
+B        the suspect  public mask  0      zeros, 1 in 8          363   331      181.5  -210.4       +7  -203.4  marked
 charged: bits paid for all ways of looking and choosing
 
 mask of      compared with  keeps  in common  by chance    log2 p
