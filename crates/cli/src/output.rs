@@ -19,8 +19,7 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value).expect("results are numbers, texts and lists of them");
     // In JSON they can only stand in texts, where an escape means the same; all of them have four digits.
-    let escape = |c: char| if steers(c) && c != '\n' { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
-    let text = if text.contains(|c| steers(c) && c != '\n') { text.chars().map(escape).collect() } else { text };
+    let text = rewritten(&text, steers_within_a_line, |c| format!("\\u{:04x}", u32::from(c)));
     print_bytes(format!("{text}\n").as_bytes())
 }
 
@@ -40,22 +39,27 @@ fn steers(c: char) -> bool {
     c.is_control() || turns
 }
 
+/// The same without line ends.
+fn steers_within_a_line(c: char) -> bool {
+    steers(c) && c != '\n'
+}
+
+/// The text with some of its characters written in another way.
+fn rewritten(text: &str, is_rewritten: fn(char) -> bool, into: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.contains(is_rewritten) {
+        return Cow::Borrowed(text);
+    }
+    text.chars().map(|c| if is_rewritten(c) { into(c) } else { c.to_string() }).collect()
+}
+
 /// The text with characters that steer what is shown replaced, line ends apart.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| steers(c) && c != '\n';
-    if text.contains(steers) { Cow::Owned(text.replace(steers, "\u{fffd}")) } else { Cow::Borrowed(text) }
+    rewritten(text, steers_within_a_line, |_| "\u{fffd}".to_owned())
 }
 
 /// The text on one line, with characters that steer what is shown written out: `\n`, `\u{1b}`.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(steers) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if steers(c) { escaped.extend(c.escape_default()) } else { escaped.push(c) }
-    }
-    Cow::Owned(escaped)
+    rewritten(text, steers, |c| c.escape_default().to_string())
 }
 
 /// Which way a column is flushed.

@@ -103,8 +103,7 @@ impl Progress {
 
     fn line(&self, text: &str) {
         if self.plain {
-            // Progress is worth less than the work: a closed standard error does not stop it.
-            let _ = writeln!(std::io::stderr(), "{}", printable(text));
+            tell(text);
         }
     }
 
@@ -118,6 +117,11 @@ impl Progress {
         line["seconds"] = json!(self.started.elapsed().as_secs_f64());
         writeln!(file, "{line}").map_err(|source| unwritable(path, source))
     }
+}
+
+/// A plain line of progress. It is worth less than the work: a closed standard error does not stop that.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", printable(text));
 }
 
 /// How long the rest takes, if it goes on as it has since it was started.
@@ -157,9 +161,7 @@ impl Places {
         self.bar.set_message(printable(layer).into_owned());
         if self.is_plain {
             let left = time_left(self.started, done, self.of.saturating_sub(done));
-            let line = format!("{layer}: {done} of {} places, {left} left", self.of);
-            // Progress is worth less than the work: a closed standard error does not stop it.
-            let _ = writeln!(std::io::stderr(), "{}", printable(&line));
+            tell(&format!("{layer}: {done} of {} places, {left} left", self.of));
         }
     }
 }
@@ -183,10 +185,7 @@ impl Aligning {
         let is_large = models.into_iter().map(size).max().is_some_and(|size| size >= LARGE);
         if !std::io::stderr().is_terminal() {
             if is_large {
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "channels are aligned if the mark is not in place, which takes minutes in large networks"
-                );
+                tell("channels are aligned if the mark is not in place, which takes minutes in large networks");
             }
             return Self(ProgressBar::hidden());
         }

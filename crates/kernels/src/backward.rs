@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use crate::buffers::take;
 use crate::correlate::correlate;
 use crate::gather::{Lists, gather};
+use crate::geometry::Conv;
 use crate::layer::{ByInput, ConvNorm, EPSILON, Gradients, Input, Kernels, Parameters, Saved, Shortcut, pad_input};
 use crate::norm::{Slope, backward_row, gradient_sums, through};
 use crate::scratch::with_room;
@@ -136,10 +137,11 @@ struct Backward<'a> {
     z: &'a [f32],
     dy: &'a [f32],
     rooms: [&'a mut [f32]; 2],
-    /// The gradient by the input and by a subsampled shortcut; empty if there is none.
+    /// The gradient by the input; empty if it is not wanted.
     dx: &'a mut [f32],
-    /// Whether the input's gradient is added to what `dx` holds.
+    /// Whether it is added to what `dx` holds.
     add: bool,
+    /// The gradient by a subsampled shortcut; empty if there is none.
     dadded: &'a mut [f32],
 }
 
@@ -168,36 +170,10 @@ impl WithSimd for Backward<'_> {
             }
             if !dx.is_empty() {
                 let dx = S::as_mut_simd_f32s(&mut dx[block * split.input..(block + 1) * split.input]).0;
-                for (phase, lists) in conv.phases().zip(lists) {
-                    let grid = conv.backward_grid(phase);
-                    // Pixels of the padded input, whose ReLU holds gradients back.
-                    let first = phase.map(|phase| conv.padding + phase);
-                    let at = |c, i, j| padded_in.at(c, first[0] + i * conv.stride, first[1] + j * conv.stride);
-                    let plane = conv.height * conv.width;
-                    // Closures are inlined by force, or they would be compiled without the vectors.
-                    if add {
-                        gather(
-                            simd,
-                            gradient,
-                            lists,
-                            &grid,
-                            dx,
-                            plane,
-                            #[inline(always)]
-                            |c, i, j, before, sum| through(simd, input[at(c, i, j)], simd.add_f32s(before, sum)),
-                        );
-                    } else {
-                        gather(
-                            simd,
-                            gradient,
-                            lists,
-                            &grid,
-                            dx,
-                            plane,
-                            #[inline(always)]
-                            |c, i, j, _, sum| through(simd, input[at(c, i, j)], sum),
-                        );
-                    }
+                if add {
+                    by_input::<S, true>(simd, conv, lists, gradient, input, dx);
+                } else {
+                    by_input::<S, false>(simd, conv, lists, gradient, input, dx);
                 }
             }
         }
@@ -205,6 +181,38 @@ impl WithSimd for Backward<'_> {
         let mut sums = vec![0.0; taps];
         correlate(simd, connections, input, gradient, &mut sums);
         sums
+    }
+}
+
+/// The gradient by the input of one block into `dx`, or added to it, where the padded input is above 0: its ReLU holds the
+/// rest back.
+#[inline(always)]
+fn by_input<S: Simd, const ADD: bool>(
+    simd: S,
+    conv: &Conv,
+    lists: &[Lists],
+    gradient: &[S::f32s],
+    input: &[S::f32s],
+    dx: &mut [S::f32s],
+) {
+    let padded = conv.padded_input();
+    for (phase, lists) in conv.phases().zip(lists) {
+        let first = phase.map(|phase| conv.padding + phase);
+        let at = |c, i, j| padded.at(c, first[0] + i * conv.stride, first[1] + j * conv.stride);
+        gather(
+            simd,
+            gradient,
+            lists,
+            &conv.backward_grid(phase),
+            dx,
+            conv.height * conv.width,
+            // Inlined by force, or it would be compiled without the vectors.
+            #[inline(always)]
+            |c, i, j, before, sum| {
+                let sum = if ADD { simd.add_f32s(before, sum) } else { sum };
+                through(simd, input[at(c, i, j)], sum)
+            },
+        );
     }
 }
 

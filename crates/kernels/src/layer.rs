@@ -6,8 +6,8 @@
 //! depend on the number of threads.
 //!
 //! A gradient "by a layer's output" is one by what its ReLU is given: the layers that read the output hold back what the
-//! ReLU does, since they have the output at hand. So the backward pass of a layer need not read its own output, and the gradient of an
-//! identity shortcut is the output's, without a copy.
+//! ReLU does, since they have the output at hand. So the backward pass of a layer need not read its own output, and the
+//! gradient of an identity shortcut is the output's, without a copy.
 
 use std::sync::Arc;
 

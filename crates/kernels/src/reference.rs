@@ -45,6 +45,15 @@ struct Expected {
 }
 
 impl Case {
+    fn layer(&self) -> ConvNorm {
+        let connections = Connections::new(self.conv, Some(&self.kept)).into();
+        ConvNorm { connections, shortcut: self.shortcut, relu: self.relu }
+    }
+
+    fn parameters(&self) -> Parameters<'_> {
+        Parameters { weight: &self.weight, gamma: &self.gamma, beta: &self.beta }
+    }
+
     /// Calls `each(input index, weight index, output index)` for every product of the convolution.
     fn products(&self, mut each: impl FnMut(usize, usize, usize)) {
         let conv = &self.conv;
@@ -237,12 +246,7 @@ fn check(kernels: Kernels, case: &Case) {
     let lanes = kernels.lanes();
     let per_image = |values: &[f32]| values.len() / case.images;
     let block = |values: &[f32]| from_images(values, per_image(values).max(1), lanes);
-    let layer = ConvNorm {
-        connections: Connections::new(case.conv, Some(&case.kept)).into(),
-        shortcut: case.shortcut,
-        relu: case.relu,
-    };
-    let parameters = Parameters { weight: &case.weight, gamma: &case.gamma, beta: &case.beta };
+    let (layer, parameters) = (case.layer(), case.parameters());
     let (x, added, dy) = (block(&case.x), block(&case.added), block(&expected.g));
     let added = case.shortcut.map(|_| &added[..]);
     let unblock = |values: &[f32], size: usize| to_images(values, case.images, size, lanes);
@@ -306,12 +310,7 @@ fn check_differences(kernels: Kernels, mut case: Case) {
     let expected = case.expected();
     let lanes = kernels.lanes();
     let block = |values: &[f32]| from_images(values, (values.len() / case.images).max(1), lanes);
-    let layer = ConvNorm {
-        connections: Connections::new(case.conv, Some(&case.kept)).into(),
-        shortcut: case.shortcut,
-        relu: case.relu,
-    };
-    let parameters = Parameters { weight: &case.weight, gamma: &case.gamma, beta: &case.beta };
+    let (layer, parameters) = (case.layer(), case.parameters());
     let (x, added, dy) = (block(&case.x), block(&case.added), block(&expected.g));
     let x = Input { values: &x, lines: None };
     let added = case.shortcut.map(|_| &added[..]);
@@ -352,12 +351,7 @@ fn check_single(kernels: Kernels, case: &Case) {
     if expected.variance.iter().any(|v| *v > 0.0 && *v < 1e-4) {
         return;
     }
-    let layer = ConvNorm {
-        connections: Connections::new(case.conv, Some(&case.kept)).into(),
-        shortcut: case.shortcut,
-        relu: case.relu,
-    };
-    let parameters = Parameters { weight: &case.weight, gamma: &case.gamma, beta: &case.beta };
+    let (layer, parameters) = (case.layer(), case.parameters());
     let floats = |values: &[f64]| values.iter().map(|v| *v as f32).collect();
     let statistics = Statistics { mean: floats(&expected.mean), variance: floats(&expected.variance) };
     let folded = Folded::new(&layer, parameters, &statistics).expect("such kernels can be folded");

@@ -259,12 +259,9 @@ impl Party<'_> {
     /// digest covers its owner has chosen; masks that are not the claim's could be chosen for the other's original, layer by
     /// layer.
     fn has_reference(&self) -> bool {
-        let claimed = &self.claim.body().carriers;
-        let is_claimed = |(carrier, mask): &(Carrier, Mask)| {
-            claimed.iter().any(|claimed| claimed.carrier() == *carrier && claimed.kept == mask.kept() as u64)
-        };
-        let is_of_claim =
-            |original: &Original| original.masks.len() == claimed.len() && original.masks.iter().all(is_claimed);
+        let claimed = || self.claim.body().carriers.iter().map(|c| (c.carrier(), c.kept));
+        let held = |(carrier, mask): &(Carrier, Mask)| (carrier.clone(), mask.kept() as u64);
+        let is_of_claim = |original: &Original| original.masks.iter().map(held).eq(claimed());
         !self.disclosures.is_empty() && self.original.is_some_and(is_of_claim)
     }
 

@@ -1,7 +1,7 @@
 //! `suite`: subjects × attacks × strengths × seeds, and what is left of the mark.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::output::{print, print_json, printable};
+use crate::progress::tell;
 use crate::{Error, Exit, open};
 
 /// Attack many models in many ways, and see what is left of their marks
@@ -309,8 +310,7 @@ impl Shown {
     fn line(&self, text: &str) {
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if self.plain && *last != text {
-            // Progress is worth less than the work: a closed standard error does not stop it.
-            let _ = writeln!(std::io::stderr(), "{}", printable(text));
+            tell(text);
             text.clone_into(&mut last);
         }
     }
