@@ -15,13 +15,13 @@ use std::path::PathBuf;
 use clap::Parser;
 use counterfoil_attack::{Sparse, Victims, prune};
 use counterfoil_claim::{Counterfoil, OwnerKey};
-use counterfoil_mark::{StampRequest, prepare};
+use counterfoil_mark::{StampRequest, Way, prepare};
 use counterfoil_ticket::{Mask, Model, Pattern};
 use counterfoil_train::finder::{
     Bip, Channel, ClassAware, Densities, EdgePopup, Granet, Grasp, Imp, Jackpot, Keyed, Keying, Magnitude, Nm, Random,
     Rigl, Sap, Scope, Snip, Synflow,
 };
-use counterfoil_train::{Finder, OwnMark, count_correct};
+use counterfoil_train::{Finder, Network, OwnMark, count_correct};
 use harness::{FoundMark, Harness, Holder, Lines, Recipe, evidence, finish, halved_swaps, halves, key_of, shuffled};
 use serde_json::{Value, json};
 
@@ -49,6 +49,9 @@ const KEYED_DECAY: f64 = 3e-3;
 const KEYED_FACTOR: f64 = 0.5;
 
 const ATTACKS: [&str; 3] = ["none", "ft-all", "prune-mag 50 % + ft"];
+
+/// The attack that thinned tickets invite: what was dropped is trained again, and the mark read by rank.
+const FILLED: &str = "filled + ft";
 
 /// A finder under the name of its row, and whether it starts from a trained network.
 struct Row {
@@ -158,8 +161,9 @@ impl Bench {
         match prepare(ticket, key, request) {
             Ok(prepared) => {
                 let moved = prepared.plan().moved;
+                let thinned = (prepared.plan().way == Way::Thin).then_some(&ticket.masks);
                 let stamped = finish(prepared)?;
-                self.measure(row, seed, subject, &stamped.model, Some(&stamped.counterfoil), moved)
+                self.measure(row, seed, subject, &stamped.model, Some((&stamped.counterfoil, thinned)), moved)
             }
             Err(_) if self.is_done(row, seed, subject, "refused") => Ok(()),
             Err(error) => self.lines.write(json!({
@@ -175,12 +179,13 @@ impl Bench {
         seed: u64,
         subject: &str,
         ticket: &Model,
-        counterfoil: Option<&Counterfoil>,
+        mark: Option<(&Counterfoil, Option<&BTreeMap<String, Mask>>)>,
         moved: u64,
     ) -> Result<(), Box<dyn Error>> {
+        let (counterfoil, before) = (mark.map(|(counterfoil, _)| counterfoil), mark.and_then(|(_, before)| before));
         let attacks = if counterfoil.is_some() { &ATTACKS[..] } else { &ATTACKS[..1] };
-        let open: Vec<&str> =
-            attacks.iter().copied().filter(|attack| !self.is_done(row, seed, subject, attack)).collect();
+        let all = attacks.iter().copied().chain(before.map(|_| FILLED));
+        let open: Vec<&str> = all.filter(|attack| !self.is_done(row, seed, subject, attack)).collect();
         if open.is_empty() {
             return Ok(());
         }
@@ -190,7 +195,13 @@ impl Bench {
         let network = self.harness.train_with(ticket, seed, &[], extra)?;
         let trained = Sparse { network, masks: ticket.masks.clone() };
         for attack in open {
-            let attacked = self.attacked(attack, trained.clone(), seed)?;
+            let mut attacked = match before.filter(|_| attack == FILLED) {
+                Some(before) => self.harness.tune(Sparse { masks: before.clone(), ..trained.clone() }, 0.01, seed)?,
+                None => self.attacked(attack, trained.clone(), seed)?,
+            };
+            if attack == FILLED {
+                attacked.masks = by_rank(&attacked.network, &ticket.masks);
+            }
             let mut line: Value = json!({
                 "data": self.harness.data.name, "seed": seed, "finder": row.name, "subject": subject, "attack": attack,
                 "kept": ticket.masks.values().map(Mask::kept).sum::<usize>(), "moved": moved,
@@ -213,4 +224,18 @@ impl Bench {
             _ => victim,
         })
     }
+}
+
+/// The largest weights of each layer, as many as these masks keep.
+fn by_rank(network: &Network, masks: &BTreeMap<String, Mask>) -> BTreeMap<String, Mask> {
+    let arrays = network.arrays();
+    let largest = |(name, mask): (&String, &Mask)| {
+        let values = arrays[name].values();
+        let mut positions: Vec<usize> = (0..values.len()).collect();
+        positions.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs()));
+        let mut largest = Mask::empty(values.len());
+        positions[..mask.kept()].iter().for_each(|&position| largest.set(position, true));
+        (name.clone(), largest)
+    };
+    masks.iter().map(largest).collect()
 }

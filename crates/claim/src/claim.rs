@@ -117,7 +117,7 @@ impl TriggerSettings {
 pub struct Stamping {
     /// By which method.
     pub method: StampingMethod,
-    /// Number of positions that swaps brought in.
+    /// Number of positions that swaps brought in, or that thinning dropped.
     pub moved: u64,
     /// Extra weight decay λ at chip −1 positions, if there was any.
     pub decay: Option<f64>,
@@ -132,6 +132,27 @@ pub enum StampingMethod {
     Swaps,
     /// The ticket was found under unequal weight decay, or by scores that chips changed.
     KeyedFinding,
+    /// Kept positions were dropped, and none taken in: in a ticket of whole channels there is nothing to exchange them for.
+    Thinning,
+}
+
+impl StampingMethod {
+    /// Whether the number of positions that each carrier keeps was there before the seeds, and enters them.
+    pub fn binds_kept(self) -> bool {
+        match self {
+            Self::Swaps => true,
+            Self::KeyedFinding | Self::Thinning => false,
+        }
+    }
+
+    /// Its name in a claim.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Swaps => "swaps",
+            Self::KeyedFinding => "keyed-finding",
+            Self::Thinning => "thinning",
+        }
+    }
 }
 
 /// Part of a claim that JSON is parsed from.

@@ -126,7 +126,8 @@ fn check_licensee(body: &ClaimBody) -> Result<(), FieldError> {
         return Err(field("predicate.panels.carried[0].n", public.n, format!("0 {CLAIM}")));
     }
     if body.stamping.method != StampingMethod::Swaps {
-        return Err(field("predicate.stamping.method", "'keyed-finding'", format!("'swaps' {CLAIM}")));
+        let found = format!("'{}'", body.stamping.method.name());
+        return Err(field("predicate.stamping.method", found, format!("'swaps' {CLAIM}")));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@
 use counterfoil_ticket::Carrier;
 use sha2::{Digest, Sha256};
 
-use crate::{ClaimBody, ClaimedCarrier, Licensee, StampingMethod};
+use crate::{ClaimBody, ClaimedCarrier, Licensee};
 
 /// Stands for a number of kept positions that nobody knew when the seeds were drawn.
 const NOT_YET_KNOWN: u64 = u64::MAX;
@@ -30,7 +30,8 @@ impl Marked {
         Self(hasher.finalize().into())
     }
 
-    /// Of a ticket that is still to be found under the key: nobody knows yet how much of each carrier it will keep.
+    /// Of a ticket that is still to be found under the key, or thinned by it: nobody knows yet how much of each carrier it will
+    /// keep.
     pub fn by_finding<'a>(carriers: impl IntoIterator<Item = &'a Carrier>) -> Self {
         Self::by_swaps(carriers.into_iter().map(|carrier| (carrier, NOT_YET_KNOWN)))
     }
@@ -45,9 +46,10 @@ impl Marked {
     /// Of the ticket that a claim is about.
     pub fn of_claim(claim: &ClaimBody) -> Self {
         let carriers: Vec<Carrier> = claim.carriers.iter().map(ClaimedCarrier::carrier).collect();
-        let marked = match claim.stamping.method {
-            StampingMethod::Swaps => Self::by_swaps(carriers.iter().zip(claim.carriers.iter().map(|c| c.kept))),
-            StampingMethod::KeyedFinding => Self::by_finding(&carriers),
+        let marked = if claim.stamping.method.binds_kept() {
+            Self::by_swaps(carriers.iter().zip(claim.carriers.iter().map(|c| c.kept)))
+        } else {
+            Self::by_finding(&carriers)
         };
         claim.licensee.as_ref().map_or(marked, |licensee| marked.for_licensee(licensee))
     }

@@ -139,6 +139,7 @@ struct StampingJson {
 enum MethodJson {
     Swaps,
     KeyedFinding,
+    Thinning,
 }
 
 /// A struct, not a tagged enum: serde lets unknown fields pass beside a tag without fields of its own.
@@ -197,6 +198,7 @@ pub(crate) fn write(body: &ClaimBody, key: &PublicKey) -> Vec<u8> {
                 method: match body.stamping.method {
                     StampingMethod::Swaps => MethodJson::Swaps,
                     StampingMethod::KeyedFinding => MethodJson::KeyedFinding,
+                    StampingMethod::Thinning => MethodJson::Thinning,
                 },
                 moved: body.stamping.moved,
                 decay: body.stamping.decay,
@@ -244,6 +246,7 @@ pub(crate) fn read(payload: &[u8], key: &PublicKey) -> Result<ClaimBody, ClaimEr
             method: match predicate.stamping.method {
                 MethodJson::Swaps => StampingMethod::Swaps,
                 MethodJson::KeyedFinding => StampingMethod::KeyedFinding,
+                MethodJson::Thinning => StampingMethod::Thinning,
             },
             moved: predicate.stamping.moved,
             decay: predicate.stamping.decay,

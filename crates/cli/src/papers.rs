@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use counterfoil_claim::{ClaimBody, PublicKey, StampingMethod, VerifiedClaim};
+use counterfoil_claim::{ClaimBody, PublicKey, VerifiedClaim};
 use counterfoil_mark::{Chance, Log2P, Tally, log2_upper_tail};
 use counterfoil_ticket::{Digest, Provenance};
 use serde::Serialize;
@@ -86,10 +86,7 @@ impl ClaimSummary {
             claim: Digest::from(*claim.digest()).to_string(),
             created: body.created.clone(),
             tool: body.tool.clone(),
-            method: match stamping.method {
-                StampingMethod::Swaps => "swaps",
-                StampingMethod::KeyedFinding => "keyed-finding",
-            },
+            method: stamping.method.name(),
             moved: stamping.moved,
             decay: stamping.decay,
             factor: stamping.factor,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use counterfoil_claim::TriggerSettings;
-use counterfoil_mark::{Chance, Log2P, Plan, Prepared, Tally, log2_upper_tail, turnover_tolerance};
+use counterfoil_mark::{Chance, Log2P, Plan, Prepared, Tally, Way, log2_upper_tail, turnover_tolerance};
 use serde::Serialize;
 
 use crate::commands::stamp::Places;
@@ -21,8 +21,10 @@ pub(crate) struct StampSummary {
     carriers: usize,
     /// Kept positions.
     kept: u64,
-    /// Number of swaps.
+    /// Number of moves: swaps or, if thinned, positions dropped.
     moved: u64,
+    /// Whether positions are dropped and none taken in.
+    thinned: bool,
     /// Share of the kept positions that move, 0 to 1.
     moved_share: f64,
     /// One in how many positions carries the mark.
@@ -41,12 +43,12 @@ pub(crate) struct StampSummary {
     written: Option<Written>,
 }
 
-/// A panel, or several pooled, before and after the swaps.
+/// A panel, or several pooled, before and after the moves.
 #[derive(Serialize)]
 struct Strength {
     /// "0", "1", "1+2".
     panel: String,
-    swaps: u64,
+    moves: u64,
     before: Tally,
     after: Tally,
     log2_p_before: Log2P,
@@ -79,6 +81,7 @@ impl StampSummary {
             carriers: prepared.carriers().len(),
             kept: plan.kept,
             moved: plan.moved,
+            thinned: plan.way == Way::Thin,
             moved_share: plan.moved_share(),
             dilution: plan.dilution.get(),
             sealed_panels: plan.sealed.get(),
@@ -102,7 +105,7 @@ impl Strength {
         let log2_p_after = log2_upper_tail(after, Chance::HALF);
         Self {
             panel: panels.iter().map(u8::to_string).collect::<Vec<_>>().join("+"),
-            swaps: pooled().map(|panel| panel.swaps).sum(),
+            moves: pooled().map(|panel| panel.moves).sum(),
             before,
             after,
             log2_p_before: log2_upper_tail(before, Chance::HALF),
@@ -136,7 +139,8 @@ impl fmt::Display for StampSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ticket, carriers, dilution, threshold, .. } = self;
         let (kept, moved, share) = (count(self.kept), count(self.moved), percent(self.moved_share));
-        writeln!(f, "{ticket}: {kept} weights kept in {carriers} layers, of which {moved} move ({share})\n")?;
+        let what = if self.thinned { "are dropped" } else { "move" };
+        writeln!(f, "{ticket}: {kept} weights kept in {carriers} layers, of which {moved} {what} ({share})\n")?;
         let mut table = Table::new([
             ("panel", Align::Left),
             ("positions", Align::Right),
@@ -160,6 +164,13 @@ impl fmt::Display for StampSummary {
         }
         let which = if *dilution == 1 { "each".to_owned() } else { format!("one in {dilution}") };
         writeln!(f, "Of the kept positions {which} carries the mark. A verdict takes log2 p of {threshold} or less.")?;
+        if self.thinned {
+            writeln!(
+                f,
+                "Its channels are whole: weights are dropped and none taken in. Whoever looks sees which, and can fill the gaps;\n\
+                 triggers tell then."
+            )?;
+        }
         match &self.triggers {
             Some(Triggers { public, sealed_each }) => {
                 writeln!(f, "Training adds {public} public triggers and {sealed_each} for each sealed panel.")

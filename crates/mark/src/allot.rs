@@ -1,46 +1,80 @@
-//! How many swaps each panel gets, from its counts alone; and, within a panel, each carrier.
+//! How many moves each panel gets, from its counts alone; and, within a panel, each carrier.
 //!
-//! A swap raises a panel's hits s by one and leaves its n as it was, so everything here is decided on (n, s, how many
-//! swaps there is room for). First every panel is brought to the target: fewer swaps would leave one that nobody can
-//! disclose with effect. Then, within the comfortable number of moves, one swap at a time goes to the weaker half
+//! A swap raises a panel's hits s by one and leaves its n as it was; thinning lowers its n by one and leaves its hits. So
+//! everything here is decided on (n, s, how many moves there is room for). First every panel is brought to the target: fewer
+//! moves would leave one that nobody can disclose with effect. Then, within the comfortable number, one move at a time goes to the weaker half
 //! (public, or all sealed panels pooled), and there to the panel with the smallest share of hits. Halves are compared
 //! by excess² / n, to which log2 p is proportional, in integers: the same on every machine.
 
 use counterfoil_claim::Dilution;
 
+use crate::swap::Way;
 use crate::{Chance, Log2P, Tally, hits_for, log2_upper_tail};
 
 /// Most kept positions that a ticket is ever asked to have: beyond, tails take seconds each to sum, for nothing.
 const MOST_KEPT: u64 = 1 << 32;
 
-/// What a panel holds over all carriers, and how many swaps it has room for.
+/// What a panel holds over all carriers, and how many moves it has room for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Kept active positions.
     pub(crate) n: u64,
     /// Those of them with chip +1.
     pub(crate) hits: u64,
-    /// Swaps it has room for, at most n − hits.
+    /// Moves it has room for, at most n − hits.
     pub(crate) room: u64,
+    /// What a move is.
+    pub(crate) way: Way,
 }
 
 impl Counts {
-    /// The tally with this many swaps made.
-    pub(crate) fn tally(self, swaps: u64) -> Tally {
-        Tally::new(self.n, self.hits + swaps).expect("there is room for at most n - hits swaps")
+    /// With this many moves made, at most as many as there is room for.
+    fn after(self, moves: u64) -> Self {
+        let room = self.room - moves;
+        match self.way {
+            Way::Swap => Self { hits: self.hits + moves, room, ..self },
+            Way::Thin => Self { n: self.n - moves, room, ..self },
+        }
     }
 
-    /// log2 p with this many swaps made.
-    pub(crate) fn strength(self, swaps: u64) -> Log2P {
-        log2_upper_tail(self.tally(swaps), Chance::HALF)
+    /// The tally with this many moves made.
+    pub(crate) fn tally(self, moves: u64) -> Tally {
+        let Self { n, hits, .. } = self.after(moves);
+        Tally::new(n, hits).expect("there is room for at most n - hits moves")
     }
 
-    fn pooled(panels: &[Self], swaps: &[u64]) -> Self {
-        panels.iter().zip(swaps).fold(Self::default(), |sum, (panel, swaps)| Self {
-            n: sum.n + panel.n,
-            hits: sum.hits + panel.hits + swaps,
-            room: sum.room + panel.room - swaps,
-        })
+    /// log2 p with this many moves made.
+    pub(crate) fn strength(self, moves: u64) -> Log2P {
+        log2_upper_tail(self.tally(moves), Chance::HALF)
+    }
+
+    /// Moves that bring it to the target; `None` if it has not enough room or positions.
+    fn needed(self, target: Log2P) -> Option<u64> {
+        let moves = match self.way {
+            Way::Swap => hits_for(self.n, Chance::HALF, target)?.saturating_sub(self.hits),
+            Way::Thin => {
+                // log2 p falls with each position of chip −1 that goes.
+                let (mut least, mut enough) = (0, self.room + 1);
+                while least < enough {
+                    let middle = least + (enough - least) / 2;
+                    if middle > self.room || self.strength(middle) <= target {
+                        enough = middle;
+                    } else {
+                        least = middle + 1;
+                    }
+                }
+                enough
+            }
+        };
+        (moves <= self.room).then_some(moves)
+    }
+
+    fn pooled(panels: &[Self], moves: &[u64]) -> Self {
+        let way = panels.first().map_or(Way::default(), |panel| panel.way);
+        panels.iter().zip(moves).map(|(panel, &moves)| panel.after(moves)).fold(
+            Self { way, ..Self::default() },
+            |sum, panel| Self { n: sum.n + panel.n, hits: sum.hits + panel.hits, room: sum.room + panel.room, way },
+        )
     }
 
     /// Whether it is weaker than the other: sign(excess) · excess² / n, compared in integers.
@@ -73,11 +107,11 @@ pub(crate) struct Budget {
     pub(crate) most: u64,
 }
 
-/// Swaps per panel, and what they achieve.
+/// Moves per panel, and what they achieve.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Allotment {
-    /// Swaps of each panel, the public one first.
-    pub(crate) swaps: Vec<u64>,
+    /// Moves of each panel, the public one first.
+    pub(crate) moves: Vec<u64>,
     /// Their sum.
     pub(crate) moved: u64,
     /// log2 p of the weaker half.
@@ -86,47 +120,42 @@ pub(crate) struct Allotment {
     pub(crate) reaches_goal: bool,
 }
 
-/// Allots swaps to the panels, the public one first; `None` if the target is out of reach within the budget.
+/// Allots moves to the panels, the public one first; `None` if the target is out of reach within the budget.
 pub(crate) fn allot(panels: &[Counts], budget: Budget) -> Option<Allotment> {
-    let mut swaps = panels.iter().map(|&panel| needed(panel, budget.target)).collect::<Option<Vec<u64>>>()?;
-    let mut moved: u64 = swaps.iter().sum();
+    let mut moves = panels.iter().map(|&panel| panel.needed(budget.target)).collect::<Option<Vec<u64>>>()?;
+    let mut moved: u64 = moves.iter().sum();
     if moved > budget.most {
         return None;
     }
     let halves = [0..1, 1..panels.len()];
-    let half = |swaps: &[u64], h: usize| Counts::pooled(&panels[halves[h].clone()], &swaps[halves[h].clone()]);
-    let goal = [0, 1].map(|h| hits_for(half(&swaps, h).n, Chance::HALF, budget.goal));
-    let reached = |half: Counts, goal: Option<u64>| goal.is_some_and(|hits| half.hits >= hits);
+    let half = |moves: &[u64], h: usize| Counts::pooled(&panels[halves[h].clone()], &moves[halves[h].clone()]);
+    // Of each half, how many more moves bring it to the goal.
+    let mut missing = [0, 1].map(|h| half(&moves, h).needed(budget.goal));
 
     while moved < budget.comfort {
-        let open = (0..2).filter(|&h| half(&swaps, h).room > 0 && !reached(half(&swaps, h), goal[h]));
-        let Some(h) = open.reduce(|a, b| if half(&swaps, b).weaker_than(half(&swaps, a)) { b } else { a }) else {
+        let open = (0..2).filter(|&h| half(&moves, h).room > 0 && missing[h] != Some(0));
+        let Some(h) = open.reduce(|a, b| if half(&moves, b).weaker_than(half(&moves, a)) { b } else { a }) else {
             break;
         };
-        let raised = |i: usize| Counts { hits: panels[i].hits + swaps[i], ..panels[i] };
+        let raised = |i: usize| panels[i].after(moves[i]);
         let panel = halves[h]
             .clone()
-            .filter(|&i| swaps[i] < panels[i].room)
+            .filter(|&i| moves[i] < panels[i].room)
             .reduce(|a, b| if raised(b).smaller_share_than(raised(a)) { b } else { a })
             .expect("a half with room has a panel with room");
-        swaps[panel] += 1;
+        moves[panel] += 1;
         moved += 1;
+        missing[h] = missing[h].map(|more| more - 1);
     }
 
-    let ends = [0, 1].map(|h| half(&swaps, h));
+    let ends = [0, 1].map(|h| half(&moves, h));
     let weaker = if ends[1].weaker_than(ends[0]) { ends[1] } else { ends[0] };
     Some(Allotment {
         weaker_half: weaker.strength(0),
-        reaches_goal: ends.iter().zip(goal).all(|(&end, goal)| reached(end, goal)),
-        swaps,
+        reaches_goal: missing.iter().all(|&more| more == Some(0)),
+        moves,
         moved,
     })
-}
-
-/// Swaps that bring a panel to the target; `None` if it has not enough room or positions.
-fn needed(panel: Counts, target: Log2P) -> Option<u64> {
-    let swaps = hits_for(panel.n, Chance::HALF, target)?.saturating_sub(panel.hits);
-    (swaps <= panel.room).then_some(swaps)
 }
 
 /// log2 p of the weakest panel if so many swaps are spread as evenly as they can be.
@@ -135,7 +164,7 @@ pub(crate) fn within_reach(panels: &[Counts], moves: u64) -> Log2P {
     for _ in 0..moves {
         let weakest = raised.iter_mut().reduce(|a, b| if b.weaker_than(*a) { b } else { a });
         match weakest {
-            Some(panel) if panel.room > 0 => (panel.hits, panel.room) = (panel.hits + 1, panel.room - 1),
+            Some(panel) if panel.room > 0 => *panel = panel.after(1),
             _ => break,
         }
     }
@@ -146,23 +175,25 @@ pub(crate) fn within_reach(panels: &[Counts], moves: u64) -> Log2P {
 /// About how many kept positions a ticket must have for every panel to reach the target within a share of moves.
 ///
 /// Takes the split over panels and chips at two standard deviations to the bad side, so that a ticket of that size will
-/// do under nearly any key. `room_share` is the room for swaps there is per kept active position (½ if nothing but chips
+/// do under nearly any key. `room_share` is the room for moves there is per kept active position (½ if nothing but chips
 /// limits it). `None` if no number of positions up to [`MOST_KEPT`] would do, as without room.
 pub(crate) fn kept_needed(
     dilutions: &[Dilution],
     sealed: u8,
     target: Log2P,
     most_moved: f64,
+    way: Way,
     room_share: f64,
 ) -> Option<u64> {
-    let unlucky_swaps = |n: f64| {
+    let unlucky = |n: f64| {
         let n = (n - 2.0 * n.sqrt()).max(0.0);
-        let swaps = hits_for(n as u64, Chance::HALF, target)? as f64 - (n / 2.0 - n.sqrt());
-        (swaps <= room_share * n + n.sqrt()).then_some(swaps)
+        let hits = (n / 2.0 - n.sqrt()).max(0.0) as u64;
+        let room = ((room_share * n + n.sqrt()) as u64).min(n as u64 - hits);
+        Counts { n: n as u64, hits, room, way }.needed(target).map(|moves| moves as f64)
     };
     let moves = |kept: u64, dilution: Dilution| {
         let half = kept as f64 / 2.0 / f64::from(dilution.get());
-        Some(unlucky_swaps(half)? + f64::from(sealed) * unlucky_swaps(half / f64::from(sealed))?)
+        Some(unlucky(half)? + f64::from(sealed) * unlucky(half / f64::from(sealed))?)
     };
     let enough = |kept: u64| dilutions.iter().any(|&d| moves(kept, d).is_some_and(|m| m <= most_moved * kept as f64));
 
@@ -177,17 +208,17 @@ pub(crate) fn kept_needed(
     Some(many)
 }
 
-/// Splits a number of swaps over the places in proportion to their room: whole parts first, then one each to the largest
-/// remainders, ties to the earlier place. Panics if there is less room than swaps.
-pub(crate) fn proportional(swaps: u64, room: &[u64]) -> Vec<u64> {
+/// Splits a number of moves over the places in proportion to their room: whole parts first, then one each to the largest
+/// remainders, ties to the earlier place. Panics if there is less room than moves.
+pub(crate) fn proportional(moves: u64, room: &[u64]) -> Vec<u64> {
     let total: u64 = room.iter().sum();
-    assert!(swaps <= total, "{swaps} swaps for a room of {total}");
+    assert!(moves <= total, "{moves} moves for a room of {total}");
     if total == 0 {
         return vec![0; room.len()];
     }
-    let exact = |room: u64| u128::from(swaps) * u128::from(room);
+    let exact = |room: u64| u128::from(moves) * u128::from(room);
     let mut shares: Vec<u64> = room.iter().map(|&r| (exact(r) / u128::from(total)) as u64).collect();
-    let left = (swaps - shares.iter().sum::<u64>()) as usize;
+    let left = (moves - shares.iter().sum::<u64>()) as usize;
     let mut by_remainder: Vec<usize> = (0..room.len()).collect();
     by_remainder.sort_by_key(|&i| std::cmp::Reverse(exact(room[i]) % u128::from(total)));
     for &i in &by_remainder[..left] {
@@ -208,7 +239,7 @@ mod tests {
     }
 
     fn counts(n: u64, hits: u64) -> Counts {
-        Counts { n, hits, room: n - hits }
+        Counts { n, hits, room: n - hits, way: Way::Swap }
     }
 
     fn budget(comfort: u64, most: u64) -> Budget {
@@ -219,8 +250,18 @@ mod tests {
     fn without_comfort_each_panel_gets_just_what_it_needs() {
         // P[Bin(836, 1/2) >= 626] = 2^-160.580 and P[>= 625] = 2^-159.006, in exact integers.
         let allotment = allot(&[counts(836, 418), counts(836, 430)], budget(0, 1000)).unwrap();
-        assert_eq!((allotment.swaps, allotment.moved, allotment.reaches_goal), (vec![208, 196], 404, false));
+        assert_eq!((allotment.moves, allotment.moved, allotment.reaches_goal), (vec![208, 196], 404, false));
         assert!((allotment.weaker_half.bits() - -160.580).abs() < 0.001, "{:?}", allotment.weaker_half);
+    }
+
+    #[test]
+    fn thinning_takes_just_what_it_needs_too() {
+        let thin = |n, hits| Counts { way: Way::Thin, ..counts(n, hits) };
+        // P[Bin(514, 1/2) >= 418] = 2^-161.038 and P[Bin(515, 1/2) >= 418] = 2^-159.625, in exact integers; likewise 304.
+        let allotment = allot(&[thin(836, 418), thin(836, 430)], budget(0, 1000)).unwrap();
+        assert_eq!((allotment.moves, allotment.moved), (vec![322, 304], 626));
+        assert!((allotment.weaker_half.bits() - -161.022).abs() < 0.001, "{:?}", allotment.weaker_half);
+        assert_eq!(allot(&[thin(300, 150), thin(836, 418)], budget(0, 1000)), None, "150 of 150 are 2^-150");
     }
 
     #[test]
@@ -228,7 +269,7 @@ mod tests {
         let panels = [counts(836, 418), counts(418, 200), counts(418, 209)];
         let allotment = allot(&panels, budget(668, 1000)).unwrap();
         assert_eq!(allotment.moved, 668);
-        let hits: Vec<u64> = panels.iter().zip(&allotment.swaps).map(|(panel, swaps)| panel.hits + swaps).collect();
+        let hits: Vec<u64> = panels.iter().zip(&allotment.moves).map(|(panel, swaps)| panel.hits + swaps).collect();
         assert!(hits[0].abs_diff(hits[1] + hits[2]) <= 1 && hits[1].abs_diff(hits[2]) <= 1, "{hits:?}");
     }
 
@@ -237,27 +278,27 @@ mod tests {
         let panels = [counts(20_000, 10_000), counts(20_000, 10_000)];
         let allotment = allot(&panels, budget(10_000, 10_000)).unwrap();
         let least = hits_for(20_000, Chance::HALF, bits(-1600.0)).unwrap() - 10_000;
-        assert_eq!((allotment.swaps, allotment.reaches_goal), (vec![least, least], true));
+        assert_eq!((allotment.moves, allotment.reaches_goal), (vec![least, least], true));
     }
 
     #[test]
     fn panels_beyond_the_goal_get_nothing() {
         let allotment = allot(&[counts(4000, 3900), counts(4000, 3950)], budget(500, 500)).unwrap();
-        assert_eq!((allotment.swaps, allotment.reaches_goal), (vec![0, 0], true));
+        assert_eq!((allotment.moves, allotment.reaches_goal), (vec![0, 0], true));
     }
 
     #[test]
     fn a_full_half_leaves_the_rest_to_the_other() {
-        let full = Counts { n: 836, hits: 630, room: 0 };
+        let full = Counts { n: 836, hits: 630, room: 0, way: Way::Swap };
         let allotment = allot(&[full, counts(836, 630)], budget(50, 100)).unwrap();
-        assert_eq!(allotment.swaps, [0, 50]);
+        assert_eq!(allotment.moves, [0, 50]);
     }
 
     #[test]
     fn a_target_out_of_reach_gets_no_allotment() {
         assert_eq!(allot(&[counts(836, 418), counts(836, 418)], budget(0, 415)), None, "over the limit of moves");
         assert_eq!(allot(&[counts(836, 418), counts(159, 100)], budget(0, 1000)), None, "too few positions");
-        let cramped = Counts { n: 836, hits: 418, room: 207 };
+        let cramped = Counts { n: 836, hits: 418, room: 207, way: Way::Swap };
         assert_eq!(allot(&[counts(836, 418), cramped], budget(0, 1000)), None, "too little room");
     }
 
@@ -272,7 +313,7 @@ mod tests {
     fn the_estimate_of_positions_needed_is_where_unlucky_keys_just_do() {
         let needed = |dilutions: &[u8], sealed, room| {
             let dilutions: Vec<Dilution> = dilutions.iter().map(|&d| Dilution::new(d).unwrap()).collect();
-            kept_needed(&dilutions, sealed, bits(-160.0), 0.10, room)
+            kept_needed(&dilutions, sealed, bits(-160.0), 0.10, Way::Swap, room)
         };
         // A half of n positions needs an excess of 7.33 sqrt(n) (160 bits, less 5 for the factor before the exponential)
         // and for bad luck one sqrt(n) more, in 2 sqrt(n) positions fewer: 8.33 (sqrt(n) - 1) = 0.1 n, so 2 n = 13,540.
@@ -288,7 +329,7 @@ mod tests {
     #[test]
     fn nobody_is_told_to_keep_more_positions_than_networks_have() {
         for (target, room) in [(-100_000.0, 1e-3), (-160.0, 1e-9)] {
-            assert_eq!(kept_needed(&Dilution::ALL, 1, bits(target), 0.10, room), None, "{target} {room}");
+            assert_eq!(kept_needed(&Dilution::ALL, 1, bits(target), 0.10, Way::Swap, room), None, "{target} {room}");
         }
     }
 

@@ -60,7 +60,7 @@ pub use reading::{BLIND_DENSITIES, BLIND_DILUTION_BITS, EITHER_BITS, RankDensity
 pub use stamp::{KeyedFinding, Prepared, StampRequest, Stamped, StampingError, masks_of, prepare, prepare_licensee};
 pub use stamp_settings::{StampError, SwapSettings};
 pub use strategy::{Betweenness, Importance, Magnitude, Paths, Random, Strategy, StrategyError};
-pub use swap::Moves;
+pub use swap::{Moves, Way};
 pub use tally::{Tally, tally};
 pub use trigger::{MAX_TRIGGER_BYTES, TriggerError, TriggerSet, usual_triggers};
 pub use turn::Turn;

@@ -18,6 +18,7 @@ use counterfoil_ticket::{Carrier, Mask};
 
 use crate::allot::{Allotment, Budget, Counts};
 use crate::plan::{Owner, StampOption, planned};
+use crate::swap::Way;
 use crate::{Candidate, Log2P, Plan, StampError, SwapSettings, chip_map};
 
 /// Plans the swaps of a licensee's copy: all that there is room for, up to `settings.most_moved` of the kept positions.
@@ -29,7 +30,7 @@ pub(crate) fn plan_licensee(
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
     let marked = Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
-    let owner = Owner { pk, master, marked: marked.for_licensee(&licence.stated()) };
+    let owner = Owner { pk, master, marked: marked.for_licensee(&licence.stated()), way: Way::Swap };
     let split = Split::Licensee(licence.positions.clone());
     planned(ticket, &owner, settings, |ticket, owner, _, kept, budget| saturated(ticket, owner, split, kept, budget))
 }
@@ -45,7 +46,7 @@ fn saturated(
     let saturate = |counts: &[Counts]| {
         let moved = counts[1].room.min(budget.most);
         let strength = counts[1].strength(moved);
-        let allotment = Allotment { swaps: vec![0, moved], moved, weaker_half: strength, reaches_goal: false };
+        let allotment = Allotment { moves: vec![0, moved], moved, weaker_half: strength, reaches_goal: false };
         (strength <= budget.target).then_some(allotment).ok_or(strength)
     };
     let too_small = |could: Log2P| {

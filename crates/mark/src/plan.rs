@@ -1,4 +1,4 @@
-//! Planning the swaps that stamp a ticket found elsewhere (or top up one found under the key).
+//! Planning the moves that stamp a ticket found elsewhere (or top up one found under the key).
 //!
 //! Chips make a kept position count for the mark or against it; log2 p ≈ −2.885 · excess² / n. With n = m / D active
 //! ones of m kept positions (docs/protocol.md, "Chips"), the same number of swaps gives D times the evidence, until every
@@ -12,6 +12,9 @@
 //!    share of log2 p whatever D is, so the strongest to start with is the strongest that is left;
 //! 4. if no D reaches the target comfortably, the D and P that need fewest moves, never more than the limit.
 //!
+//! A ticket of whole channels has nothing pruned in the channels that it keeps, so nothing to exchange. Where swaps cannot
+//! reach the target, [`plan`] thins instead, if that can.
+//!
 //! A ticket found under the key has been worked on at all its positions, for the number of panels that was asked for:
 //! [`plan_found`] changes as little of that as it can. It gives up dilution before it gives up a panel.
 //!
@@ -23,21 +26,23 @@ use rayon::prelude::*;
 
 use crate::allot::{Allotment, Budget, Counts, allot, kept_needed, proportional, within_reach};
 use crate::stream::{KeyStream, derive};
-use crate::swap::{Holding, Moves, PANELS, choose, holdings};
+use crate::swap::{Holding, Moves, PANELS, Way, choose, holdings};
 use crate::{Candidate, ChipMap, Log2P, StampError, SwapSettings, Tally, chip_map, strength_for_turnover};
 
-/// The swaps of a ticket, and what they achieve.
+/// The moves of a ticket, and what they achieve.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// What a move is.
+    pub way: Way,
     /// Number of sealed panels.
     pub sealed: PanelCount,
     /// One in how many positions is active.
     pub dilution: Dilution,
     /// The public panel, then the sealed ones.
     pub panels: Vec<PanelPlan>,
-    /// Number of swaps, over all panels.
+    /// Number of moves, over all panels.
     pub moved: u64,
-    /// Kept positions of all carriers, before and after.
+    /// Kept positions of all carriers, before.
     pub kept: u64,
     /// What changes in each carrier, in the order given.
     pub carriers: Vec<CarrierPlan>,
@@ -49,7 +54,15 @@ impl Plan {
         if self.kept == 0 { 0.0 } else { self.moved as f64 / self.kept as f64 }
     }
 
-    /// The sealed half: all sealed panels pooled, after the swaps.
+    /// Kept positions of all carriers, after: thinning leaves fewer.
+    pub fn kept_after(&self) -> u64 {
+        match self.way {
+            Way::Swap => self.kept,
+            Way::Thin => self.kept - self.moved,
+        }
+    }
+
+    /// The sealed half: all sealed panels pooled, after the moves.
     pub fn sealed_after(&self) -> Tally {
         self.panels.iter().filter(|panel| !panel.panel.is_public()).map(|panel| panel.after).sum()
     }
@@ -62,17 +75,17 @@ pub struct PanelPlan {
     pub panel: PanelId,
     /// Kept active positions, and those with chip +1, before.
     pub before: Tally,
-    /// The same after: `swaps` hits more.
+    /// The same after: `moves` hits more, or with thinning so many positions fewer.
     pub after: Tally,
     /// log2 p before.
     pub strength_before: Log2P,
     /// log2 p after.
     pub strength_after: Log2P,
-    /// Number of swaps.
-    pub swaps: u64,
+    /// Number of moves.
+    pub moves: u64,
 }
 
-/// One carrier after the swaps.
+/// One carrier after the moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CarrierPlan {
     /// Which positions go and which come.
@@ -82,15 +95,19 @@ pub struct CarrierPlan {
 }
 
 /// Plans the swaps that bring every panel of the ticket to the target, and both halves as far toward the goal as is
-/// comfortable. A ticket that is strong enough as it is gets a plan without swaps.
+/// comfortable; if swaps cannot, thinning. A ticket that is strong enough as it is gets a plan without moves.
+///
+/// How much each carrier keeps is bound into the seeds, so swaps and thinning have different chips.
 pub fn plan(
     ticket: &[Candidate<'_>],
     pk: &PublicKey,
     master: &MasterSeed,
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
-    let marked = Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
-    planned(ticket, &Owner { pk, master, marked }, settings, choose_option)
+    let by_swaps = Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
+    let by_thinning = Marked::by_finding(ticket.iter().map(|candidate| candidate.carrier));
+    let owner = |marked, way| Owner { pk, master, marked, way };
+    either(ticket, [owner(by_swaps, Way::Swap), owner(by_thinning, Way::Thin)], settings, choose_option)
 }
 
 /// Plans what a ticket found under the key still needs. Of the layouts with at most `settings.sealed` sealed panels and at
@@ -106,10 +123,30 @@ pub fn plan_found(
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
     let marked = Marked::by_finding(ticket.iter().map(|candidate| candidate.carrier));
-    planned(ticket, &Owner { pk, master, marked }, settings, first_option)
+    let owner = |way| Owner { pk, master, marked, way };
+    either(ticket, [owner(Way::Swap), owner(Way::Thin)], settings, first_option)
 }
 
-/// Chooses a layout and its swaps, and carries the choice out.
+/// Swaps or, if these cannot reach the target, thinning. A pattern has to stay as it is, so it is not thinned. If neither will
+/// do, what would carry more is told.
+fn either(
+    ticket: &[Candidate<'_>],
+    [swapping, thinning]: [Owner<'_>; 2],
+    settings: &SwapSettings,
+    choose: fn(&[Candidate<'_>], &Owner<'_>, &SwapSettings, u64, Budget) -> Result<StampOption, StampError>,
+) -> Result<Plan, StampError> {
+    let swapped = planned(ticket, &swapping, settings, choose);
+    let Err(StampError::TooSmall { could, .. }) = swapped else { return swapped };
+    if ticket.iter().any(|candidate| candidate.pattern.is_some()) {
+        return swapped;
+    }
+    match planned(ticket, &thinning, settings, choose) {
+        Err(StampError::TooSmall { could: thinned, .. }) if could <= thinned => swapped,
+        thinned => thinned,
+    }
+}
+
+/// Chooses a layout and its moves, and carries the choice out.
 pub(crate) fn planned(
     ticket: &[Candidate<'_>],
     owner: &Owner<'_>,
@@ -128,17 +165,18 @@ pub(crate) fn planned(
     let option = choose(ticket, owner, settings, kept, budget)?;
 
     let sealed = option.split.sealed();
-    let panels = (sealed.all().zip(&option.counts).zip(&option.allotment.swaps))
-        .map(|((panel, &counts), &swaps)| PanelPlan {
+    let panels = (sealed.all().zip(&option.counts).zip(&option.allotment.moves))
+        .map(|((panel, &counts), &moves)| PanelPlan {
             panel,
             before: counts.tally(0),
-            after: counts.tally(swaps),
+            after: counts.tally(moves),
             strength_before: counts.strength(0),
-            strength_after: counts.strength(swaps),
-            swaps,
+            strength_after: counts.strength(moves),
+            moves,
         })
         .collect();
     Ok(Plan {
+        way: owner.way,
         sealed,
         dilution: option.dilution,
         panels,
@@ -148,11 +186,12 @@ pub(crate) fn planned(
     })
 }
 
-/// Whose chips they are.
+/// Whose chips they are, and how positions move toward them.
 pub(crate) struct Owner<'a> {
     pub(crate) pk: &'a PublicKey,
     pub(crate) master: &'a MasterSeed,
     pub(crate) marked: Marked,
+    pub(crate) way: Way,
 }
 
 impl Owner<'_> {
@@ -196,9 +235,9 @@ impl StampOption {
         allot: impl FnOnce(&[Counts]) -> Result<Allotment, E>,
     ) -> Result<Self, E> {
         let held: Vec<_> = (ticket.par_iter())
-            .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, &split, dilution)))
+            .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, &split, dilution), owner.way))
             .collect();
-        let counts = pooled(&held, split.sealed());
+        let counts = pooled(&held, split.sealed(), owner.way);
         let allotment = allot(&counts)?;
         Ok(Self { split, dilution, held, counts, allotment })
     }
@@ -230,7 +269,7 @@ fn choose_option(
 
     let mut strongest: Option<StampOption> = None;
     let mut cheapest: Option<StampOption> = None;
-    let mut reach = Reach::default();
+    let mut reach = Reach::new(owner.way);
     for &dilution in &dilutions {
         for &sealed in &sealed {
             let Some(option) = StampOption::toward(ticket, owner, (sealed, dilution), budget, &mut reach) else {
@@ -265,7 +304,7 @@ fn first_option(
     let sealed = up_to(settings.sealed.map_or(PanelCount::MAX, PanelCount::get), kept, budget.target);
     let dilutions: Vec<Dilution> =
         Dilution::ALL.into_iter().filter(|d| settings.dilution.is_none_or(|least| d.get() >= least.get())).collect();
-    let mut reach = Reach::default();
+    let mut reach = Reach::new(owner.way);
     for sealed in sealed {
         for &dilution in &dilutions {
             if let Some(option) = StampOption::toward(ticket, owner, (sealed, dilution), budget, &mut reach) {
@@ -289,15 +328,14 @@ struct Reach {
     strongest: Log2P,
     /// Most room per kept active position that any option's panels have all together.
     room_share: f64,
-}
-
-impl Default for Reach {
-    fn default() -> Self {
-        Self { strongest: Log2P::ONE, room_share: 0.0 }
-    }
+    way: Way,
 }
 
 impl Reach {
+    fn new(way: Way) -> Self {
+        Self { strongest: Log2P::ONE, room_share: 0.0, way }
+    }
+
     fn note(&mut self, panels: &[Counts], moves: u64) {
         let reached = within_reach(panels, moves);
         if reached < self.strongest {
@@ -318,36 +356,34 @@ impl Reach {
         settings: &SwapSettings,
         budget: Budget,
     ) -> StampError {
-        let needed = kept_needed(dilutions, sealed, settings.target, settings.most_moved, self.room_share);
+        let needed = kept_needed(dilutions, sealed, settings.target, settings.most_moved, self.way, self.room_share);
         StampError::TooSmall { kept, moves: budget.most, could: self.strongest, target: settings.target, needed }
     }
 }
 
 /// Sums what the panels hold over the carriers.
-fn pooled(held: &[[Holding; PANELS]], sealed: PanelCount) -> Vec<Counts> {
+fn pooled(held: &[[Holding; PANELS]], sealed: PanelCount, way: Way) -> Vec<Counts> {
     let sum = |panel: PanelId| {
-        held.iter().map(|held| held[usize::from(panel.get())]).fold(Counts::default(), |sum, held| Counts {
-            n: sum.n + held.n,
-            hits: sum.hits + held.hits,
-            room: sum.room + held.room,
+        held.iter().map(|held| held[usize::from(panel.get())]).fold(Counts { way, ..Counts::default() }, |sum, held| {
+            Counts { n: sum.n + held.n, hits: sum.hits + held.hits, room: sum.room + held.room, way }
         })
     };
     sealed.all().map(sum).collect()
 }
 
-/// Shares each panel's swaps out among the carriers, in proportion to their room, and chooses the positions.
+/// Shares each panel's moves out among the carriers, in proportion to their room, and chooses the positions.
 fn carry_out(ticket: &[Candidate<'_>], owner: &Owner<'_>, option: &StampOption) -> Vec<CarrierPlan> {
-    let mut swaps = vec![[0; PANELS]; ticket.len()];
-    for (panel, &total) in option.allotment.swaps.iter().enumerate() {
+    let mut moves = vec![[0; PANELS]; ticket.len()];
+    for (panel, &total) in option.allotment.moves.iter().enumerate() {
         let room: Vec<u64> = option.held.iter().map(|held| held[panel].room).collect();
-        for (swaps, share) in swaps.iter_mut().zip(proportional(total, &room)) {
-            swaps[panel] = share;
+        for (moves, share) in moves.iter_mut().zip(proportional(total, &room)) {
+            moves[panel] = share;
         }
     }
-    (ticket.par_iter().zip(&swaps))
-        .map(|(&candidate, swaps)| {
+    (ticket.par_iter().zip(&moves))
+        .map(|(&candidate, numbers)| {
             let chips = owner.chips(candidate.carrier, &option.split, option.dilution);
-            let moves = choose(candidate, &chips, swaps, owner.order(candidate.carrier));
+            let moves = choose(candidate, &chips, owner.way, numbers, owner.order(candidate.carrier));
             CarrierPlan { mask: moves.applied_to(candidate.mask), moves }
         })
         .collect()

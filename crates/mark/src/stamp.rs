@@ -17,7 +17,7 @@ use counterfoil_ticket::{Array, Carrier, Kind, Mask, Model, ModelError, Provenan
 use serde_json::json;
 
 use crate::{
-    Candidate, CarrierPlan, Plan, Ranking, StampError, SwapSettings, licensee, plan, plan_found, usual_triggers,
+    Candidate, CarrierPlan, Plan, Ranking, StampError, SwapSettings, Way, licensee, plan, plan_found, usual_triggers,
 };
 
 /// In the history of a ticket: that it is a licensee's copy. Not whose: that is for the claim to say.
@@ -145,6 +145,10 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
     let plan = match method {
         StampingMethod::KeyedFinding => plan_found(&candidates, &pk, &master, &request.swaps)?,
         StampingMethod::Swaps => plan(&candidates, &pk, &master, &request.swaps)?,
+    };
+    let method = match (method, plan.way) {
+        (StampingMethod::Swaps, Way::Thin) => StampingMethod::Thinning,
+        _ => method,
     };
     let stamping = Stamping { method, moved: plan.moved, decay, factor };
     let known = &ticket.description.provenance;

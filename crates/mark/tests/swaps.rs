@@ -4,8 +4,8 @@
 
 use counterfoil_claim::{Dilution, Marked, MasterSeed, OwnerKey, PanelCount, PanelId, PublicKey, Seed, Split};
 use counterfoil_mark::{
-    Candidate, Log2P, Plan, Ranking, StampError, SwapSettings, Tally, chip_map, log2_upper_tail, plan, tally,
-    turnover_tolerance,
+    Candidate, CarrierPlan, Log2P, Plan, Ranking, StampError, SwapSettings, Tally, Way, chip_map, log2_upper_tail,
+    plan, tally, turnover_tolerance,
 };
 use counterfoil_ticket::{Carrier, CarrierShape, Mask};
 
@@ -29,6 +29,21 @@ impl Ticket {
         }
         shapes.push(vec![10, 64]);
         Self::random(&shapes, kept, seed)
+    }
+
+    /// The same with masks of whole channels: a quarter of each layer's, which the next layer reads.
+    fn resnet20_of_channels() -> Self {
+        let mut ticket = Self::resnet20(13_384, 1);
+        for (carrier, mask) in ticket.carriers.iter().zip(&mut ticket.masks) {
+            let CarrierShape { inp, height, width, .. } = carrier.shape;
+            let (kernel, row) = ((height * width) as usize, carrier.shape.row());
+            // The image's three channels and the ten classes stay.
+            let keeps = |channel: usize, of: u32| of <= 10 || channel % 4 == 1;
+            *mask = Mask::from_fn(carrier.shape.size(), |p| {
+                keeps(p / row, carrier.shape.out) && keeps(p % row / kernel, inp)
+            });
+        }
+        ticket
     }
 
     fn random(shapes: &[Vec<usize>], kept: usize, seed: u64) -> Self {
@@ -75,7 +90,7 @@ impl Ticket {
 
     /// Tally of each panel, counted as a verifier would.
     fn tallies(&self, owner: &Owner, plan: &Plan) -> Vec<Tally> {
-        let seeds = owner.seeds(plan.sealed, &self.scored());
+        let seeds = owner.seeds(plan.sealed, plan.way, &self.scored());
         let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
         let chips: Vec<_> = (self.carriers.iter())
             .map(|carrier| chip_map(&seeds, &owner.pk, &Split::Owner(plan.sealed), carrier, plan.dilution))
@@ -107,8 +122,11 @@ impl Owner {
     }
 
     /// Of the panels of this ticket.
-    fn seeds(&self, sealed: PanelCount, ticket: &[Candidate<'_>]) -> Vec<(PanelId, Seed)> {
-        let marked = Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
+    fn seeds(&self, sealed: PanelCount, way: Way, ticket: &[Candidate<'_>]) -> Vec<(PanelId, Seed)> {
+        let marked = match way {
+            Way::Swap => Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64))),
+            Way::Thin => Marked::by_finding(ticket.iter().map(|c| c.carrier)),
+        };
         self.master.panels(&self.pk, sealed, &marked)
     }
 
@@ -136,7 +154,7 @@ fn a_resnet20_at_5_percent_takes_a_strong_mark_under_every_key() {
         for panel in &plan.panels {
             assert!(panel.strength_after <= bits(-160.0), "key {key}: {panel:?}");
             assert_eq!(panel.after.n(), panel.before.n());
-            assert_eq!(panel.after.hits(), panel.before.hits() + panel.swaps);
+            assert_eq!(panel.after.hits(), panel.before.hits() + panel.moves);
         }
         assert!(strength(plan.sealed_after()) <= -290.0, "key {key}: {}", strength(plan.sealed_after()));
         assert!(plan.panels[0].strength_after <= bits(-256.0), "key {key}: {:?}", plan.panels[0]);
@@ -145,6 +163,30 @@ fn a_resnet20_at_5_percent_takes_a_strong_mark_under_every_key() {
         // What a verifier counts is what the plan says.
         let after: Vec<Tally> = plan.panels.iter().map(|panel| panel.after).collect();
         assert_eq!(ticket.with_masks(&plan).tallies(&owner, &plan), after);
+    }
+}
+
+#[test]
+fn whole_channels_are_thinned_to_the_target_under_every_key() {
+    let ticket = Ticket::resnet20_of_channels();
+    for key in 0..8 {
+        let owner = Owner::new(key);
+        let plan = owner.plan(&ticket.scored(), &SwapSettings::default()).unwrap();
+        assert_eq!((plan.way, plan.kept), (Way::Thin, ticket.kept() as u64), "key {key}");
+        assert!(plan.moved_share() <= 0.10, "key {key}: {}", plan.moved_share());
+        for panel in &plan.panels {
+            assert!(panel.strength_after <= bits(-160.0), "key {key}: {panel:?}");
+            assert_eq!(panel.after.hits(), panel.before.hits());
+            assert_eq!(panel.after.n(), panel.before.n() - panel.moves);
+        }
+        let is_within = |(before, after): (&Mask, &CarrierPlan)| before.overlap(&after.mask) == after.mask.kept();
+        assert!(ticket.masks.iter().zip(&plan.carriers).all(is_within), "key {key}: pruned channels stay pruned");
+
+        let after: Vec<Tally> = plan.panels.iter().map(|panel| panel.after).collect();
+        let kept_after = plan.kept_after();
+        let ticket = Ticket::resnet20_of_channels().with_masks(&plan);
+        assert_eq!(ticket.kept() as u64, kept_after);
+        assert_eq!(ticket.tallies(&owner, &plan), after);
     }
 }
 
@@ -222,7 +264,7 @@ fn a_strong_ticket_is_left_alone() {
     assert_eq!(again.moved, 0);
     assert!(again.carriers.iter().all(|carrier| carrier.moves.dropped.is_empty() && carrier.moves.added.is_empty()));
     for (first, again) in first.panels.iter().zip(&again.panels) {
-        assert_eq!((again.before, again.after, again.swaps), (first.after, first.after, 0));
+        assert_eq!((again.before, again.after, again.moves), (first.after, first.after, 0));
     }
 }
 

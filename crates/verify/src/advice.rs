@@ -1,7 +1,5 @@
 //! What a verdict rests on beside arithmetic, and what would make it firmer, in words that a report can carry.
 
-use counterfoil_claim::StampingMethod;
-
 use crate::decisive_test::Test;
 use crate::report::Needed;
 use crate::search::Search;
@@ -22,10 +20,10 @@ pub(crate) fn assumptions(search: &Search, options: &Options, tests: &[Test]) ->
         "a claimant who tried 2^k keys or seeds gains k bits; the threshold of {threshold} bits has to cover them"
     )];
     let is_aligned = tests.iter().any(|test| test.mask.as_ref().is_some_and(|mask| mask.alignment.is_some()));
-    if is_aligned && search.claim.is_some_and(|claim| claim.stamping.method == StampingMethod::KeyedFinding) {
+    if is_aligned && search.claim.is_some_and(|claim| !claim.stamping.method.binds_kept()) {
         assumptions.push(
             "what the reference keeps at the positions aligned on does not tell the chips that are tested: its mask was \
-             trained with all chips in force, and similarities leave out how much a channel keeps"
+             made with all chips in force, and similarities leave out how much a channel keeps"
                 .to_owned(),
         );
     }

@@ -5,7 +5,7 @@
 //! are left to the threshold, all else that a claim states and that a test depends on is either bound into the seeds, or
 //! paid for here.
 
-use counterfoil_claim::{ClaimBody, StampingMethod, TriggerSettings};
+use counterfoil_claim::{ClaimBody, TriggerSettings};
 use counterfoil_mark::{RankDensity, Reading, usual_triggers};
 use counterfoil_ticket::{Carrier, CarrierShape};
 
@@ -44,7 +44,7 @@ pub(crate) struct Choices {
     is_open: bool,
     /// P and D, at the sealed level.
     layout: u32,
-    /// Rounded densities of a ticket that was found under its key: the sealed seeds bind those of others.
+    /// Rounded densities of a ticket that was found under its key or thinned: the sealed seeds bind those of others.
     sealed_densities: u32,
     in_place: Carriers,
     aligned: Carriers,
@@ -80,9 +80,9 @@ impl Choices {
         Self {
             is_open: true,
             layout: layout_bits(claim),
-            sealed_densities: match claim.stamping.method {
-                StampingMethod::Swaps => 0,
-                StampingMethod::KeyedFinding => STEP_BITS * claim.carriers.len() as u32,
+            sealed_densities: match claim.stamping.method.binds_kept() {
+                true => 0,
+                false => STEP_BITS * claim.carriers.len() as u32,
             },
             in_place: Carriers::new(suspect.iter().map(|c| c.shape), standing.map(|s| s.carrier.shape)),
             aligned: network.map(aligned).unwrap_or_default(),
@@ -129,7 +129,7 @@ pub(crate) fn trigger_bits(search: &Search, level: Level, triggers: &TriggerSett
 
 /// The density at which a carrier is read by rank: where the claim could have stated any, the step that is nearest to it.
 pub(crate) fn density(search: &Search, claimed: RankDensity) -> RankDensity {
-    let is_bound = search.claim.is_none_or(|claim| claim.stamping.method == StampingMethod::Swaps);
+    let is_bound = search.claim.is_none_or(|claim| claim.stamping.method.binds_kept());
     if is_bound || search.is_claim_older || claimed.is_dense() { claimed } else { claimed.step(STEPS) }
 }
 

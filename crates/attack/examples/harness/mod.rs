@@ -16,7 +16,7 @@ use counterfoil_mark::{
     log2_upper_tail, prepare, tally,
 };
 use counterfoil_ticket::{Architecture, Mask, Model, Provenance};
-use counterfoil_train::data::{DataSource, Dataset, LoadOptions, load, shuffle};
+use counterfoil_train::data::{DataSource, Dataset, LoadOptions, Split, load, shuffle};
 use counterfoil_train::finder::{Imp, Keyed, Scope};
 use counterfoil_train::{
     Aim, Checkpoint, DeviceChoice, Examples, Finder, Hold, Network, OwnMark, Schedule, Search, count_hits, fit,
@@ -43,6 +43,9 @@ pub(crate) struct Recipe {
     /// Side that images of a folder are resized to.
     #[arg(long)]
     side: Option<u32>,
+    /// Find tickets on images of the first half of the classes, then train and test them on those of the other half.
+    #[arg(long)]
+    transfer: bool,
     /// Network, of the paper's width.
     #[arg(long, value_enum, default_value_t = Arch::Resnet20)]
     arch: Arch,
@@ -73,6 +76,8 @@ enum Arch {
 pub(crate) struct Harness {
     pub(crate) recipe: Recipe,
     pub(crate) data: Dataset,
+    /// Images that tickets are found on, if not those that they are trained on.
+    source: Option<Split>,
 }
 
 impl Harness {
@@ -83,8 +88,15 @@ impl Harness {
             resize: recipe.side.map(|side| (side, side)),
             ..LoadOptions::default()
         };
-        let data = load(&recipe.data, &options)?;
-        Ok(Self { recipe, data })
+        let mut data = load(&recipe.data, &options)?;
+        let mut source = None;
+        if recipe.transfer {
+            let half = |split: &Split, is_first| split.of_classes(|class| (class < data.classes / 2) == is_first);
+            let halves = half(&data.train, true).zip(half(&data.train, false)).zip(half(&data.test, false));
+            let ((first, train), test) = halves.ok_or("a half of the classes has no images")?;
+            (source, data.train, data.test) = (Some(first), train, test);
+        }
+        Ok(Self { recipe, data, source })
     }
 
     /// A fresh network.
@@ -150,7 +162,7 @@ impl Harness {
         Ok(finder.find(&mut Search {
             network,
             provenance: Provenance::Random,
-            examples: self.examples(&[]),
+            examples: Examples::new(self.source.as_ref().unwrap_or(&self.data.train), self.data.augmentation),
             aim: Aim { schedule: self.schedule(self.recipe.find_epochs), sparsity, rewind: 1, seed },
             keyed,
             checkpoint: &Checkpoint::beside(&folder.path().join("ticket"), json!(0)),
@@ -210,7 +222,10 @@ impl Harness {
             "find_epochs": recipe.find_epochs, "train_epochs": recipe.train_epochs,
             "attack_epochs": recipe.attack_epochs, "decay": recipe.decay,
         });
-        // Lines from before there were others have none.
+        // Lines from before there was a choice have none of these.
+        if recipe.transfer {
+            settings["transfer"] = true.into();
+        }
         if recipe.arch != Arch::Resnet20 {
             settings["arch"] = self.architecture().name().into();
         }

@@ -103,6 +103,12 @@ impl Split {
         self.only(&chosen(self.len(), Some(limit), seed, Part::Train))
     }
 
+    /// The images of these classes, under their old labels; `None` if there is none.
+    pub fn of_classes(&self, is_wanted: impl Fn(u32) -> bool) -> Option<Self> {
+        let indices: Vec<usize> = (0..self.len()).filter(|&index| is_wanted(self.labels[index])).collect();
+        (!indices.is_empty()).then(|| self.only(&indices))
+    }
+
     /// Mean and standard deviation of v / 255 in each channel; a channel of one value has the deviation 1.
     ///
     /// From integer sums, so the result does not depend on the order or the number of threads.
@@ -207,6 +213,14 @@ mod tests {
     use super::*;
 
     const PAIR: ImageShape = ImageShape { channels: 2, height: 1, width: 2 };
+
+    #[test]
+    fn images_of_some_classes_keep_their_labels_and_order() {
+        let split = Split::new((0..16).collect(), vec![2, 0, 1, 2], PAIR).unwrap();
+        let some = split.of_classes(|class| class == 2).unwrap();
+        assert_eq!((some.labels(), some.image(0), some.image(1)), (&[2, 2][..], split.image(0), split.image(3)));
+        assert_eq!(split.of_classes(|class| class > 2), None);
+    }
 
     #[test]
     fn splits_whose_sizes_do_not_fit_are_refused() {
