@@ -288,6 +288,9 @@ proptest! {
         triggers in proptest::option::of((2u32..1000, 1u32..1000, 0u32..1000)),
         name in "[a-zA-Z\"\\\\/é🎟 ]{1,20}",
         dilution in 0usize..4,
+        method in proptest::sample::select(vec![
+            StampingMethod::Swaps, StampingMethod::KeyedFinding, StampingMethod::Thinning,
+        ]),
     ) {
         let carriers = kept.iter().enumerate().map(|(i, &kept)| ClaimedCarrier {
             name: format!("layer{i}.weight"),
@@ -305,7 +308,7 @@ proptest! {
             triggers: triggers.map(|(classes, public, sealed_each)| TriggerSettings {
                 image: ImageShape { channels: 1, height: 8, width: 8 }, classes, public, sealed_each,
             }),
-            stamping: Stamping { method: StampingMethod::KeyedFinding, moved: total, decay, factor: decay },
+            stamping: Stamping { method, moved: total, decay, factor: decay },
             ..body()
         };
         let owner = Vectors::read().owner();

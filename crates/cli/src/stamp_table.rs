@@ -167,8 +167,8 @@ impl fmt::Display for StampSummary {
         if self.thinned {
             writeln!(
                 f,
-                "Its channels are whole: weights are dropped and none taken in. Whoever looks sees which, and can fill the gaps;\n\
-                 triggers tell then."
+                "It prunes whole channels, so weights are dropped and none taken in. Whoever looks sees which, and can fill the gaps;\n\
+                 triggers are the second witness."
             )?;
         }
         match &self.triggers {

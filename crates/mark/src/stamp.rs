@@ -135,22 +135,26 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
     }
     let masks = masks_of(ticket);
     let carriers = marked(ticket, &masks)?;
-    let (method, decay, factor, master) = match request.keyed {
-        Some(KeyedFinding { master, decay, factor }) => (StampingMethod::KeyedFinding, decay, factor, master),
-        None => (StampingMethod::Swaps, None, None, key.master_seed(ticket.digest()?.as_bytes())),
-    };
     let held = crate::qr::held(ticket);
     let candidates = candidates(ticket, &carriers, &masks, &held);
     let pk = key.public();
-    let plan = match method {
-        StampingMethod::KeyedFinding => plan_found(&candidates, &pk, &master, &request.swaps)?,
-        StampingMethod::Swaps => plan(&candidates, &pk, &master, &request.swaps)?,
+    let (master, plan, stamping) = match request.keyed {
+        Some(KeyedFinding { master, decay, factor }) => {
+            let plan = plan_found(&candidates, &pk, &master, &request.swaps)?;
+            let stamping = Stamping { method: StampingMethod::KeyedFinding, moved: plan.moved, decay, factor };
+            (master, plan, stamping)
+        }
+        None => {
+            let master = key.master_seed(ticket.digest()?.as_bytes());
+            let plan = plan(&candidates, &pk, &master, &request.swaps)?;
+            let method = match plan.way {
+                Way::Swap => StampingMethod::Swaps,
+                Way::Thin => StampingMethod::Thinning,
+            };
+            let stamping = Stamping { method, moved: plan.moved, decay: None, factor: None };
+            (master, plan, stamping)
+        }
     };
-    let method = match (method, plan.way) {
-        (StampingMethod::Swaps, Way::Thin) => StampingMethod::Thinning,
-        _ => method,
-    };
-    let stamping = Stamping { method, moved: plan.moved, decay, factor };
     let known = &ticket.description.provenance;
     let provenance = request.provenance.unwrap_or_else(|| known.clone());
     Ok(Prepared { ticket, key, master, carriers, plan, stamping, licence: None, provenance })
