@@ -50,8 +50,8 @@ const KEYED_FACTOR: f64 = 0.5;
 
 const ATTACKS: [&str; 3] = ["none", "ft-all", "prune-mag 50 % + ft"];
 
-/// The attack that thinned tickets invite: what was dropped is trained again, and the mark read by rank.
-const FILLED: &str = "filled + ft";
+/// The attack that thinned tickets invite: what was dropped is trained again, at this rate, and the mark read by rank.
+const FILLED: [(&str, f64); 2] = [("filled + ft", 0.01), ("filled + ft at 0.1", 0.1)];
 
 /// A finder under the name of its row, and whether it starts from a trained network.
 struct Row {
@@ -184,7 +184,7 @@ impl Bench {
     ) -> Result<(), Box<dyn Error>> {
         let (counterfoil, before) = (mark.map(|(counterfoil, _)| counterfoil), mark.and_then(|(_, before)| before));
         let attacks = if counterfoil.is_some() { &ATTACKS[..] } else { &ATTACKS[..1] };
-        let all = attacks.iter().copied().chain(before.map(|_| FILLED));
+        let all = attacks.iter().copied().chain(before.into_iter().flat_map(|_| FILLED.map(|(attack, _)| attack)));
         let open: Vec<&str> = all.filter(|attack| !self.is_done(row, seed, subject, attack)).collect();
         if open.is_empty() {
             return Ok(());
@@ -195,13 +195,14 @@ impl Bench {
         let network = self.harness.train_with(ticket, seed, &[], extra)?;
         let trained = Sparse { network, masks: ticket.masks.clone() };
         for attack in open {
-            let mut attacked = match before.filter(|_| attack == FILLED) {
-                Some(before) => self.harness.tune(Sparse { masks: before.clone(), ..trained.clone() }, 0.01, seed)?,
+            let filled = before.zip(FILLED.iter().find(|(filled, _)| *filled == attack));
+            let attacked = match filled {
+                Some((before, &(_, rate))) => {
+                    let filled = self.harness.tune(Sparse { masks: before.clone(), ..trained.clone() }, rate, seed)?;
+                    Sparse { masks: by_rank(&filled.network, &ticket.masks), ..filled }
+                }
                 None => self.attacked(attack, trained.clone(), seed)?,
             };
-            if attack == FILLED {
-                attacked.masks = by_rank(&attacked.network, &ticket.masks);
-            }
             let mut line: Value = json!({
                 "data": self.harness.data.name, "seed": seed, "finder": row.name, "subject": subject, "attack": attack,
                 "kept": ticket.masks.values().map(Mask::kept).sum::<usize>(), "moved": moved,
