@@ -7,7 +7,7 @@ use counterfoil_mark::{
     Candidate, CarrierPlan, Log2P, Plan, Ranking, StampError, SwapSettings, Tally, Way, chip_map, log2_upper_tail,
     plan, tally, turnover_tolerance,
 };
-use counterfoil_ticket::{Carrier, CarrierShape, Mask};
+use counterfoil_ticket::{Carrier, CarrierShape, Mask, Pattern};
 
 /// Random masks of one density (the stem and the last layer three times as dense), with random scores that agree: what
 /// is kept has the higher ones.
@@ -31,17 +31,11 @@ impl Ticket {
         Self::random(&shapes, kept, seed)
     }
 
-    /// The same with masks of whole channels: a quarter of each layer's, which the next layer reads.
+    /// The same with masks of whole output channels, one in sixteen of each layer.
     fn resnet20_of_channels() -> Self {
         let mut ticket = Self::resnet20(13_384, 1);
         for (carrier, mask) in ticket.carriers.iter().zip(&mut ticket.masks) {
-            let CarrierShape { inp, height, width, .. } = carrier.shape;
-            let (kernel, row) = ((height * width) as usize, carrier.shape.row());
-            // The image's three channels and the ten classes stay.
-            let keeps = |channel: usize, of: u32| of <= 10 || channel % 4 == 1;
-            *mask = Mask::from_fn(carrier.shape.size(), |p| {
-                keeps(p / row, carrier.shape.out) && keeps(p % row / kernel, inp)
-            });
+            *mask = Mask::from_fn(mask.size(), |p| p / carrier.shape.row() % 16 == 1);
         }
         ticket
     }
@@ -313,11 +307,15 @@ fn what_is_said_to_do_does() {
     }
 }
 
+/// Blocks that keep all they have leave nothing to swap, and a pattern is not thinned.
 #[test]
-fn a_dense_ticket_is_refused_without_a_number_that_would_do() {
+fn a_dense_ticket_with_a_pattern_is_refused_without_a_number_that_would_do() {
     let ticket = Ticket::resnet20(13_384, 9);
     let dense = Ticket { masks: ticket.masks.iter().map(|mask| Mask::full(mask.size())).collect(), ..ticket };
-    let error = Owner::new(9).plan(&dense.scored(), &SwapSettings::default()).unwrap_err();
+    let pattern = Pattern::new(2, 4);
+    let dense: Vec<Candidate<'_>> =
+        dense.scored().into_iter().map(|candidate| Candidate { pattern, ..candidate }).collect();
+    let error = Owner::new(9).plan(&dense, &SwapSettings::default()).unwrap_err();
     assert!(matches!(error, StampError::TooSmall { needed: None, .. }), "{error}");
 }
 

@@ -325,8 +325,8 @@ panel     positions  chip +1  after  log2 p   after  survives turnover of
 1 sealed        675      558    558    -3.4  -230.2                47.3 %
 
 Of the kept positions one in 8 carries the mark. A verdict takes log2 p of -64.0 or less.
-Its channels are whole: weights are dropped and none taken in. Whoever looks sees which, and can fill the gaps;
-triggers tell then.
+It prunes whole channels, so weights are dropped and none taken in. Whoever looks sees which, and can fill the gaps;
+triggers are the second witness.
 Training adds 40 public triggers and 40 for each sealed panel.
 
 wrote
