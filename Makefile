@@ -76,13 +76,18 @@ measure:
 	  --train-epochs 12 --reinforce 1e-2,0,3e-3 --keyed 3e-3,1e-2 -o docs/results/strength-cifar.jsonl
 
 # The paper's tables at a size that two cores finish (docs/results/paper.md). Goes on behind the lines that are there.
-SCALED = --data $(CIFAR) --limit 5000 --limit-test 10000 --side 16 --find-epochs 3 --train-epochs 12
+SHORT = --data $(CIFAR) --limit-test 10000 --side 16 --find-epochs 3 --train-epochs 12
+SCALED = $(SHORT) --limit 5000
+TRANSFER = $(SHORT) --limit 10000 --transfer
 paper-scaled:
 	cargo build --release --locked -p counterfoil-cli -p counterfoil-attack --examples
 	$(RELEASE)/examples/tickets -o docs/results/tickets-digits.jsonl
 	$(RELEASE)/examples/tickets $(SCALED) -o docs/results/tickets-cifar.jsonl
+	$(RELEASE)/examples/tickets $(SCALED) --arch resnet18 --seeds 0 --sparsities 0.95 -o docs/results/tickets-resnet18.jsonl
 	$(RELEASE)/examples/lock --sparsity 0.99 -o docs/results/lock-digits.jsonl
 	$(RELEASE)/examples/lock $(SCALED) --sparsity 0.98 --fractions 0.05,0.2,0.5 -o docs/results/lock-cifar.jsonl
+	$(RELEASE)/examples/lock $(TRANSFER) --sparsity 0.98 --fractions 0.05,0.2 \
+	  --strategies magnitude,ewp,betweenness,random -o docs/results/lock-transfer.jsonl
 	$(RELEASE)/examples/triggers --seeds $$(seq -s, 0 19) -o docs/results/triggers-digits.jsonl
 	$(RELEASE)/examples/finders -o docs/results/finders-digits.jsonl
 	$(RELEASE)/examples/qr --find-epochs 3 --train-epochs 6 --attack-epochs 2 --seeds $$(seq -s, 0 19) \
