@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use counterfoil_attack::{Sparse, Victims, prune};
 use counterfoil_claim::{Counterfoil, OwnerKey};
-use counterfoil_mark::{StampRequest, Way, prepare};
-use counterfoil_ticket::{Mask, Model, Pattern};
+use counterfoil_mark::{Balanced, StampRequest, Way, prepare};
+use counterfoil_ticket::{Carrier, Mask, Model, Pattern, Values};
 use counterfoil_train::finder::{
     Bip, Channel, ClassAware, Densities, EdgePopup, Granet, Grasp, Imp, Jackpot, Keyed, Keying, Magnitude, Nm, Random,
     Rigl, Sap, Scope, Snip, Synflow,
@@ -189,19 +189,19 @@ impl Bench {
         if open.is_empty() {
             return Ok(());
         }
-        let mark = counterfoil.map(OwnMark::of_counterfoil);
+        let own_mark = counterfoil.map(OwnMark::of_counterfoil);
         let carriers = ticket.marked_carriers();
-        let extra = mark.map_or_else(BTreeMap::new, |mark| mark.extra_decay(&carriers, REINFORCE));
+        let extra = own_mark.map_or_else(BTreeMap::new, |mark| mark.extra_decay(&carriers, REINFORCE));
         let network = self.harness.train_with(ticket, seed, &[], extra)?;
         let trained = Sparse { network, masks: ticket.masks.clone() };
         for attack in open {
-            let filled = before.zip(FILLED.iter().find(|(filled, _)| *filled == attack));
+            let filled = mark.zip(FILLED.iter().find(|(filled, _)| *filled == attack));
             let attacked = match filled {
-                Some((before, &(_, rate))) => {
+                Some(((counterfoil, Some(before)), &(_, rate))) => {
                     let filled = self.harness.tune(Sparse { masks: before.clone(), ..trained.clone() }, rate, seed)?;
-                    Sparse { masks: by_rank(&filled.network, &ticket.masks), ..filled }
+                    Sparse { masks: by_rank(&filled.network, counterfoil)?, ..filled }
                 }
-                None => self.attacked(attack, trained.clone(), seed)?,
+                _ => self.attacked(attack, trained.clone(), seed)?,
             };
             let mut line: Value = json!({
                 "data": self.harness.data.name, "seed": seed, "finder": row.name, "subject": subject, "attack": attack,
@@ -227,16 +227,13 @@ impl Bench {
     }
 }
 
-/// The largest weights of each layer, as many as these masks keep.
-fn by_rank(network: &Network, masks: &BTreeMap<String, Mask>) -> BTreeMap<String, Mask> {
+/// What a verifier keeps of weights without zeros: the largest ranks of each carrier, as many as its claim says.
+fn by_rank(network: &Network, counterfoil: &Counterfoil) -> Result<BTreeMap<String, Mask>, Box<dyn Error>> {
     let arrays = network.arrays();
-    let largest = |(name, mask): (&String, &Mask)| {
-        let values = arrays[name].values();
-        let mut positions: Vec<usize> = (0..values.len()).collect();
-        positions.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs()));
-        let mut largest = Mask::empty(values.len());
-        positions[..mask.kept()].iter().for_each(|&position| largest.set(position, true));
-        (name.clone(), largest)
+    let largest = |(carrier, mask): &(Carrier, Mask)| {
+        let values = Values::from(arrays[&carrier.name].values().to_vec());
+        let (kept, _) = Balanced::new(&values, carrier.shape)?.largest(mask.kept())?;
+        Ok((carrier.name.clone(), kept))
     };
-    masks.iter().map(largest).collect()
+    counterfoil.reference().iter().map(largest).collect()
 }

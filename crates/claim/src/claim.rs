@@ -140,8 +140,8 @@ impl StampingMethod {
     /// Whether the number of positions that each carrier keeps was there before the seeds, and enters them.
     pub fn binds_kept(self) -> bool {
         match self {
-            Self::Swaps => true,
-            Self::KeyedFinding | Self::Thinning => false,
+            Self::Swaps | Self::Thinning => true,
+            Self::KeyedFinding => false,
         }
     }
 

@@ -55,7 +55,8 @@ pub(crate) fn check(body: &ClaimBody) -> Result<(), FieldError> {
     if let Some(triggers) = &body.triggers {
         check_triggers("predicate.triggers", triggers)?;
     }
-    check_stamping(&body.stamping, kept)?;
+    let size = body.carriers.iter().map(|carrier| carrier.shape.size() as u64).fold(0, u64::saturating_add);
+    check_stamping(&body.stamping, kept, size)?;
     if let Provenance::PublicCheckpoint(checkpoint) = &body.provenance {
         check_text("predicate.initialWeights.checkpoint", checkpoint)?;
     }
@@ -198,10 +199,13 @@ pub(crate) fn check_triggers(at: &str, triggers: &TriggerSettings) -> Result<(),
     Ok(())
 }
 
-fn check_stamping(stamping: &Stamping, kept: u64) -> Result<(), FieldError> {
-    if stamping.moved > kept {
-        let expected = format!("at most the {kept} kept positions");
-        return Err(field("predicate.stamping.moved", stamping.moved, expected));
+fn check_stamping(stamping: &Stamping, kept: u64, size: u64) -> Result<(), FieldError> {
+    let (most, what) = match stamping.method {
+        StampingMethod::Thinning => (size.saturating_sub(kept), "that are not kept"),
+        StampingMethod::Swaps | StampingMethod::KeyedFinding => (kept, "that are kept"),
+    };
+    if stamping.moved > most {
+        return Err(field("predicate.stamping.moved", stamping.moved, format!("at most the {most} positions {what}")));
     }
     for (leaf, number) in [("decay", stamping.decay), ("factor", stamping.factor)] {
         if let Some(number) = number.filter(|number| !(number.is_finite() && *number >= 0.0)) {

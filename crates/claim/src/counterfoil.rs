@@ -273,7 +273,7 @@ impl Counterfoil {
         let of = |marked: Marked| stated.as_ref().map_or(marked, |licensee| marked.for_licensee(licensee));
         let kept = self.reference.iter().map(|(carrier, mask)| (carrier, mask.kept() as u64));
         let found = self.reference.iter().map(|(carrier, _)| carrier);
-        if [Marked::by_swaps(kept), Marked::by_finding(found)].map(of).contains(&self.marked) {
+        if [Marked::by_stamping(kept), Marked::by_finding(found)].map(of).contains(&self.marked) {
             return Ok(());
         }
         let found = hex::encode(self.marked.as_bytes());

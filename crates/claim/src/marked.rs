@@ -17,9 +17,9 @@ const NOT_YET_KNOWN: u64 = u64::MAX;
 pub struct Marked([u8; 32]);
 
 impl Marked {
-    /// Of a ticket that is there, and is stamped by swaps, which leave the number of kept positions of each carrier as it is.
-    /// Carriers in natural order of their names, with that number.
-    pub fn by_swaps<'a>(carriers: impl IntoIterator<Item = (&'a Carrier, u64)>) -> Self {
+    /// Of a ticket that is there, and is stamped by swaps, which leave the number of kept positions of each carrier as it is, or
+    /// thinned by a number of positions that is fixed before. Carriers in natural order of their names, with what they keep then.
+    pub fn by_stamping<'a>(carriers: impl IntoIterator<Item = (&'a Carrier, u64)>) -> Self {
         let mut hasher = Sha256::new_with_prefix("counterfoil/v1 marked");
         for (carrier, kept) in carriers {
             hasher.update(carrier.id());
@@ -30,10 +30,9 @@ impl Marked {
         Self(hasher.finalize().into())
     }
 
-    /// Of a ticket that is still to be found under the key, or thinned by it: nobody knows yet how much of each carrier it will
-    /// keep.
+    /// Of a ticket that is still to be found under the key: nobody knows yet how much of each carrier it will keep.
     pub fn by_finding<'a>(carriers: impl IntoIterator<Item = &'a Carrier>) -> Self {
-        Self::by_swaps(carriers.into_iter().map(|carrier| (carrier, NOT_YET_KNOWN)))
+        Self::by_stamping(carriers.into_iter().map(|carrier| (carrier, NOT_YET_KNOWN)))
     }
 
     /// The same for the copy of a licensee: other names have other chips, and so have other positions.
@@ -47,7 +46,7 @@ impl Marked {
     pub fn of_claim(claim: &ClaimBody) -> Self {
         let carriers: Vec<Carrier> = claim.carriers.iter().map(ClaimedCarrier::carrier).collect();
         let marked = if claim.stamping.method.binds_kept() {
-            Self::by_swaps(carriers.iter().zip(claim.carriers.iter().map(|c| c.kept)))
+            Self::by_stamping(carriers.iter().zip(claim.carriers.iter().map(|c| c.kept)))
         } else {
             Self::by_finding(&carriers)
         };

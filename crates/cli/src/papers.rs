@@ -43,9 +43,9 @@ pub(crate) struct ClaimSummary {
     created: String,
     /// What made the claim.
     tool: String,
-    /// "swaps" or "keyed-finding".
+    /// "swaps", "keyed-finding" or "thinning".
     method: &'static str,
-    /// Positions that swaps brought in.
+    /// Positions that swaps brought in, or thinning dropped.
     moved: u64,
     /// Extra decay at chip -1 positions, if training was keyed.
     decay: Option<f64>,

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use counterfoil_ticket::ModelFile;
+use counterfoil_ticket::{Carrier, ModelFile};
 use counterfoil_train::Event;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -172,31 +172,39 @@ impl Drop for Places {
     }
 }
 
-/// Positions from which on aligning takes more than seconds.
+/// Positions from which on what is done to a model at once takes more than seconds.
 const LARGE: usize = 4_000_000;
 
-/// Shows that channels are being aligned, whose end cannot be foretold; until it is dropped.
-pub(crate) struct Aligning(ProgressBar);
+/// Shows that something is being done whose end cannot be foretold; until it is dropped.
+pub(crate) struct Waiting(ProgressBar);
 
-impl Aligning {
-    /// A spinner on a terminal, otherwise a line if the largest of these models is large enough to wait for.
-    pub(crate) fn start<'a>(models: impl IntoIterator<Item = &'a ModelFile>) -> Self {
-        let size = |model: &ModelFile| model.carriers().iter().map(|carrier| carrier.shape.size()).sum::<usize>();
+impl Waiting {
+    /// A spinner with `doing` on a terminal, otherwise the line `told` if one of the models, whose carriers are given, is large
+    /// enough to wait for.
+    pub(crate) fn start(doing: &str, told: &str, models: impl IntoIterator<Item = Vec<Carrier>>) -> Self {
+        let size = |carriers: Vec<Carrier>| carriers.iter().map(|carrier| carrier.shape.size()).sum::<usize>();
         let is_large = models.into_iter().map(size).max().is_some_and(|size| size >= LARGE);
         if !std::io::stderr().is_terminal() {
             if is_large {
-                tell("channels are aligned if the mark is not in place, which takes minutes in large networks");
+                tell(told);
             }
             return Self(ProgressBar::hidden());
         }
-        let style = ProgressStyle::with_template("{spinner} aligning channels, {elapsed}");
+        let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");
         let bar = ProgressBar::new_spinner().with_style(style.expect("the template is valid"));
+        bar.set_message(doing.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
     }
+
+    /// That channels are being aligned.
+    pub(crate) fn aligning<'a>(models: impl IntoIterator<Item = &'a ModelFile>) -> Self {
+        let told = "channels are aligned if the mark is not in place, which takes minutes in large networks";
+        Self::start("aligning channels", told, models.into_iter().map(ModelFile::carriers))
+    }
 }
 
-impl Drop for Aligning {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

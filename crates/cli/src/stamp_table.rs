@@ -167,8 +167,8 @@ impl fmt::Display for StampSummary {
         if self.thinned {
             writeln!(
                 f,
-                "It prunes whole channels, so weights are dropped and none taken in. Whoever looks sees which, and can fill the gaps;\n\
-                 triggers are the second witness."
+                "There is too little to take in instead, as in whole channels, so weights are dropped. Whoever looks sees\n\
+                 which, and can train them anew: triggers are the second witness, and no verdict will be 'no match'."
             )?;
         }
         match &self.triggers {

@@ -2,7 +2,8 @@
 //!
 //! A swap raises a panel's hits s by one and leaves its n as it was; thinning lowers its n by one and leaves its hits. So
 //! everything here is decided on (n, s, how many moves there is room for). First every panel is brought to the target: fewer
-//! moves would leave one that nobody can disclose with effect. Then, within the comfortable number, one move at a time goes to the weaker half
+//! moves would leave one that nobody can disclose with effect. Then, within the comfortable number, one move at a time
+//! goes to the weaker half
 //! (public, or all sealed panels pooled), and there to the panel with the smallest share of hits. Halves are compared
 //! by excess² / n, to which log2 p is proportional, in integers: the same on every machine.
 
@@ -127,35 +128,61 @@ pub(crate) fn allot(panels: &[Counts], budget: Budget) -> Option<Allotment> {
     if moved > budget.most {
         return None;
     }
-    let halves = [0..1, 1..panels.len()];
-    let half = |moves: &[u64], h: usize| Counts::pooled(&panels[halves[h].clone()], &moves[halves[h].clone()]);
     // Of each half, how many more moves bring it to the goal.
-    let mut missing = [0, 1].map(|h| half(&moves, h).needed(budget.goal));
+    let mut missing = [0, 1].map(|h| pooled_half(panels, &moves, h).needed(budget.goal));
 
     while moved < budget.comfort {
-        let open = (0..2).filter(|&h| half(&moves, h).room > 0 && missing[h] != Some(0));
-        let Some(h) = open.reduce(|a, b| if half(&moves, b).weaker_than(half(&moves, a)) { b } else { a }) else {
-            break;
-        };
-        let raised = |i: usize| panels[i].after(moves[i]);
-        let panel = halves[h]
-            .clone()
-            .filter(|&i| moves[i] < panels[i].room)
-            .reduce(|a, b| if raised(b).smaller_share_than(raised(a)) { b } else { a })
-            .expect("a half with room has a panel with room");
+        let is_open = |i: usize| moves[i] < panels[i].room && missing[usize::from(i > 0)] != Some(0);
+        let Some(panel) = weakest(panels, &moves, is_open) else { break };
         moves[panel] += 1;
         moved += 1;
-        missing[h] = missing[h].map(|more| more - 1);
+        let missing = &mut missing[usize::from(panel > 0)];
+        *missing = missing.map(|more| more - 1);
     }
-
-    let ends = [0, 1].map(|h| half(&moves, h));
-    let weaker = if ends[1].weaker_than(ends[0]) { ends[1] } else { ends[0] };
     Some(Allotment {
-        weaker_half: weaker.strength(0),
+        weaker_half: weaker_half(panels, &moves),
         reaches_goal: missing.iter().all(|&more| more == Some(0)),
         moves,
         moved,
     })
+}
+
+/// What so many moves in each panel achieve; `None` if a panel misses the target.
+pub(crate) fn allotted(panels: &[Counts], moves: Vec<u64>, moved: u64, budget: Budget) -> Option<Allotment> {
+    let reaches = panels.iter().zip(&moves).all(|(panel, &moves)| panel.strength(moves) <= budget.target);
+    let weaker_half = weaker_half(panels, &moves);
+    reaches.then_some(Allotment { weaker_half, reaches_goal: weaker_half <= budget.goal, moves, moved })
+}
+
+/// The panel that the next move goes to: of the half that is weaker, the one with the smallest share of hits.
+pub(crate) fn weakest(panels: &[Counts], moves: &[u64], is_open: impl Fn(usize) -> bool) -> Option<usize> {
+    let after = |i: usize| panels[i].after(moves[i]);
+    let of_half = |h: usize| {
+        let open = half(panels, h).filter(|&i| is_open(i));
+        open.reduce(|a, b| if after(b).smaller_share_than(after(a)) { b } else { a })
+    };
+    match [of_half(0), of_half(1)] {
+        [Some(public), Some(sealed)] => {
+            let [first, second] = [0, 1].map(|h| pooled_half(panels, moves, h));
+            Some(if second.weaker_than(first) { sealed } else { public })
+        }
+        [public, sealed] => public.or(sealed),
+    }
+}
+
+/// The panels of the public half (0) or of the sealed one (1).
+fn half(panels: &[Counts], h: usize) -> std::ops::Range<usize> {
+    if h == 0 { 0..1 } else { 1..panels.len() }
+}
+
+fn pooled_half(panels: &[Counts], moves: &[u64], h: usize) -> Counts {
+    Counts::pooled(&panels[half(panels, h)], &moves[half(panels, h)])
+}
+
+fn weaker_half(panels: &[Counts], moves: &[u64]) -> Log2P {
+    let [public, sealed] = [0, 1].map(|h| pooled_half(panels, moves, h));
+    let weaker = if sealed.weaker_than(public) { sealed } else { public };
+    weaker.strength(0)
 }
 
 /// log2 p of the weakest panel if so many swaps are spread as evenly as they can be.
@@ -255,13 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn thinning_takes_just_what_it_needs_too() {
+    fn thinning_needs_about_twice_as_many_moves() {
         let thin = |n, hits| Counts { way: Way::Thin, ..counts(n, hits) };
         // P[Bin(514, 1/2) >= 418] = 2^-161.038 and P[Bin(515, 1/2) >= 418] = 2^-159.625, in exact integers; likewise 304.
-        let allotment = allot(&[thin(836, 418), thin(836, 430)], budget(0, 1000)).unwrap();
-        assert_eq!((allotment.moves, allotment.moved), (vec![322, 304], 626));
+        assert_eq!([thin(836, 418), thin(836, 430)].map(|panel| panel.needed(bits(-160.0))), [Some(322), Some(304)]);
+        assert_eq!(thin(300, 150).needed(bits(-160.0)), None, "150 of 150 are 2^-150");
+        let panels = [thin(836, 418), thin(836, 430)];
+        assert_eq!(allotted(&panels, vec![321, 304], 625, budget(0, 1000)), None, "one misses the target");
+        let allotment = allotted(&panels, vec![322, 304], 626, budget(0, 1000)).unwrap();
         assert!((allotment.weaker_half.bits() - -161.038).abs() < 0.001, "{:?}", allotment.weaker_half);
-        assert_eq!(allot(&[thin(300, 150), thin(836, 418)], budget(0, 1000)), None, "150 of 150 are 2^-150");
     }
 
     #[test]

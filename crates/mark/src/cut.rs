@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use counterfoil_ticket::{CarrierShape, ReadError, Values};
+use counterfoil_ticket::{CarrierShape, Mask, ReadError, Values};
 use rayon::prelude::*;
 
 use crate::balance::Balance;
@@ -54,6 +54,9 @@ pub struct Balanced<'a> {
     balance: Balance,
 }
 
+/// Rows that are ranked at a time where a mask is wanted.
+const ROWS: usize = 64;
+
 /// Room for a run.
 #[derive(Default)]
 pub struct RankRoom {
@@ -74,6 +77,22 @@ impl<'a> Balanced<'a> {
         room.ranks.clear();
         self.balance.ranks(rows.start, values, &mut room.ranks);
         Ok(&room.ranks)
+    }
+
+    /// The positions of the `count` largest ranks, and how many of them are kept with reason, not chosen among equals.
+    pub fn largest(&self, count: usize) -> Result<(Mask, u64), ReadError> {
+        let cut = self.cuts(&[count])?[0];
+        let mut kept = Mask::empty(self.shape.size());
+        let (rows, row) = (self.shape.out as usize, self.shape.row());
+        let (mut room, mut flags) = (RankRoom::default(), Vec::new());
+        for first in (0..rows).step_by(ROWS) {
+            let ranks = self.ranks(first..rows.min(first + ROWS), &mut room)?;
+            flags.clear();
+            flags.resize(ranks.len(), 0);
+            cut.count(first * row, ranks, &mut flags);
+            flags.iter().enumerate().filter(|(_, flag)| **flag > 0).for_each(|(i, _)| kept.set(first * row + i, true));
+        }
+        Ok((kept, cut.clear()))
     }
 
     /// Where to cut for each of these numbers of positions; equal ranks go by position, the lower first. If fewer are not

@@ -18,7 +18,6 @@ use counterfoil_ticket::{Carrier, Mask};
 
 use crate::allot::{Allotment, Budget, Counts};
 use crate::plan::{Owner, StampOption, planned};
-use crate::swap::Way;
 use crate::{Candidate, Log2P, Plan, StampError, SwapSettings, chip_map};
 
 /// Plans the swaps of a licensee's copy: all that there is room for, up to `settings.most_moved` of the kept positions.
@@ -29,8 +28,8 @@ pub(crate) fn plan_licensee(
     licence: &Licence,
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
-    let marked = Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
-    let owner = Owner { pk, master, marked: marked.for_licensee(&licence.stated()), way: Way::Swap };
+    let marked = Marked::by_stamping(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
+    let owner = Owner { pk, master, marked: marked.for_licensee(&licence.stated()), quotas: None };
     let split = Split::Licensee(licence.positions.clone());
     planned(ticket, &owner, settings, |ticket, owner, _, kept, budget| saturated(ticket, owner, split, kept, budget))
 }
@@ -47,12 +46,14 @@ fn saturated(
         let moved = counts[1].room.min(budget.most);
         let strength = counts[1].strength(moved);
         let allotment = Allotment { moves: vec![0, moved], moved, weaker_half: strength, reaches_goal: false };
-        (strength <= budget.target).then_some(allotment).ok_or(strength)
+        // Whole channels leave no room to bring every kept position to chip +1.
+        let is_cramped = counts[1].room < counts[1].n - counts[1].hits;
+        (strength <= budget.target).then_some(allotment).ok_or((strength, is_cramped))
     };
-    let too_small = |could: Log2P| {
+    let too_small = |(could, is_cramped): (Log2P, bool)| {
         // Where every position has chip +1, log2 p is a fixed share of the kept positions.
         let needed = (kept as f64 * budget.target.bits() / could.bits()).ceil();
-        let needed = needed.is_finite().then_some(needed as u64);
+        let needed = (!is_cramped && needed.is_finite()).then_some(needed as u64);
         StampError::TooSmall { kept, moves: budget.most, could, target: budget.target, needed }
     };
     StampOption::at(ticket, owner, (split, Dilution::ALL[0]), saturate).map_err(too_small)

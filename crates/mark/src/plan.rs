@@ -1,4 +1,4 @@
-//! Planning the moves that stamp a ticket found elsewhere (or top up one found under the key).
+//! Planning the swaps that stamp a ticket found elsewhere (or top up one found under the key), and thinning.
 //!
 //! Chips make a kept position count for the mark or against it; log2 p ≈ −2.885 · excess² / n. With n = m / D active
 //! ones of m kept positions (docs/protocol.md, "Chips"), the same number of swaps gives D times the evidence, until every
@@ -13,7 +13,7 @@
 //! 4. if no D reaches the target comfortably, the D and P that need fewest moves, never more than the limit.
 //!
 //! A ticket of whole channels has nothing pruned in the channels that it keeps, so nothing to exchange. Where swaps cannot
-//! reach the target, [`plan`] thins instead, if that can.
+//! reach the target, [`plan_thinned`] may: see `thin.rs`.
 //!
 //! A ticket found under the key has been worked on at all its positions, for the number of panels that was asked for:
 //! [`plan_found`] changes as little of that as it can. It gives up dilution before it gives up a panel.
@@ -24,9 +24,10 @@ use counterfoil_claim::{Dilution, Marked, MasterSeed, PanelCount, PanelId, Publi
 use counterfoil_ticket::{Carrier, Mask};
 use rayon::prelude::*;
 
-use crate::allot::{Allotment, Budget, Counts, allot, kept_needed, proportional, within_reach};
+use crate::allot::{Allotment, Budget, Counts, allot, allotted, kept_needed, proportional, within_reach};
 use crate::stream::{KeyStream, derive};
-use crate::swap::{Holding, Moves, PANELS, Way, choose, holdings};
+use crate::swap::{self, Holding, Moves, PANELS, Way, holdings};
+use crate::thin;
 use crate::{Candidate, ChipMap, Log2P, StampError, SwapSettings, Tally, chip_map, strength_for_turnover};
 
 /// The moves of a ticket, and what they achieve.
@@ -95,19 +96,48 @@ pub struct CarrierPlan {
 }
 
 /// Plans the swaps that bring every panel of the ticket to the target, and both halves as far toward the goal as is
-/// comfortable; if swaps cannot, thinning. A ticket that is strong enough as it is gets a plan without moves.
-///
-/// How much each carrier keeps is bound into the seeds, so swaps and thinning have different chips.
+/// comfortable. A ticket that is strong enough as it is gets a plan without swaps.
 pub fn plan(
     ticket: &[Candidate<'_>],
     pk: &PublicKey,
     master: &MasterSeed,
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
-    let by_swaps = Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
-    let by_thinning = Marked::by_finding(ticket.iter().map(|candidate| candidate.carrier));
-    let owner = |marked, way| Owner { pk, master, marked, way };
-    either(ticket, [owner(by_swaps, Way::Swap), owner(by_thinning, Way::Thin)], settings, choose_option)
+    let marked = Marked::by_stamping(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
+    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, choose_option)
+}
+
+/// Shares between the comfortable one and the limit at which thinning is tried.
+const SHARES: u8 = 6;
+
+/// Plans to thin a ticket: every carrier drops the same share of what it keeps, the first of six from the comfortable one to the limit
+/// at which every panel reaches the target.
+///
+/// How much is kept then enters the seeds: each share has chips of its own, as if the key were another.
+pub fn plan_thinned(
+    ticket: &[Candidate<'_>],
+    pk: &PublicKey,
+    master: &MasterSeed,
+    settings: &SwapSettings,
+) -> Result<Plan, StampError> {
+    let thinned = |share: f64| {
+        let quotas = thin::quotas(ticket, share);
+        let kept = ticket.iter().zip(&quotas).map(|(c, quota)| (c.carrier, c.mask.kept() as u64 - quota));
+        let marked = Marked::by_stamping(kept);
+        let settings = SwapSettings { comfort_moved: share, most_moved: share, ..*settings };
+        planned(ticket, &Owner { pk, master, marked, quotas: Some(quotas) }, &settings, choose_option)
+    };
+    settings.check(ticket)?;
+    let step = (settings.most_moved - settings.comfort_moved) / f64::from(SHARES - 1);
+    let shares = (0..SHARES).map(|i| settings.most_moved - step * f64::from(SHARES - 1 - i));
+    let mut refused = None;
+    for share in shares {
+        match thinned(share) {
+            Err(error @ StampError::TooSmall { .. }) => refused = Some(error),
+            plan => return plan,
+        }
+    }
+    Err(refused.expect("there is more than one share"))
 }
 
 /// Plans what a ticket found under the key still needs. Of the layouts with at most `settings.sealed` sealed panels and at
@@ -123,27 +153,7 @@ pub fn plan_found(
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
     let marked = Marked::by_finding(ticket.iter().map(|candidate| candidate.carrier));
-    let owner = |way| Owner { pk, master, marked, way };
-    either(ticket, [owner(Way::Swap), owner(Way::Thin)], settings, first_option)
-}
-
-/// Swaps or, if these cannot reach the target, thinning. A pattern has to stay as it is, so it is not thinned. If neither will
-/// do, what would carry more is told.
-fn either(
-    ticket: &[Candidate<'_>],
-    [swapping, thinning]: [Owner<'_>; 2],
-    settings: &SwapSettings,
-    choose: fn(&[Candidate<'_>], &Owner<'_>, &SwapSettings, u64, Budget) -> Result<StampOption, StampError>,
-) -> Result<Plan, StampError> {
-    let swapped = planned(ticket, &swapping, settings, choose);
-    let Err(StampError::TooSmall { could, .. }) = swapped else { return swapped };
-    if ticket.iter().any(|candidate| candidate.pattern.is_some()) {
-        return swapped;
-    }
-    match planned(ticket, &thinning, settings, choose) {
-        Err(StampError::TooSmall { could: thinned, .. }) if could <= thinned => swapped,
-        thinned => thinned,
-    }
+    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, first_option)
 }
 
 /// Chooses a layout and its moves, and carries the choice out.
@@ -176,7 +186,7 @@ pub(crate) fn planned(
         })
         .collect();
     Ok(Plan {
-        way: owner.way,
+        way: owner.way(),
         sealed,
         dilution: option.dilution,
         panels,
@@ -191,10 +201,15 @@ pub(crate) struct Owner<'a> {
     pub(crate) pk: &'a PublicKey,
     pub(crate) master: &'a MasterSeed,
     pub(crate) marked: Marked,
-    pub(crate) way: Way,
+    /// How many positions each carrier drops, if they are not swapped.
+    pub(crate) quotas: Option<Vec<u64>>,
 }
 
 impl Owner<'_> {
+    fn way(&self) -> Way {
+        if self.quotas.is_some() { Way::Thin } else { Way::Swap }
+    }
+
     fn chips(&self, carrier: &Carrier, split: &Split, dilution: Dilution) -> ChipMap {
         let seeds = self.master.panels(self.pk, split.sealed(), &self.marked);
         let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
@@ -212,11 +227,11 @@ impl Owner<'_> {
 pub(crate) struct StampOption {
     split: Split,
     dilution: Dilution,
-    /// Per carrier, per panel.
-    held: Vec<[Holding; PANELS]>,
     /// Per panel, over all carriers.
     counts: Vec<Counts>,
     allotment: Allotment,
+    /// Moves per carrier, per panel.
+    moves: Vec<[u64; PANELS]>,
 }
 
 impl StampOption {
@@ -227,7 +242,7 @@ impl StampOption {
         target.bits() < -(most as f64)
     }
 
-    /// What one layout comes to, if its counts allow an allotment.
+    /// What one layout comes to, if its counts allow an allotment of swaps.
     pub(crate) fn at<E>(
         ticket: &[Candidate<'_>],
         owner: &Owner<'_>,
@@ -235,24 +250,55 @@ impl StampOption {
         allot: impl FnOnce(&[Counts]) -> Result<Allotment, E>,
     ) -> Result<Self, E> {
         let held: Vec<_> = (ticket.par_iter())
-            .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, &split, dilution), owner.way))
+            .map(|&candidate| holdings(candidate, &owner.chips(candidate.carrier, &split, dilution), Way::Swap))
             .collect();
-        let counts = pooled(&held, split.sealed(), owner.way);
+        let counts = pooled(&held, split.sealed(), Way::Swap);
         let allotment = allot(&counts)?;
-        Ok(Self { split, dilution, held, counts, allotment })
+        let moves = shared_out(&held, &allotment);
+        Ok(Self { split, dilution, counts, allotment, moves })
     }
 
     /// What a layout of an owner's mark comes to; `None` if it misses the target, and then what it would reach is noted.
     fn toward(
         ticket: &[Candidate<'_>],
         owner: &Owner<'_>,
-        layout: (PanelCount, Dilution),
+        (sealed, dilution): (PanelCount, Dilution),
         budget: Budget,
         reach: &mut Reach,
     ) -> Option<Self> {
-        let (sealed, dilution) = layout;
-        let allot = |counts: &[Counts]| allot(counts, budget).ok_or_else(|| reach.note(counts, budget.most));
-        Self::at(ticket, owner, (Split::Owner(sealed), dilution), allot).ok()
+        let layout = (Split::Owner(sealed), dilution);
+        match &owner.quotas {
+            Some(quotas) => Self::thinned(ticket, owner, layout, quotas, budget, reach),
+            None => {
+                let allot = |counts: &[Counts]| allot(counts, budget).ok_or_else(|| reach.note(counts, budget.most));
+                Self::at(ticket, owner, layout, allot).ok()
+            }
+        }
+    }
+
+    fn thinned(
+        ticket: &[Candidate<'_>],
+        owner: &Owner<'_>,
+        (split, dilution): (Split, Dilution),
+        quotas: &[u64],
+        budget: Budget,
+        reach: &mut Reach,
+    ) -> Option<Self> {
+        let (held, idle): (Vec<_>, Vec<_>) = (ticket.par_iter())
+            .map(|&candidate| {
+                let chips = owner.chips(candidate.carrier, &split, dilution);
+                (holdings(candidate, &chips, Way::Thin), thin::idle(candidate, &chips))
+            })
+            .unzip();
+        let counts = pooled(&held, split.sealed(), Way::Thin);
+        let moves = thin::shared_out(&counts, &held, &idle, quotas)?;
+        let totals: Vec<u64> = (0..counts.len()).map(|panel| moves.iter().map(|moves| moves[panel]).sum()).collect();
+        let moved = quotas.iter().sum();
+        let Some(allotment) = allotted(&counts, totals, moved, budget) else {
+            reach.note(&counts, moved);
+            return None;
+        };
+        Some(Self { split, dilution, counts, allotment, moves })
     }
 }
 
@@ -269,7 +315,7 @@ fn choose_option(
 
     let mut strongest: Option<StampOption> = None;
     let mut cheapest: Option<StampOption> = None;
-    let mut reach = Reach::new(owner.way);
+    let mut reach = Reach::new(owner.way());
     for &dilution in &dilutions {
         for &sealed in &sealed {
             let Some(option) = StampOption::toward(ticket, owner, (sealed, dilution), budget, &mut reach) else {
@@ -304,7 +350,7 @@ fn first_option(
     let sealed = up_to(settings.sealed.map_or(PanelCount::MAX, PanelCount::get), kept, budget.target);
     let dilutions: Vec<Dilution> =
         Dilution::ALL.into_iter().filter(|d| settings.dilution.is_none_or(|least| d.get() >= least.get())).collect();
-    let mut reach = Reach::new(owner.way);
+    let mut reach = Reach::new(owner.way());
     for sealed in sealed {
         for &dilution in &dilutions {
             if let Some(option) = StampOption::toward(ticket, owner, (sealed, dilution), budget, &mut reach) {
@@ -371,19 +417,27 @@ fn pooled(held: &[[Holding; PANELS]], sealed: PanelCount, way: Way) -> Vec<Count
     sealed.all().map(sum).collect()
 }
 
-/// Shares each panel's moves out among the carriers, in proportion to their room, and chooses the positions.
-fn carry_out(ticket: &[Candidate<'_>], owner: &Owner<'_>, option: &StampOption) -> Vec<CarrierPlan> {
-    let mut moves = vec![[0; PANELS]; ticket.len()];
-    for (panel, &total) in option.allotment.moves.iter().enumerate() {
-        let room: Vec<u64> = option.held.iter().map(|held| held[panel].room).collect();
-        for (moves, share) in moves.iter_mut().zip(proportional(total, &room)) {
-            moves[panel] = share;
+/// Shares each panel's swaps out among the carriers, in proportion to their room.
+fn shared_out(held: &[[Holding; PANELS]], allotment: &Allotment) -> Vec<[u64; PANELS]> {
+    let mut swaps = vec![[0; PANELS]; held.len()];
+    for (panel, &total) in allotment.moves.iter().enumerate() {
+        let room: Vec<u64> = held.iter().map(|held| held[panel].room).collect();
+        for (swaps, share) in swaps.iter_mut().zip(proportional(total, &room)) {
+            swaps[panel] = share;
         }
     }
-    (ticket.par_iter().zip(&moves))
-        .map(|(&candidate, numbers)| {
+    swaps
+}
+
+/// Chooses the positions of each carrier.
+fn carry_out(ticket: &[Candidate<'_>], owner: &Owner<'_>, option: &StampOption) -> Vec<CarrierPlan> {
+    (ticket.par_iter().zip(&option.moves).enumerate())
+        .map(|(i, (&candidate, numbers))| {
             let chips = owner.chips(candidate.carrier, &option.split, option.dilution);
-            let moves = choose(candidate, &chips, owner.way, numbers, owner.order(candidate.carrier));
+            let moves = match &owner.quotas {
+                Some(quotas) => thin::choose(candidate, &chips, numbers, quotas[i]),
+                None => swap::choose(candidate, &chips, numbers, owner.order(candidate.carrier)),
+            };
             CarrierPlan { mask: moves.applied_to(candidate.mask), moves }
         })
         .collect()

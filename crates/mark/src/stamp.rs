@@ -17,7 +17,8 @@ use counterfoil_ticket::{Array, Carrier, Kind, Mask, Model, ModelError, Provenan
 use serde_json::json;
 
 use crate::{
-    Candidate, CarrierPlan, Plan, Ranking, StampError, SwapSettings, Way, licensee, plan, plan_found, usual_triggers,
+    Candidate, CarrierPlan, Plan, Ranking, StampError, SwapSettings, licensee, plan, plan_found, plan_thinned,
+    usual_triggers,
 };
 
 /// In the history of a ticket: that it is a licensee's copy. Not whose: that is for the claim to say.
@@ -138,23 +139,27 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
     let held = crate::qr::held(ticket);
     let candidates = candidates(ticket, &carriers, &masks, &held);
     let pk = key.public();
-    let (master, plan, stamping) = match request.keyed {
-        Some(KeyedFinding { master, decay, factor }) => {
-            let plan = plan_found(&candidates, &pk, &master, &request.swaps)?;
-            let stamping = Stamping { method: StampingMethod::KeyedFinding, moved: plan.moved, decay, factor };
-            (master, plan, stamping)
-        }
-        None => {
-            let master = key.master_seed(ticket.digest()?.as_bytes());
-            let plan = plan(&candidates, &pk, &master, &request.swaps)?;
-            let method = match plan.way {
-                Way::Swap => StampingMethod::Swaps,
-                Way::Thin => StampingMethod::Thinning,
-            };
-            let stamping = Stamping { method, moved: plan.moved, decay: None, factor: None };
-            (master, plan, stamping)
-        }
+    let (method, decay, factor, master) = match request.keyed {
+        Some(KeyedFinding { master, decay, factor }) => (StampingMethod::KeyedFinding, decay, factor, master),
+        None => (StampingMethod::Swaps, None, None, key.master_seed(ticket.digest()?.as_bytes())),
     };
+    let (swapped, thinning) = match method {
+        StampingMethod::KeyedFinding => {
+            (plan_found(&candidates, &pk, &master, &request.swaps), request.swaps.in_any_layout())
+        }
+        _ => (plan(&candidates, &pk, &master, &request.swaps), request.swaps),
+    };
+    let (plan, method) = match swapped {
+        // A pattern has to stay as it is.
+        Err(StampError::TooSmall { could, .. }) if ticket.description.pattern.is_none() => {
+            match plan_thinned(&candidates, &pk, &master, &thinning) {
+                Err(StampError::TooSmall { could: thinned, .. }) if could <= thinned => (swapped?, method),
+                thinned => (thinned?, StampingMethod::Thinning),
+            }
+        }
+        swapped => (swapped?, method),
+    };
+    let stamping = Stamping { method, moved: plan.moved, decay, factor };
     let known = &ticket.description.provenance;
     let provenance = request.provenance.unwrap_or_else(|| known.clone());
     Ok(Prepared { ticket, key, master, carriers, plan, stamping, licence: None, provenance })

@@ -1,5 +1,4 @@
-//! Swaps: dropping kept positions of chip −1 and keeping pruned ones of chip +1, without any other trace. And thinning:
-//! dropping alone, where whole channels leave nothing to take in instead.
+//! Swaps: dropping kept positions of chip −1 and keeping pruned ones of chip +1, without any other trace.
 //!
 //! A swap stays within one carrier, one panel and one output channel (a *cell*). So each carrier's sparsity, each
 //! output channel's degree and each panel's n stay exactly as they were, and the panel's hits rise by one. Where the mask has
@@ -10,9 +9,6 @@
 //! pruning by magnitude afterwards removes what is left of chip −1 and of chip +1 alike and the marked positions first:
 //! −130 becomes −2. Within a stratum the cell is preferred that has given least for its number of candidates, so that
 //! channels share the burden. What is kept instead are the best-scored pruned positions of chip +1 in the cell.
-//!
-//! Thinning takes nothing in: a panel's n falls by one, its hits stay, and log2 p gains about half of what a swap gives. A
-//! channel that is pruned stays so. It can be seen: what is missing in an otherwise full channel is what was dropped.
 
 use counterfoil_ticket::{Block, Mask};
 
@@ -29,7 +25,7 @@ pub enum Way {
     /// A kept position of chip −1 for a pruned one of chip +1.
     #[default]
     Swap,
-    /// A kept position of chip −1 for nothing.
+    /// A kept position of chip −1 for nothing (`thin.rs`).
     Thin,
 }
 
@@ -89,44 +85,22 @@ impl Moves {
     }
 }
 
-/// Chooses the positions of so many moves per panel in one carrier; `order` ranks pruned positions without scores.
+/// Chooses the positions of so many swaps per panel in one carrier; `order` ranks pruned positions without scores.
 ///
-/// Panics if a panel is to get more moves than it has room for.
-pub(crate) fn choose(
-    candidate: Candidate<'_>,
-    chips: &ChipMap,
-    way: Way,
-    numbers: &[u64; PANELS],
-    order: KeyStream,
-) -> Moves {
+/// Panics if a panel is to get more swaps than it has room for.
+pub(crate) fn choose(candidate: Candidate<'_>, chips: &ChipMap, swaps: &[u64; PANELS], mut order: KeyStream) -> Moves {
     let mut moves = Moves::default();
-    if numbers.iter().all(|&number| number == 0) {
+    if swaps.iter().all(|&swaps| swaps == 0) {
         return moves;
     }
     let all = candidate.cells();
-    let given = droppable(candidate, &all, chips, way).into_iter().zip(numbers).map(|(candidates, &number)| {
-        let (dropped, given) = spread(candidates, number, all.len());
+    let given = candidates(candidate, &all, chips).into_iter().zip(swaps).map(|(candidates, &swaps)| {
+        let (dropped, given) = spread(candidates, swaps, all.len());
         moves.dropped.extend(dropped);
         given
     });
     let given: Vec<Vec<u32>> = given.collect();
-    if way == Way::Swap {
-        moves.added = taken_in(candidate, &all, chips, &given, order);
-    }
-    moves.dropped.sort_unstable();
-    moves.added.sort_unstable();
-    moves
-}
 
-/// The pruned positions that are kept instead: as many of each panel in each cell as it has given.
-fn taken_in(
-    candidate: Candidate<'_>,
-    all: &[Block],
-    chips: &ChipMap,
-    given: &[Vec<u32>],
-    mut order: KeyStream,
-) -> Vec<usize> {
-    let mut added = Vec::new();
     let mut cells: [Vec<(u32, usize)>; PANELS] = Default::default();
     let mut random: Vec<u32> = Vec::new();
     for (number, block) in all.iter().enumerate() {
@@ -144,27 +118,29 @@ fn taken_in(
                 cells[panel].push((rank, position));
             }
         }
-        for (cell, given) in cells.iter_mut().zip(given) {
-            added.extend(best(cell, given[number] as usize));
+        for (cell, given) in cells.iter_mut().zip(&given) {
+            moves.added.extend(best(cell, given[number] as usize));
             cell.clear();
         }
     }
-    added
+    moves.dropped.sort_unstable();
+    moves.added.sort_unstable();
+    moves
 }
 
 /// A kept position of chip −1, in the order in which candidates are cut into strata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Droppable {
-    rank: u32,
-    position: usize,
+pub(crate) struct Droppable {
+    pub(crate) rank: u32,
+    pub(crate) position: usize,
     /// Number of its cell, whatever the panel.
-    cell: u32,
+    pub(crate) cell: u32,
 }
 
 /// What could be dropped from each panel, all at once, in order of rank.
 ///
-/// Where a cell has fewer positions to take in than to drop, those that swaps may drop are spread over its ranks.
-fn droppable(candidate: Candidate<'_>, cells: &[Block], chips: &ChipMap, way: Way) -> [Vec<Droppable>; PANELS] {
+/// Where a cell has fewer positions to take in than to drop, those that may be dropped are spread over its ranks.
+fn candidates(candidate: Candidate<'_>, cells: &[Block], chips: &ChipMap) -> [Vec<Droppable>; PANELS] {
     let mut droppable: [Vec<Droppable>; PANELS] = Default::default();
     for (number, cell) in cells.iter().enumerate() {
         let starts = droppable.each_ref().map(Vec::len);
@@ -183,7 +159,7 @@ fn droppable(candidate: Candidate<'_>, cells: &[Block], chips: &ChipMap, way: Wa
         }
         for (droppable, (start, wanted)) in droppable.iter_mut().zip(starts.into_iter().zip(wanted)) {
             let against = droppable.len() - start;
-            if way == Way::Swap && wanted < against {
+            if wanted < against {
                 droppable[start..].sort_unstable();
                 for i in 0..wanted {
                     droppable[start + i] = droppable[start + (2 * i + 1) * against / (2 * wanted)];
@@ -196,20 +172,20 @@ fn droppable(candidate: Candidate<'_>, cells: &[Block], chips: &ChipMap, way: Wa
     droppable
 }
 
-/// Takes one candidate from each of `moves` strata; also says how many each of the cells gave.
-fn spread(candidates: Vec<Droppable>, moves: u64, cells: usize) -> (Vec<usize>, Vec<u32>) {
-    let (count, moves) = (candidates.len(), moves as usize);
-    assert!(moves <= count, "{moves} moves for {count} candidates");
+/// Takes one candidate from each of `swaps` strata of candidates in order of rank; also says how many each of the cells gave.
+pub(crate) fn spread(candidates: Vec<Droppable>, swaps: u64, cells: usize) -> (Vec<usize>, Vec<u32>) {
+    let (count, swaps) = (candidates.len(), swaps as usize);
+    assert!(swaps <= count, "{swaps} swaps for {count} candidates");
     let mut given = vec![0u32; cells];
     let mut offered = vec![0u32; cells];
     candidates.iter().for_each(|candidate| offered[candidate.cell as usize] += 1);
-    let edge = |stratum: usize| (stratum as u128 * count as u128 / moves as u128) as usize;
-    let dropped = (0..moves)
+    let edge = |stratum: usize| (stratum as u128 * count as u128 / swaps as u128) as usize;
+    let dropped = (0..swaps)
         .map(|stratum| {
-            // What the cell owes: its share of all moves, less what it has given, times the number of candidates.
+            // What the cell owes: its share of all swaps, less what it has given, times the number of candidates.
             let owed = |candidate: &&Droppable| {
                 let cell = candidate.cell as usize;
-                i128::from(offered[cell]) * moves as i128 - i128::from(given[cell]) * count as i128
+                i128::from(offered[cell]) * swaps as i128 - i128::from(given[cell]) * count as i128
             };
             let chosen = candidates[edge(stratum)..edge(stratum + 1)]
                 .iter()
@@ -312,7 +288,7 @@ mod tests {
         fn swaps_change_nothing_but_the_hits(case in cases()) {
             let before = holdings(case.candidate(), &case.chips, Way::Swap);
             let swaps: [u64; PANELS] = std::array::from_fn(|panel| (case.parts[panel] * before[panel].room as f64) as u64);
-            let moves = choose(case.candidate(), &case.chips, Way::Swap, &swaps, order());
+            let moves = choose(case.candidate(), &case.chips, &swaps, order());
             let mask = moves.applied_to(&case.mask);
 
             let moved = swaps.iter().sum::<u64>() as usize;
@@ -335,25 +311,6 @@ mod tests {
             for ((before, after), swaps) in before.iter().zip(after).zip(swaps) {
                 prop_assert_eq!((after.n, after.hits), (before.n, before.hits + swaps));
                 prop_assert_eq!(after.room, before.room - swaps);
-            }
-        }
-
-        #[test]
-        fn thinning_changes_nothing_but_n(case in cases()) {
-            let before = holdings(case.candidate(), &case.chips, Way::Thin);
-            let thinned: [u64; PANELS] =
-                std::array::from_fn(|panel| (case.parts[panel] * before[panel].room as f64) as u64);
-            let moves = choose(case.candidate(), &case.chips, Way::Thin, &thinned, order());
-            let mask = moves.applied_to(&case.mask);
-
-            prop_assert_eq!((moves.dropped.len() as u64, moves.added.len()), (thinned.iter().sum(), 0));
-            prop_assert_eq!(mask.kept() + moves.dropped.len(), case.mask.kept());
-            prop_assert!(moves.dropped.iter().all(|&p| case.mask.keeps(p) && !mask.keeps(p) && case.chips.chip[p] == -1));
-            prop_assert!(moves.dropped.iter().all(|&p| !case.held.keeps(p)));
-            let after = holdings(Candidate { mask: &mask, ..case.candidate() }, &case.chips, Way::Thin);
-            for ((before, after), thinned) in before.iter().zip(after).zip(thinned) {
-                prop_assert_eq!((after.n, after.hits), (before.n - thinned, before.hits));
-                prop_assert_eq!(after.room, before.room - thinned);
             }
         }
 
@@ -390,8 +347,8 @@ mod tests {
         let candidate =
             Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores), held: None, pattern: None };
         assert_eq!(holdings(candidate, &chips, Way::Swap)[0], Holding { n: 2, hits: 0, room: 2 });
-        assert_eq!(choose(candidate, &chips, Way::Swap, &[1, 0, 0, 0, 0], order()).added, [3]);
-        assert_eq!(choose(candidate, &chips, Way::Swap, &[2, 0, 0, 0, 0], order()).added, [3, 4]);
+        assert_eq!(choose(candidate, &chips, &[1, 0, 0, 0, 0], order()).added, [3]);
+        assert_eq!(choose(candidate, &chips, &[2, 0, 0, 0, 0], order()).added, [3, 4]);
     }
 
     #[test]
@@ -407,7 +364,7 @@ mod tests {
             held: None,
             pattern: None,
         };
-        let added = |key: u8| choose(candidate, &chips, Way::Swap, &[3, 0, 0, 0, 0], KeyStream::new(&[key; 32])).added;
+        let added = |key: u8| choose(candidate, &chips, &[3, 0, 0, 0, 0], KeyStream::new(&[key; 32])).added;
         let mut stream = KeyStream::new(&[7; 32]);
         let mut words: Vec<(u32, usize)> = (0..20).map(|p| (stream.word(), p)).skip(10).collect();
         words.sort_unstable_by(|a, b| b.cmp(a));
@@ -426,7 +383,7 @@ mod tests {
         let scores: Vec<f32> = (0..12).map(|p| p as f32).collect();
         let candidate =
             Candidate { carrier: &carrier, mask: &mask, ranking: Ranking::Scores(&scores), held: None, pattern: None };
-        assert_eq!(choose(candidate, &chips, Way::Swap, &[3, 0, 0, 0, 0], order()).dropped, [1, 4, 7]);
+        assert_eq!(choose(candidate, &chips, &[3, 0, 0, 0, 0], order()).dropped, [1, 4, 7]);
     }
 
     #[test]

@@ -5,9 +5,9 @@
 use counterfoil_claim::{Dilution, Marked, MasterSeed, OwnerKey, PanelCount, PanelId, PublicKey, Seed, Split};
 use counterfoil_mark::{
     Candidate, CarrierPlan, Log2P, Plan, Ranking, StampError, SwapSettings, Tally, Way, chip_map, log2_upper_tail,
-    plan, tally, turnover_tolerance,
+    plan, plan_thinned, tally, turnover_tolerance,
 };
-use counterfoil_ticket::{Carrier, CarrierShape, Mask, Pattern};
+use counterfoil_ticket::{Carrier, CarrierShape, Mask};
 
 /// Random masks of one density (the stem and the last layer three times as dense), with random scores that agree: what
 /// is kept has the higher ones.
@@ -84,7 +84,7 @@ impl Ticket {
 
     /// Tally of each panel, counted as a verifier would.
     fn tallies(&self, owner: &Owner, plan: &Plan) -> Vec<Tally> {
-        let seeds = owner.seeds(plan.sealed, plan.way, &self.scored());
+        let seeds = owner.seeds(plan.sealed, &self.scored());
         let seeds: Vec<(PanelId, &Seed)> = seeds.iter().map(|(panel, seed)| (*panel, seed)).collect();
         let chips: Vec<_> = (self.carriers.iter())
             .map(|carrier| chip_map(&seeds, &owner.pk, &Split::Owner(plan.sealed), carrier, plan.dilution))
@@ -116,11 +116,8 @@ impl Owner {
     }
 
     /// Of the panels of this ticket.
-    fn seeds(&self, sealed: PanelCount, way: Way, ticket: &[Candidate<'_>]) -> Vec<(PanelId, Seed)> {
-        let marked = match way {
-            Way::Swap => Marked::by_swaps(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64))),
-            Way::Thin => Marked::by_finding(ticket.iter().map(|c| c.carrier)),
-        };
+    fn seeds(&self, sealed: PanelCount, ticket: &[Candidate<'_>]) -> Vec<(PanelId, Seed)> {
+        let marked = Marked::by_stamping(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
         self.master.panels(&self.pk, sealed, &marked)
     }
 
@@ -165,9 +162,15 @@ fn whole_channels_are_thinned_to_the_target_under_every_key() {
     let ticket = Ticket::resnet20_of_channels();
     for key in 0..8 {
         let owner = Owner::new(key);
-        let plan = owner.plan(&ticket.scored(), &SwapSettings::default()).unwrap();
+        let swapped = owner.plan(&ticket.scored(), &SwapSettings::default()).unwrap_err();
+        assert!(matches!(swapped, StampError::TooSmall { needed: None, .. }), "key {key}: {swapped}");
+        let plan = plan_thinned(&ticket.scored(), &owner.pk, &owner.master, &SwapSettings::default()).unwrap();
         assert_eq!((plan.way, plan.kept), (Way::Thin, ticket.kept() as u64), "key {key}");
-        assert!(plan.moved_share() <= 0.10, "key {key}: {}", plan.moved_share());
+        for (mask, after) in ticket.masks.iter().zip(&plan.carriers) {
+            // The same share of each carrier, known before there are chips.
+            let share = (mask.kept() - after.mask.kept()) as f64 / mask.kept() as f64;
+            assert!((share - plan.moved_share()).abs() <= 1.0 / mask.kept() as f64, "key {key}: {share}");
+        }
         for panel in &plan.panels {
             assert!(panel.strength_after <= bits(-160.0), "key {key}: {panel:?}");
             assert_eq!(panel.after.hits(), panel.before.hits());
@@ -307,15 +310,11 @@ fn what_is_said_to_do_does() {
     }
 }
 
-/// Blocks that keep all they have leave nothing to swap, and a pattern is not thinned.
 #[test]
-fn a_dense_ticket_with_a_pattern_is_refused_without_a_number_that_would_do() {
+fn a_dense_ticket_is_refused_without_a_number_that_would_do() {
     let ticket = Ticket::resnet20(13_384, 9);
     let dense = Ticket { masks: ticket.masks.iter().map(|mask| Mask::full(mask.size())).collect(), ..ticket };
-    let pattern = Pattern::new(2, 4);
-    let dense: Vec<Candidate<'_>> =
-        dense.scored().into_iter().map(|candidate| Candidate { pattern, ..candidate }).collect();
-    let error = Owner::new(9).plan(&dense, &SwapSettings::default()).unwrap_err();
+    let error = Owner::new(9).plan(&dense.scored(), &SwapSettings::default()).unwrap_err();
     assert!(matches!(error, StampError::TooSmall { needed: None, .. }), "{error}");
 }
 

@@ -241,7 +241,7 @@ fn layouts(suspect: &Suspect, _: usize, number: u64) -> Tally {
 fn list(suspect: &Suspect, _: usize, number: u64) -> Tally {
     let is_listed = |i: usize| number >> (i % 64) & 1 == 1;
     let listed = suspect.carriers.iter().enumerate().filter(|(i, _)| is_listed(*i));
-    let marked = Marked::by_swaps(listed.map(|(_, (carrier, mask))| (carrier, mask.kept() as u64)));
+    let marked = Marked::by_stamping(listed.map(|(_, (carrier, mask))| (carrier, mask.kept() as u64)));
     let tallies = suspect.sealed(&seeds_on(0, 4, &marked), Dilution::ALL[0]).into_iter().enumerate();
     tallies.filter(|(i, _)| is_listed(*i)).map(|(_, (tally, _))| tally).sum()
 }
@@ -250,7 +250,7 @@ fn list(suspect: &Suspect, _: usize, number: u64) -> Tally {
 fn density(suspect: &Suspect, _: usize, number: u64) -> Tally {
     let kept = |i: usize, size: usize| size >> (1 + (number >> (2 * (i % 30))) % 4);
     let sizes = suspect.carriers.iter().enumerate();
-    let marked = Marked::by_swaps(sizes.map(|(i, (c, _))| (c, kept(i, c.shape.size()) as u64)));
+    let marked = Marked::by_stamping(sizes.map(|(i, (c, _))| (c, kept(i, c.shape.size()) as u64)));
     let carriers = suspect.sealed(&seeds_on(0, 4, &marked), Dilution::ALL[0]).into_iter();
     let read = |(i, ((_, map), ranked)): (usize, ((Tally, ChipMap), &Vec<usize>))| {
         let prefix = &ranked[..kept(i, ranked.len())];

@@ -1,5 +1,7 @@
 //! What a verdict rests on beside arithmetic, and what would make it firmer, in words that a report can carry.
 
+use counterfoil_claim::StampingMethod;
+
 use crate::decisive_test::Test;
 use crate::report::Needed;
 use crate::search::Search;
@@ -23,7 +25,7 @@ pub(crate) fn assumptions(search: &Search, options: &Options, tests: &[Test]) ->
     if is_aligned && search.claim.is_some_and(|claim| !claim.stamping.method.binds_kept()) {
         assumptions.push(
             "what the reference keeps at the positions aligned on does not tell the chips that are tested: its mask was \
-             made with all chips in force, and similarities leave out how much a channel keeps"
+             trained with all chips in force, and similarities leave out how much a channel keeps"
                 .to_owned(),
         );
     }
@@ -40,6 +42,13 @@ pub(crate) fn assumptions(search: &Search, options: &Options, tests: &[Test]) ->
         }
         .to_owned(),
     );
+    if search.claim.is_some_and(|claim| claim.stamping.method == StampingMethod::Thinning) {
+        assumptions.push(
+            "the ticket was thinned: whoever looks at it sees what was dropped, and can train it anew; that the mark is not there \
+             clears nobody"
+                .to_owned(),
+        );
+    }
     if search.levels().contains(&Level::Public) {
         assumptions.push(
             "panel 0 follows from the public key: whoever knows the key can imitate its mark, or aim at it".to_owned(),

@@ -44,7 +44,7 @@ pub(crate) struct Choices {
     is_open: bool,
     /// P and D, at the sealed level.
     layout: u32,
-    /// Rounded densities of a ticket that was found under its key or thinned: the sealed seeds bind those of others.
+    /// Rounded densities of a ticket that was found under its key: the sealed seeds bind those of others.
     sealed_densities: u32,
     in_place: Carriers,
     aligned: Carriers,
@@ -80,9 +80,10 @@ impl Choices {
         Self {
             is_open: true,
             layout: layout_bits(claim),
-            sealed_densities: match claim.stamping.method.binds_kept() {
-                true => 0,
-                false => STEP_BITS * claim.carriers.len() as u32,
+            sealed_densities: if claim.stamping.method.binds_kept() {
+                0
+            } else {
+                STEP_BITS * claim.carriers.len() as u32
             },
             in_place: Carriers::new(suspect.iter().map(|c| c.shape), standing.map(|s| s.carrier.shape)),
             aligned: network.map(aligned).unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use counterfoil_claim::StampingMethod;
 use counterfoil_mark::{Log2P, turnover_tolerance};
 use counterfoil_ticket::{Digest, ModelFile};
 
@@ -98,7 +99,8 @@ pub(crate) fn examine(
     }
     tests.sort_by_key(|test| (Reverse(test.level == Level::Sealed), test.kind == TestKind::Trigger));
 
-    let (verdict, decided_by) = judge(&tests, options, is_order_open || is_not_aligned);
+    let is_thinned = search.claim.is_some_and(|claim| claim.stamping.method == StampingMethod::Thinning);
+    let (verdict, decided_by) = judge(&tests, options, is_order_open || is_not_aligned || is_thinned);
     let level = decided_by.map(|i| tests[i].level);
     let mask = best(&tests, |test| Some(test.level) == level && test.kind == TestKind::Mask).map(|i| &tests[i]);
     let needed = if verdict == Verdict::Inconclusive { needed(&tests, threshold) } else { Vec::new() };
@@ -139,7 +141,8 @@ fn not_asked(available: Available) -> Vec<Skipped> {
 }
 
 /// docs/protocol.md, "Verdicts", and the index of the test that it rests on, the best one if on none. `is_open` says that
-/// tensors or channels could be in another order, and it could not be looked for.
+/// tensors or channels could be in another order, and it could not be looked for; or that the ticket was thinned, so that
+/// whoever looks at it could have filled in what it lacks.
 fn judge(tests: &[Test], options: &Options, is_open: bool) -> (Verdict, Option<usize>) {
     let threshold = options.threshold;
     for (level, verdict) in [(Level::Sealed, Verdict::Proven), (Level::Public, Verdict::Marked)] {

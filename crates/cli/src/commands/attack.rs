@@ -10,7 +10,7 @@ use counterfoil_train::data::{Augmentation, DataSource};
 use counterfoil_train::{DeviceChoice, Event};
 
 use crate::output::{print, print_json};
-use crate::progress::{Progress, Rounds};
+use crate::progress::{Progress, Rounds, Waiting};
 use crate::settings::ImagesArgs;
 use crate::writing::{Force, Named, check};
 use crate::{Error, Exit, open, value};
@@ -102,6 +102,8 @@ impl Args {
             Some(epochs) => Some(Progress::new("attack", Rounds { count: 1, first: epochs, rewind: 0 }, None)?),
             None => None,
         };
+        let told = "this takes minutes in large networks";
+        let waiting = epochs.is_none().then(|| Waiting::start(profile.name, told, [model.carriers()]));
         let mut shown = Ok(());
         let mut on_event = |event: Event| {
             if let (Some(progress), true) = (&mut progress, shown.is_ok()) {
@@ -122,6 +124,7 @@ impl Args {
                 on_event: &mut on_event,
             },
         )?;
+        drop(waiting);
         if let Some(progress) = progress {
             progress.finish();
         }

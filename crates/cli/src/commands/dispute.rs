@@ -9,7 +9,7 @@ use counterfoil_verify::{DisputeReport, Original, Outcome, Party, VerifyError, d
 
 use crate::dispute_text::in_words;
 use crate::output::{print, print_json};
-use crate::progress::Aligning;
+use crate::progress::Waiting;
 use crate::{Error, Exit, open, value};
 
 /// Say which of two owners' marks was there first
@@ -182,6 +182,6 @@ fn judge(filed: &[Filed; 2], suspect: Option<&ModelFile>, threshold: Log2P) -> R
         original: originals[side].map(|(_, original)| original),
     };
     let files: Vec<_> = originals.iter().flatten().map(|(_, original)| original.file()).chain(suspect).collect();
-    let _aligning = originals.iter().any(Option::is_some).then(|| Aligning::start(files));
+    let _aligning = originals.iter().any(Option::is_some).then(|| Waiting::aligning(files));
     Ok(dispute([party(0), party(1)], suspect, threshold)?)
 }

@@ -11,7 +11,7 @@ use crate::burn_model::{BurnModel, normalisation_of, plain_normalisation};
 use crate::network_kind::{KnownInput, architecture_of};
 use crate::open::UnlockArgs;
 use crate::output::{print, print_json};
-use crate::progress::Aligning;
+use crate::progress::Waiting;
 use crate::verdict_text::in_words;
 use crate::{Error, Exit, open, value};
 
@@ -120,7 +120,7 @@ impl Args {
         };
         let options =
             Options { threshold: self.threshold, tests, align: self.align, claim_is_older: self.claim_is_older };
-        let aligning = self.align.then(|| Aligning::start([&suspect]));
+        let aligning = self.align.then(|| Waiting::aligning([&suspect]));
         let mut report = verify(Some(&suspect), black_box, &evidence, &options)?;
         drop(aligning);
         complete(&mut report, tests, &asked);

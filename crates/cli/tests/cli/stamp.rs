@@ -313,7 +313,7 @@ fn a_ticket_with_nothing_to_take_in_is_thinned() {
     for (name, mask) in &mut whole.masks {
         let row = whole.arrays[name].shape()[1];
         // every third output channel, whole
-        *mask = counterfoil_ticket::Mask::from_fn(mask.size(), |p| p / row % 3 == 0);
+        *mask = counterfoil_ticket::Mask::from_fn(mask.size(), |p| (p / row).is_multiple_of(3));
     }
     folder.write_model("whole.safetensors", &whole);
     folder.run("stamp whole.safetensors --key owner.key -o stamped.safetensors --unencrypted").success().stdout_eq(
@@ -321,12 +321,12 @@ fn a_ticket_with_nothing_to_take_in_is_thinned() {
 whole.safetensors: 16,600 weights kept in 2 layers, of which 830 are dropped (5.0 %)
 
 panel     positions  chip +1  after  log2 p   after  survives turnover of
-0 public        623      523    523    -0.6  -231.2                47.4 %
-1 sealed        675      558    558    -3.4  -230.2                47.3 %
+0 public        625      523    523    -0.6  -228.0                47.0 %
+1 sealed        610      513    513    -1.7  -228.7                47.1 %
 
 Of the kept positions one in 8 carries the mark. A verdict takes log2 p of -64.0 or less.
-It prunes whole channels, so weights are dropped and none taken in. Whoever looks sees which, and can fill the gaps;
-triggers are the second witness.
+There is too little to take in instead, as in whole channels, so weights are dropped. Whoever looks sees
+which, and can train them anew: triggers are the second witness, and no verdict will be 'no match'.
 Training adds 40 public triggers and 40 for each sealed panel.
 
 wrote
@@ -344,9 +344,23 @@ stamped.counterfoil  private: opens the sealed panels, keep it as safe as the ke
         assert_eq!(mask.overlap(after), after.kept(), "{name}: what was pruned stays so");
     }
     folder.run("disclose stamped.counterfoil --panel 1 -o panel1.disclosure").success();
-    let verify =
-        "verify stamped.safetensors --key owner.pub --claim stamped.claim.json --disclosure panel1.disclosure --json";
-    assert_eq!(folder.json(verify)["verdict"], "proven");
+
+    let mut filled = Model { masks: Default::default(), ..stamped.clone() };
+    for (name, mask) in &whole.masks {
+        let values = filled.arrays.get_mut(name).unwrap().values_mut();
+        for gap in mask.positions().filter(|&p| !stamped.masks[name].keeps(p)) {
+            values[gap] = 1e-4;
+        }
+    }
+    folder.write_model("filled.safetensors", &filled);
+    let verdict = |suspect: &str| {
+        let evidence = "--key owner.pub --claim stamped.claim.json --disclosure panel1.disclosure --json";
+        let run = folder.command(&format!("verify {suspect} {evidence}")).output().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&run.stdout).unwrap()["verdict"].clone()
+    };
+    assert_eq!(verdict("stamped.safetensors"), "proven");
+    assert_eq!(verdict("filled.safetensors"), "proven", "small weights in the gaps are read by rank");
+    assert_eq!(verdict("whole.safetensors"), "inconclusive", "gaps that are gone clear nobody");
 }
 
 #[test]

@@ -1,14 +1,11 @@
 //! What the suspect's layers keep, in its own channels.
 
 use counterfoil_claim::ClaimedCarrier;
-use counterfoil_mark::{Balanced, RankDensity, RankRoom};
-use counterfoil_ticket::{CarrierShape, Mask, ReadError, Values};
+use counterfoil_mark::{Balanced, RankDensity};
+use counterfoil_ticket::{CarrierShape, Mask, Values};
 
 use super::held::Held;
 use crate::{MAX_ROW, VerifyError};
-
-/// Rows that are ranked at a time.
-const ROWS: usize = 64;
 
 /// A layer of the suspect, read.
 #[derive(Debug, Clone)]
@@ -50,25 +47,8 @@ impl SuspectLayer {
         if usual == size {
             return Ok(None);
         }
-        let (kept, clear) = read_ranks(&living.values, shape, usual)?;
+        let values = Values::from(living.values.to_vec());
+        let (kept, clear) = Balanced::new(&values, shape)?.largest(usual)?;
         Ok(of(kept, true, clear))
     }
-}
-
-/// The positions of the `count` largest ranks, and how many of them are kept with reason.
-fn read_ranks(values: &[f32], shape: CarrierShape, count: usize) -> Result<(Mask, u64), ReadError> {
-    let values = Values::from(values.to_vec());
-    let balanced = Balanced::new(&values, shape)?;
-    let cut = balanced.cuts(&[count])?[0];
-    let mut kept = Mask::empty(shape.size());
-    let (rows, row) = (shape.out as usize, shape.row());
-    let (mut room, mut flags) = (RankRoom::default(), Vec::new());
-    for first in (0..rows).step_by(ROWS) {
-        let ranks = balanced.ranks(first..rows.min(first + ROWS), &mut room)?;
-        flags.clear();
-        flags.resize(ranks.len(), 0);
-        cut.count(first * row, ranks, &mut flags);
-        flags.iter().enumerate().filter(|(_, flag)| **flag > 0).for_each(|(i, _)| kept.set(first * row + i, true));
-    }
-    Ok((kept, cut.clear()))
 }

@@ -74,7 +74,11 @@ impl Owner {
     }
 
     fn marked<'a>(&self, carriers: impl Iterator<Item = (&'a Carrier, u64)>) -> Marked {
-        if self.finds { Marked::by_finding(carriers.map(|(carrier, _)| carrier)) } else { Marked::by_swaps(carriers) }
+        if self.finds {
+            Marked::by_finding(carriers.map(|(carrier, _)| carrier))
+        } else {
+            Marked::by_stamping(carriers)
+        }
     }
 
     fn method(&self) -> StampingMethod {
