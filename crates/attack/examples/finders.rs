@@ -17,12 +17,15 @@ use counterfoil_attack::{Sparse, Victims, prune};
 use counterfoil_claim::{Counterfoil, OwnerKey};
 use counterfoil_mark::{Balanced, StampRequest, Way, prepare};
 use counterfoil_ticket::{Carrier, Mask, Model, Pattern, Values};
+use counterfoil_train::data::below;
 use counterfoil_train::finder::{
     Bip, Channel, ClassAware, Densities, EdgePopup, Granet, Grasp, Imp, Jackpot, Keyed, Keying, Magnitude, Nm, Random,
     Rigl, Sap, Scope, Snip, Synflow,
 };
 use counterfoil_train::{Finder, Network, OwnMark, count_correct};
 use harness::{FoundMark, Harness, Holder, Lines, Recipe, evidence, finish, halved_swaps, halves, key_of, shuffled};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -50,8 +53,21 @@ const KEYED_FACTOR: f64 = 0.5;
 
 const ATTACKS: [&str; 3] = ["none", "ft-all", "prune-mag 50 % + ft"];
 
-/// The attack that thinned tickets invite: what was dropped is trained again, at this rate, and the mark read by rank.
-const FILLED: [(&str, f64); 2] = [("filled + ft", 0.01), ("filled + ft at 0.1", 0.1)];
+/// The attacks that thinned tickets invite: what was dropped is filled in, and the mark read by rank.
+const FILLED: [(&str, Filling); 3] = [
+    ("filled + ft", Filling::Trained(0.01)),
+    ("filled + ft at 0.1", Filling::Trained(0.1)),
+    ("filled with noise", Filling::Noise(0.1)),
+];
+
+/// With what.
+#[derive(Debug, Clone, Copy)]
+enum Filling {
+    /// What training on at this rate gives.
+    Trained(f64),
+    /// Weights of this size, in root mean squares of the layer's, with random signs.
+    Noise(f32),
+}
 
 /// A finder under the name of its row, and whether it starts from a trained network.
 struct Row {
@@ -197,9 +213,9 @@ impl Bench {
         for attack in open {
             let filled = mark.zip(FILLED.iter().find(|(filled, _)| *filled == attack));
             let attacked = match filled {
-                Some(((counterfoil, Some(before)), &(_, rate))) => {
-                    let filled = self.harness.tune(Sparse { masks: before.clone(), ..trained.clone() }, rate, seed)?;
-                    Sparse { masks: by_rank(&filled.network, counterfoil)?, ..filled }
+                Some(((counterfoil, Some(before)), &(_, filling))) => {
+                    let filled = self.filled(&trained, before, filling, seed)?;
+                    Sparse { masks: by_rank(&filled, counterfoil)?, network: filled }
                 }
                 _ => self.attacked(attack, trained.clone(), seed)?,
             };
@@ -216,6 +232,33 @@ impl Bench {
             self.lines.write(line)?;
         }
         Ok(())
+    }
+
+    /// A thinned network with what it dropped of `before`.
+    fn filled(
+        &self,
+        thinned: &Sparse,
+        before: &BTreeMap<String, Mask>,
+        filling: Filling,
+        seed: u64,
+    ) -> Result<Network, Box<dyn Error>> {
+        let network = thinned.network.clone();
+        let size = match filling {
+            Filling::Trained(rate) => {
+                return Ok(self.harness.tune(Sparse { masks: before.clone(), network }, rate, seed)?.network);
+            }
+            Filling::Noise(size) => size,
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(seed + 1000);
+        let mut arrays = network.arrays();
+        for (name, after) in &thinned.masks {
+            let values = arrays.get_mut(name).expect("masks are of the network's tensors").values_mut();
+            let square = after.positions().map(|p| values[p] * values[p]).sum::<f32>() / after.kept().max(1) as f32;
+            for gap in before[name].positions().filter(|&p| !after.keeps(p)) {
+                values[gap] = size * square.sqrt() * if below(2, &mut rng) == 0 { 1.0 } else { -1.0 };
+            }
+        }
+        self.harness.loaded(&Model { arrays, ..Model::default() })
     }
 
     fn attacked(&self, attack: &str, victim: Sparse, seed: u64) -> Result<Sparse, Box<dyn Error>> {

@@ -229,11 +229,14 @@ fn read(error: &ReadError) -> Option<String> {
 
 fn stamping(error: &StampingError) -> Option<String> {
     match error {
-        StampingError::Swaps(StampError::TooSmall { could, target, .. }) => {
+        StampingError::Swaps(StampError::TooSmall { could, target, needed, .. }) => {
             let enough = could.bits() <= -80.0 && could > target;
             let weaker = format!(", or ask for less: --target {:.0} can be had", could.bits().ceil());
             let weaker = if enough { weaker.as_str() } else { "" };
-            Some(format!("find a ticket that keeps more weights (a lower --sparsity){weaker}"))
+            Some(match needed {
+                Some(_) => format!("find a ticket that keeps more weights (a lower --sparsity){weaker}"),
+                None => format!("swaps need pruned weights beside kept ones, and it has none: find another ticket{weaker}"),
+            })
         }
         StampingError::NoMask => {
             Some("'counterfoil find' makes a ticket; 'counterfoil inspect' shows masks".to_owned())
