@@ -168,7 +168,7 @@ impl fmt::Display for StampSummary {
             writeln!(
                 f,
                 "There is too little to take in instead, as in whole channels, so weights are dropped. Whoever looks sees\n\
-                 which, and can train them anew: triggers are the second witness, and no verdict will be 'no match'."
+                 which, and can fill the gaps: rely on triggers too. No verdict will be 'no match'."
             )?;
         }
         match &self.triggers {

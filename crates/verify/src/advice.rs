@@ -44,8 +44,7 @@ pub(crate) fn assumptions(search: &Search, options: &Options, tests: &[Test]) ->
     );
     if search.claim.is_some_and(|claim| claim.stamping.method == StampingMethod::Thinning) {
         assumptions.push(
-            "the ticket was thinned: whoever looks at it sees what was dropped, and can train it anew; that the mark is not there \
-             clears nobody"
+            "the ticket was thinned: whoever looks at it sees what was dropped, and can fill it; that the mark is not there clears nobody"
                 .to_owned(),
         );
     }

@@ -326,7 +326,7 @@ panel     positions  chip +1  after  log2 p   after  survives turnover of
 
 Of the kept positions one in 8 carries the mark. A verdict takes log2 p of -64.0 or less.
 There is too little to take in instead, as in whole channels, so weights are dropped. Whoever looks sees
-which, and can train them anew: triggers are the second witness, and no verdict will be 'no match'.
+which, and can fill the gaps: rely on triggers too. No verdict will be 'no match'.
 Training adds 40 public triggers and 40 for each sealed panel.
 
 wrote
