@@ -456,6 +456,52 @@ mod tests {
         assert_eq!((stamped.counterfoil.sealed_panels(), stamped.counterfoil.dilution()), (sealed, dilution));
     }
 
+    /// The ticket with one in sixteen output channels, whole.
+    fn of_channels() -> Model {
+        let mut model = ticket();
+        for (name, mask) in &mut model.masks {
+            let row = mask.size() / model.arrays[name].shape()[0];
+            *mask = Mask::from_fn(mask.size(), |p| (p / row).is_multiple_of(16));
+        }
+        model
+    }
+
+    #[test]
+    fn whole_channels_are_thinned_however_they_were_found() {
+        let (ticket, key) = (of_channels(), OwnerKey::from_seed(&[7; 32]));
+        let keyed = Some(KeyedFinding { master: MasterSeed::from_bytes([3; 32]), decay: Some(3e-3), factor: None });
+        let swaps = SwapSettings::top_up(PanelCount::new(4).unwrap(), Dilution::ALL[0]);
+        for (request, decay) in [(request(), None), (StampRequest { swaps, keyed, provenance: None }, Some(3e-3))] {
+            let prepared = prepare(&ticket, &key, request).unwrap();
+            let (moved, kept_after) = (prepared.plan().moved, prepared.plan().kept_after());
+            let stamped = prepared.finish("2026-01-01T00:00:00Z", "t").unwrap();
+            let claim = VerifiedClaim::verify(stamped.claim.as_bytes(), &key.public()).unwrap();
+            let expected = Stamping { method: StampingMethod::Thinning, moved, decay, factor: None };
+            assert_eq!(claim.body().stamping, expected);
+            assert_eq!(claim.body().carriers.iter().map(|carrier| carrier.kept).sum::<u64>(), kept_after);
+        }
+    }
+
+    #[test]
+    fn patterns_are_not_thinned_and_of_two_refusals_the_stronger_is_told() {
+        let key = OwnerKey::from_seed(&[7; 32]);
+        let mut whole = of_channels();
+        whole.description.pattern = counterfoil_ticket::Pattern::new(2, 4);
+        let refused = |model: &Model, target| {
+            let swaps = SwapSettings { target: Log2P::new(target).unwrap(), ..SwapSettings::default() };
+            match prepare(model, &key, StampRequest { swaps, ..request() }).err().unwrap() {
+                StampingError::Swaps(StampError::TooSmall { could, needed, .. }) => (could.bits(), needed),
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(refused(&whole, -160.0).1, None, "no room for swaps");
+        // Swaps of 10 % of 13,400 positions are worth twice what dropping as many is; of whole channels they are worth nothing.
+        let (swapped, _) = refused(&ticket(), -5000.0);
+        let (thinned, needed) = refused(&of_channels(), -5000.0);
+        assert!(swapped < thinned && thinned < -160.0, "{swapped} {thinned}");
+        assert!(needed.is_some_and(|needed| needed > 13_400), "{needed:?}");
+    }
+
     #[test]
     fn a_keyed_finding_that_misses_the_target_keeps_as_many_sealed_panels_as_reach_it() {
         let (ticket, key) = (ticket(), OwnerKey::from_seed(&[7; 32]));
