@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use counterfoil_claim::{ClaimBody, PublicKey, VerifiedClaim};
+use counterfoil_claim::{ClaimBody, PublicKey, StampingMethod, VerifiedClaim};
 use counterfoil_mark::{Chance, Log2P, Tally, log2_upper_tail};
 use counterfoil_ticket::{Digest, Provenance};
 use serde::Serialize;
@@ -124,7 +124,13 @@ impl fmt::Display for ClaimSummary {
             writeln!(f, "Copy of   '{licensee}', a licensee: a mark of its own on top of the owner's")?;
         }
         writeln!(f, "Claim id  {claim}")?;
-        writeln!(f, "Stamped   {created} by {tool}, by {} with {} moved", self.method, count(self.moved))?;
+        writeln!(
+            f,
+            "Stamped   {created} by {tool}, by {} with {} {}",
+            self.method,
+            count(self.moved),
+            if self.method == StampingMethod::Thinning.name() { "dropped" } else { "moved" }
+        )?;
         writeln!(f, "Weights   initially {}", self.initial_weights)?;
         writeln!(
             f,

@@ -15,8 +15,9 @@
 //! signs, [`ChipReader`] gives them for any run of positions, [`TriggerSet`] derives query images and labels; [`Reading`]
 //! says which positions a suspect keeps, with [`Balanced`] and [`Cut`] for suspects without zeros and [`assign`] for
 //! re-ordered ones; [`tally`] counts, and [`log2_upper_tail`] judges. [`plan`] embeds, by swaps within each carrier, and
-//! [`plan_found`] tops up what was found under the key; [`plan_thinned`] drops positions where there is nothing to swap; [`prepare_licensee`] marks a licensee's copy on top of that. The paper's key mask: a [`Strategy`] says which positions matter,
-//! [`lock`] holds them back, [`unlock`] gives them back.
+//! [`plan_found`] tops up what was found under the key; [`plan_thinned`] drops positions where there is nothing to swap;
+//! [`prepare_licensee`] marks a licensee's copy on top of that. The paper's key mask: a [`Strategy`] says which positions
+//! matter, [`lock`] holds them back, [`unlock`] gives them back.
 //! [`qr`] is apart from all this: a code that anybody can read, and anybody can lay over.
 //!
 //! Absent on purpose: keys, claims and disclosures (`counterfoil-claim`), files (`counterfoil-ticket`), verdicts
@@ -56,7 +57,7 @@ pub use chip_planes::ChipPlanes;
 pub use cut::{Balanced, Cut, RankRoom, runs_of_rows};
 pub use lock::{LockError, Locked, lock, unlock};
 pub use panel::{NO_PANEL, panels};
-pub use plan::{CarrierPlan, PanelPlan, Plan, plan, plan_found, plan_thinned};
+pub use plan::{CarrierPlan, PanelPlan, Plan, plan, plan_found, plan_found_thinned, plan_thinned};
 pub use reading::{BLIND_DENSITIES, BLIND_DILUTION_BITS, EITHER_BITS, RankDensity, Reading, charge};
 pub use stamp::{KeyedFinding, Prepared, StampRequest, Stamped, StampingError, masks_of, prepare, prepare_licensee};
 pub use stamp_settings::{StampError, SwapSettings};

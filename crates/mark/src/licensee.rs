@@ -31,6 +31,7 @@ pub(crate) fn plan_licensee(
     let marked = Marked::by_stamping(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
     let owner = Owner { pk, master, marked: marked.for_licensee(&licence.stated()), quotas: None };
     let split = Split::Licensee(licence.positions.clone());
+    settings.check(ticket)?;
     planned(ticket, &owner, settings, |ticket, owner, _, kept, budget| saturated(ticket, owner, split, kept, budget))
 }
 

@@ -41,7 +41,7 @@ pub struct Plan {
     pub dilution: Dilution,
     /// The public panel, then the sealed ones.
     pub panels: Vec<PanelPlan>,
-    /// Number of moves, over all panels.
+    /// Number of moves, over all panels; with thinning also of positions without a chip that were dropped.
     pub moved: u64,
     /// Kept positions of all carriers, before.
     pub kept: u64,
@@ -104,14 +104,12 @@ pub fn plan(
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
     let marked = Marked::by_stamping(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
-    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, choose_option)
+    settings.check(ticket)?;
+    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, choose_option).map_err(Missed::refusal)
 }
 
-/// Shares between the comfortable one and the limit at which thinning is tried.
-const SHARES: u8 = 6;
-
-/// Plans to thin a ticket: every carrier drops the same share of what it keeps, the first of six from the comfortable one to the limit
-/// at which every panel reaches the target.
+/// Plans to thin a ticket: every carrier drops the same share of what it keeps, the first of six from the comfortable one
+/// to the limit at which every panel reaches the target.
 ///
 /// How much is kept then enters the seeds: each share has chips of its own, as if the key were another.
 pub fn plan_thinned(
@@ -120,24 +118,47 @@ pub fn plan_thinned(
     master: &MasterSeed,
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
-    let thinned = |share: f64| {
+    thinned(ticket, pk, master, settings, choose_option)
+}
+
+/// The same for a ticket found under the key, with at most as many sealed panels as were asked for. Of what the search put in
+/// only the public panel is left.
+pub fn plan_found_thinned(
+    ticket: &[Candidate<'_>],
+    pk: &PublicKey,
+    master: &MasterSeed,
+    settings: &SwapSettings,
+) -> Result<Plan, StampError> {
+    let comfort_moved = SwapSettings::default().comfort_moved.min(settings.most_moved);
+    thinned(ticket, pk, master, &SwapSettings { comfort_moved, ..*settings }, first_option)
+}
+
+/// Shares that are tried.
+const SHARES: u8 = 6;
+
+fn thinned(
+    ticket: &[Candidate<'_>],
+    pk: &PublicKey,
+    master: &MasterSeed,
+    settings: &SwapSettings,
+    choose: Choose,
+) -> Result<Plan, StampError> {
+    settings.check(ticket)?;
+    let step = (settings.most_moved - settings.comfort_moved) / f64::from(SHARES - 1);
+    let mut shares: Vec<f64> = (0..SHARES).map(|i| settings.comfort_moved + step * f64::from(i)).collect();
+    shares.dedup();
+    let mut strongest: Option<Missed> = None;
+    for share in shares {
         let quotas = thin::quotas(ticket, share);
         let kept = ticket.iter().zip(&quotas).map(|(c, quota)| (c.carrier, c.mask.kept() as u64 - quota));
         let marked = Marked::by_stamping(kept);
-        let settings = SwapSettings { comfort_moved: share, most_moved: share, ..*settings };
-        planned(ticket, &Owner { pk, master, marked, quotas: Some(quotas) }, &settings, choose_option)
-    };
-    settings.check(ticket)?;
-    let step = (settings.most_moved - settings.comfort_moved) / f64::from(SHARES - 1);
-    let shares = (0..SHARES).map(|i| settings.most_moved - step * f64::from(SHARES - 1 - i));
-    let mut refused = None;
-    for share in shares {
-        match thinned(share) {
-            Err(error @ StampError::TooSmall { .. }) => refused = Some(error),
-            plan => return plan,
+        match planned(ticket, &Owner { pk, master, marked, quotas: Some(quotas) }, settings, choose) {
+            Ok(plan) => return Ok(plan),
+            Err(missed) if strongest.as_ref().is_some_and(|other| other.reach.strongest <= missed.reach.strongest) => {}
+            Err(missed) => strongest = Some(missed),
         }
     }
-    Err(refused.expect("there is more than one share"))
+    Err(strongest.expect("at least one share is tried").refusal())
 }
 
 /// Plans what a ticket found under the key still needs. Of the layouts with at most `settings.sealed` sealed panels and at
@@ -153,24 +174,28 @@ pub fn plan_found(
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
     let marked = Marked::by_finding(ticket.iter().map(|candidate| candidate.carrier));
-    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, first_option)
+    settings.check(ticket)?;
+    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, first_option).map_err(Missed::refusal)
 }
 
-/// Chooses a layout and its moves, and carries the choice out.
-pub(crate) fn planned(
+/// How a layout is chosen.
+type Choose = fn(&[Candidate<'_>], &Owner<'_>, &SwapSettings, u64, Budget) -> Result<StampOption, Missed>;
+
+/// Chooses a layout and its moves, and carries the choice out. The settings are checked.
+pub(crate) fn planned<E>(
     ticket: &[Candidate<'_>],
     owner: &Owner<'_>,
     settings: &SwapSettings,
-    choose: impl FnOnce(&[Candidate<'_>], &Owner<'_>, &SwapSettings, u64, Budget) -> Result<StampOption, StampError>,
-) -> Result<Plan, StampError> {
-    settings.check(ticket)?;
+    choose: impl FnOnce(&[Candidate<'_>], &Owner<'_>, &SwapSettings, u64, Budget) -> Result<StampOption, E>,
+) -> Result<Plan, E> {
     let kept = ticket.iter().map(|candidate| candidate.mask.kept() as u64).sum::<u64>();
+    let quota = owner.quotas.as_ref().map(|quotas| quotas.iter().sum());
     let budget = Budget {
         target: settings.target,
         goal: strength_for_turnover(settings.comfort_tolerance, settings.threshold)
             .expect("the tolerance is checked to be from 0 to below 1"),
-        comfort: share_of(kept, settings.comfort_moved),
-        most: share_of(kept, settings.most_moved),
+        comfort: quota.unwrap_or_else(|| share_of(kept, settings.comfort_moved)),
+        most: quota.unwrap_or_else(|| share_of(kept, settings.most_moved)),
     };
     let option = choose(ticket, owner, settings, kept, budget)?;
 
@@ -291,11 +316,13 @@ impl StampOption {
             })
             .unzip();
         let counts = pooled(&held, split.sealed(), Way::Thin);
-        let moves = thin::shared_out(&counts, &held, &idle, quotas)?;
-        let totals: Vec<u64> = (0..counts.len()).map(|panel| moves.iter().map(|moves| moves[panel]).sum()).collect();
-        let moved = quotas.iter().sum();
-        let Some(allotment) = allotted(&counts, totals, moved, budget) else {
-            reach.note(&counts, moved);
+        let shared = thin::shared_out(&counts, &held, &idle, quotas).and_then(|moves| {
+            let total = |panel: usize| moves.iter().map(|moves| moves[panel]).sum();
+            let allotment = allotted(&counts, (0..counts.len()).map(total).collect(), budget.most, budget)?;
+            Some((moves, allotment))
+        });
+        let Some((moves, allotment)) = shared else {
+            reach.note(&counts, budget.most);
             return None;
         };
         Some(Self { split, dilution, counts, allotment, moves })
@@ -309,7 +336,7 @@ fn choose_option(
     settings: &SwapSettings,
     kept: u64,
     budget: Budget,
-) -> Result<StampOption, StampError> {
+) -> Result<StampOption, Missed> {
     let dilutions = settings.dilution.map_or(Dilution::ALL.to_vec(), |dilution| vec![dilution]);
     let sealed = settings.sealed.map_or_else(|| up_to(PanelCount::MAX, kept, budget.target), |p| vec![p]);
 
@@ -336,7 +363,7 @@ fn choose_option(
         }
     }
     let least = settings.sealed.map_or(1, PanelCount::get);
-    strongest.or(cheapest).ok_or_else(|| reach.too_small(kept, &dilutions, least, settings, budget))
+    strongest.or(cheapest).ok_or(Missed { reach, kept, dilutions, sealed: least, settings: *settings, budget })
 }
 
 /// The first layout that reaches the target, by the rule of [`plan_found`].
@@ -346,7 +373,7 @@ fn first_option(
     settings: &SwapSettings,
     kept: u64,
     budget: Budget,
-) -> Result<StampOption, StampError> {
+) -> Result<StampOption, Missed> {
     let sealed = up_to(settings.sealed.map_or(PanelCount::MAX, PanelCount::get), kept, budget.target);
     let dilutions: Vec<Dilution> =
         Dilution::ALL.into_iter().filter(|d| settings.dilution.is_none_or(|least| d.get() >= least.get())).collect();
@@ -358,7 +385,7 @@ fn first_option(
             }
         }
     }
-    Err(reach.too_small(kept, &dilutions, 1, settings, budget))
+    Err(Missed { reach, kept, dilutions, sealed: 1, settings: *settings, budget })
 }
 
 /// Numbers of sealed panels to try, the most first: without those that are hopeless, but always 1, whose strength is told
@@ -392,18 +419,24 @@ impl Reach {
             self.room_share = self.room_share.max(room as f64 / n as f64);
         }
     }
+}
 
-    /// The refusal, when no layout of at least `sealed` panels reaches the target.
-    fn too_small(
-        &self,
-        kept: u64,
-        dilutions: &[Dilution],
-        sealed: u8,
-        settings: &SwapSettings,
-        budget: Budget,
-    ) -> StampError {
-        let needed = kept_needed(dilutions, sealed, settings.target, settings.most_moved, self.way, self.room_share);
-        StampError::TooSmall { kept, moves: budget.most, could: self.strongest, target: settings.target, needed }
+/// That no layout of at least `sealed` panels reaches the target.
+pub(crate) struct Missed {
+    reach: Reach,
+    kept: u64,
+    dilutions: Vec<Dilution>,
+    sealed: u8,
+    settings: SwapSettings,
+    budget: Budget,
+}
+
+impl Missed {
+    /// The refusal, with how many positions it would take, which takes a while to find out.
+    fn refusal(self) -> StampError {
+        let Self { reach: Reach { strongest, room_share, way }, kept, dilutions, sealed, settings, budget } = self;
+        let needed = kept_needed(&dilutions, sealed, settings.target, settings.most_moved, way, room_share);
+        StampError::TooSmall { kept, moves: budget.most, could: strongest, target: settings.target, needed }
     }
 }
 

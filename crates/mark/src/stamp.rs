@@ -17,8 +17,8 @@ use counterfoil_ticket::{Array, Carrier, Kind, Mask, Model, ModelError, Provenan
 use serde_json::json;
 
 use crate::{
-    Candidate, CarrierPlan, Plan, Ranking, StampError, SwapSettings, licensee, plan, plan_found, plan_thinned,
-    usual_triggers,
+    Candidate, CarrierPlan, Plan, Ranking, StampError, SwapSettings, licensee, plan, plan_found, plan_found_thinned,
+    plan_thinned, usual_triggers,
 };
 
 /// In the history of a ticket: that it is a licensee's copy. Not whose: that is for the claim to say.
@@ -143,23 +143,29 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
         Some(KeyedFinding { master, decay, factor }) => (StampingMethod::KeyedFinding, decay, factor, master),
         None => (StampingMethod::Swaps, None, None, key.master_seed(ticket.digest()?.as_bytes())),
     };
-    let (swapped, thinning) = match method {
-        StampingMethod::KeyedFinding => {
-            (plan_found(&candidates, &pk, &master, &request.swaps), request.swaps.in_any_layout())
-        }
-        _ => (plan(&candidates, &pk, &master, &request.swaps), request.swaps),
+    type Planner = fn(&[Candidate<'_>], &PublicKey, &MasterSeed, &SwapSettings) -> Result<Plan, StampError>;
+    let [by_swaps, by_thinning]: [Planner; 2] = match method {
+        StampingMethod::KeyedFinding => [plan_found, plan_found_thinned],
+        _ => [plan, plan_thinned],
     };
-    let (plan, method) = match swapped {
+    let stamped = |by: Planner| by(&candidates, &pk, &master, &request.swaps);
+    let (plan, stamping) = match stamped(by_swaps) {
         // A pattern has to stay as it is.
-        Err(StampError::TooSmall { could, .. }) if ticket.description.pattern.is_none() => {
-            match plan_thinned(&candidates, &pk, &master, &thinning) {
-                Err(StampError::TooSmall { could: thinned, .. }) if could <= thinned => (swapped?, method),
-                thinned => (thinned?, StampingMethod::Thinning),
-            }
+        Err(error @ StampError::TooSmall { could, .. }) if ticket.description.pattern.is_none() => {
+            let plan = match stamped(by_thinning) {
+                Err(StampError::TooSmall { could: thinned, .. }) if could <= thinned => return Err(error.into()),
+                thinned => thinned?,
+            };
+            // The chips are others than those that a search favoured.
+            let (moved, decay, factor) = (plan.moved, None, None);
+            (plan, Stamping { method: StampingMethod::Thinning, moved, decay, factor })
         }
-        swapped => (swapped?, method),
+        swapped => {
+            let plan = swapped?;
+            let moved = plan.moved;
+            (plan, Stamping { method, moved, decay, factor })
+        }
     };
-    let stamping = Stamping { method, moved: plan.moved, decay, factor };
     let known = &ticket.description.provenance;
     let provenance = request.provenance.unwrap_or_else(|| known.clone());
     Ok(Prepared { ticket, key, master, carriers, plan, stamping, licence: None, provenance })

@@ -50,12 +50,6 @@ impl SwapSettings {
         Self { comfort_moved: 0.0, dilution: Some(dilution), sealed: Some(sealed), ..Self::default() }
     }
 
-    /// What tops up a ticket found under the key has a layout to hold on to. Where it does not do, a stamp has not.
-    pub(crate) fn in_any_layout(self) -> Self {
-        let comfort_moved = Self::default().comfort_moved.min(self.most_moved);
-        Self { comfort_moved, dilution: None, sealed: None, ..self }
-    }
-
     /// Refuses settings outside their ranges and tickets that do not fit together.
     pub(crate) fn check(&self, ticket: &[Candidate<'_>]) -> Result<(), StampError> {
         let shares = [

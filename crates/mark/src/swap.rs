@@ -175,7 +175,7 @@ fn candidates(candidate: Candidate<'_>, cells: &[Block], chips: &ChipMap) -> [Ve
 /// Takes one candidate from each of `swaps` strata of candidates in order of rank; also says how many each of the cells gave.
 pub(crate) fn spread(candidates: Vec<Droppable>, swaps: u64, cells: usize) -> (Vec<usize>, Vec<u32>) {
     let (count, swaps) = (candidates.len(), swaps as usize);
-    assert!(swaps <= count, "{swaps} swaps for {count} candidates");
+    assert!(swaps <= count, "{swaps} moves for {count} candidates");
     let mut given = vec![0u32; cells];
     let mut offered = vec![0u32; cells];
     candidates.iter().for_each(|candidate| offered[candidate.cell as usize] += 1);

@@ -170,6 +170,8 @@ fn whole_channels_are_thinned_to_the_target_under_every_key() {
             // The same share of each carrier, known before there are chips.
             let share = (mask.kept() - after.mask.kept()) as f64 / mask.kept() as f64;
             assert!((share - plan.moved_share()).abs() <= 1.0 / mask.kept() as f64, "key {key}: {share}");
+            let of_hundred = (0..=5).map(|i| (mask.kept() as f64 * (0.05 + 0.01 * f64::from(i))) as usize);
+            assert!(of_hundred.into_iter().any(|quota| quota == mask.kept() - after.mask.kept()), "key {key}: {share}");
         }
         for panel in &plan.panels {
             assert!(panel.strength_after <= bits(-160.0), "key {key}: {panel:?}");

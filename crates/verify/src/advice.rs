@@ -22,10 +22,10 @@ pub(crate) fn assumptions(search: &Search, options: &Options, tests: &[Test]) ->
         "a claimant who tried 2^k keys or seeds gains k bits; the threshold of {threshold} bits has to cover them"
     )];
     let is_aligned = tests.iter().any(|test| test.mask.as_ref().is_some_and(|mask| mask.alignment.is_some()));
-    if is_aligned && search.claim.is_some_and(|claim| !claim.stamping.method.binds_kept()) {
+    if is_aligned && search.claim.is_some_and(|claim| claim.stamping.method != StampingMethod::Swaps) {
         assumptions.push(
             "what the reference keeps at the positions aligned on does not tell the chips that are tested: its mask was \
-             trained with all chips in force, and similarities leave out how much a channel keeps"
+             made with all chips in force, and similarities leave out how much a channel keeps"
                 .to_owned(),
         );
     }
@@ -44,7 +44,8 @@ pub(crate) fn assumptions(search: &Search, options: &Options, tests: &[Test]) ->
     );
     if search.claim.is_some_and(|claim| claim.stamping.method == StampingMethod::Thinning) {
         assumptions.push(
-            "the ticket was thinned: whoever looks at it sees what was dropped, and can fill it; that the mark is not there clears nobody"
+            "the ticket was thinned: whoever looks at it sees what was dropped, and can fill it; that the mark is not there \
+             clears nobody"
                 .to_owned(),
         );
     }

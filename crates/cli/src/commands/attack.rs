@@ -102,8 +102,8 @@ impl Args {
             Some(epochs) => Some(Progress::new("attack", Rounds { count: 1, first: epochs, rewind: 0 }, None)?),
             None => None,
         };
-        let told = "this takes minutes in large networks";
-        let waiting = epochs.is_none().then(|| Waiting::start(profile.name, told, [model.carriers()]));
+        let told = format!("{} may take minutes in a network of this size", profile.name);
+        let waiting = epochs.is_none().then(|| Waiting::start(profile.name, &told, [model.carriers()]));
         let mut shown = Ok(());
         let mut on_event = |event: Event| {
             if let (Some(progress), true) = (&mut progress, shown.is_ok()) {

@@ -119,7 +119,7 @@ struct Strength {
     /// What every panel must reach: log2 p, in bits
     #[arg(long, value_name = "BITS", default_value = "-160", value_parser = value::bits, allow_negative_numbers = true)]
     target: Log2P,
-    /// Largest share of the kept positions that may move
+    /// Largest share of the kept positions that may move, or be dropped
     #[arg(long, value_name = "SHARE", default_value = "0.10", value_parser = value::share)]
     max_moved: f64,
     /// Number of sealed panels, 1 to 4 [default: as many as reach the target]
