@@ -132,7 +132,8 @@ pub enum StampingMethod {
     Swaps,
     /// The ticket was found under unequal weight decay, or by scores that chips changed.
     KeyedFinding,
-    /// Kept positions were dropped, and none taken in: in a ticket of whole channels there is nothing to exchange them for.
+    /// Kept positions were dropped, and none taken in: in a ticket of whole channels there is nothing to exchange them
+    /// for.
     Thinning,
 }
 

@@ -17,8 +17,9 @@ const NOT_YET_KNOWN: u64 = u64::MAX;
 pub struct Marked([u8; 32]);
 
 impl Marked {
-    /// Of a ticket that is there, and is stamped by swaps, which leave the number of kept positions of each carrier as it is, or
-    /// thinned by a number of positions that is fixed before. Carriers in natural order of their names, with what they keep then.
+    /// Of a ticket that is there, and is stamped by swaps, which leave the number of kept positions of each carrier as
+    /// it is, or thinned by a number of positions that is fixed before. Carriers in natural order of their names, with
+    /// what they keep then.
     pub fn by_stamping<'a>(carriers: impl IntoIterator<Item = (&'a Carrier, u64)>) -> Self {
         let mut hasher = Sha256::new_with_prefix("counterfoil/v1 marked");
         for (carrier, kept) in carriers {

@@ -235,7 +235,10 @@ fn stamping(error: &StampingError) -> Option<String> {
             let weaker = if enough { weaker.as_str() } else { "" };
             Some(match needed {
                 Some(_) => format!("find a ticket that keeps more weights (a lower --sparsity){weaker}"),
-                None => format!("no number of weights would do as they are pruned here: let more move (--max-moved), or find another ticket{weaker}"),
+                None => format!(
+                    "no number of weights would do as they are pruned here: let more move (--max-moved), or find another \
+                     ticket{weaker}"
+                ),
             })
         }
         StampingError::NoMask => {

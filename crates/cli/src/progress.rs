@@ -179,8 +179,8 @@ const LARGE: usize = 4_000_000;
 pub(crate) struct Waiting(ProgressBar);
 
 impl Waiting {
-    /// A spinner with `doing` on a terminal, otherwise the line `told` if one of the models, whose carriers are given, is large
-    /// enough to wait for.
+    /// A spinner with `doing` on a terminal, otherwise the line `told` if one of the models, whose carriers are given,
+    /// is large enough to wait for.
     pub(crate) fn start(doing: &str, told: &str, models: impl IntoIterator<Item = Vec<Carrier>>) -> Self {
         let size = |carriers: Vec<Carrier>| carriers.iter().map(|carrier| carrier.shape.size()).sum::<usize>();
         let is_large = models.into_iter().map(size).max().is_some_and(|size| size >= LARGE);

@@ -118,8 +118,8 @@ fn meaning(report: &Report) -> (String, &'static str) {
             "that the model is unrelated to the key, nor that it is not.",
         ),
         Verdict::Inconclusive if report.needed.is_empty() => (
-            "the mark does not show where it was looked for, and that clears nobody: see what is assumed, and what would be \
-             stronger."
+            "the mark does not show where it was looked for, and that clears nobody: see what is assumed, and what \
+             would be stronger."
                 .to_owned(),
             "that the model is unrelated to the key, nor that it is not.",
         ),

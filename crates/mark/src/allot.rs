@@ -1,11 +1,11 @@
 //! How many moves each panel gets, from its counts alone; and, within a panel, each carrier.
 //!
-//! A swap raises a panel's hits s by one and leaves its n as it was; thinning lowers its n by one and leaves its hits. So
-//! everything here is decided on (n, s, how many moves there is room for). First every panel is brought to the target: fewer
-//! moves would leave one that nobody can disclose with effect. Then, within the comfortable number, one move at a time
-//! goes to the weaker half
-//! (public, or all sealed panels pooled), and there to the panel with the smallest share of hits. Halves are compared
-//! by excess² / n, to which log2 p is proportional, in integers: the same on every machine.
+//! A swap raises a panel's hits s by one and leaves its n as it was; thinning lowers its n by one and leaves its hits.
+//! So everything here is decided on (n, s, how many moves there is room for). First every panel is brought to the
+//! target: fewer moves would leave one that nobody can disclose with effect. Then, within the comfortable number, one
+//! move at a time goes to the weaker half (public, or all sealed panels pooled), and there to the panel with the
+//! smallest share of hits. Halves are compared by excess² / n, to which log2 p is proportional, in integers: the same
+//! on every machine.
 
 use counterfoil_claim::Dilution;
 
@@ -202,8 +202,8 @@ pub(crate) fn within_reach(panels: &[Counts], moves: u64) -> Log2P {
 /// About how many kept positions a ticket must have for every panel to reach the target within a share of moves.
 ///
 /// Takes the split over panels and chips at two standard deviations to the bad side, so that a ticket of that size will
-/// do under nearly any key. `room_share` is the room for moves there is per kept active position (½ if nothing but chips
-/// limits it). `None` if no number of positions up to [`MOST_KEPT`] would do, as without room.
+/// do under nearly any key. `room_share` is the room for moves there is per kept active position (½ if nothing but
+/// chips limits it). `None` if no number of positions up to [`MOST_KEPT`] would do, as without room.
 pub(crate) fn kept_needed(
     dilutions: &[Dilution],
     sealed: u8,
@@ -235,8 +235,8 @@ pub(crate) fn kept_needed(
     Some(many)
 }
 
-/// Splits a number of moves over the places in proportion to their room: whole parts first, then one each to the largest
-/// remainders, ties to the earlier place. Panics if there is less room than moves.
+/// Splits a number of moves over the places in proportion to their room: whole parts first, then one each to the
+/// largest remainders, ties to the earlier place. Panics if there is less room than moves.
 pub(crate) fn proportional(moves: u64, room: &[u64]) -> Vec<u64> {
     let total: u64 = room.iter().sum();
     assert!(moves <= total, "{moves} moves for a room of {total}");
@@ -284,7 +284,8 @@ mod tests {
     #[test]
     fn thinning_needs_about_twice_as_many_moves() {
         let thin = |n, hits| Counts { way: Way::Thin, ..counts(n, hits) };
-        // P[Bin(514, 1/2) >= 418] = 2^-161.038 and P[Bin(515, 1/2) >= 418] = 2^-159.625, in exact integers; likewise 304.
+        // P[Bin(514, 1/2) >= 418] = 2^-161.038 and P[Bin(515, 1/2) >= 418] = 2^-159.625, in exact integers; likewise
+        // 304.
         assert_eq!([thin(836, 418), thin(836, 430)].map(|panel| panel.needed(bits(-160.0))), [Some(322), Some(304)]);
         assert_eq!(thin(300, 150).needed(bits(-160.0)), None, "150 of 150 are 2^-150");
         let panels = [thin(836, 418), thin(836, 430)];

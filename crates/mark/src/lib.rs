@@ -12,13 +12,13 @@
 //! ```
 //!
 //! In reading order: [`panels`] splits a carrier's positions over the panels, [`chips`] and [`ChipMap`] give them
-//! signs, [`ChipReader`] gives them for any run of positions, [`TriggerSet`] derives query images and labels; [`Reading`]
-//! says which positions a suspect keeps, with [`Balanced`] and [`Cut`] for suspects without zeros and [`assign`] for
-//! re-ordered ones; [`tally`] counts, and [`log2_upper_tail`] judges. [`plan`] embeds, by swaps within each carrier, and
-//! [`plan_found`] tops up what was found under the key; [`plan_thinned`] drops positions where there is nothing to swap;
-//! [`prepare_licensee`] marks a licensee's copy on top of that. The paper's key mask: a [`Strategy`] says which positions
-//! matter, [`lock`] holds them back, [`unlock`] gives them back.
-//! [`qr`] is apart from all this: a code that anybody can read, and anybody can lay over.
+//! signs, [`ChipReader`] gives them for any run of positions, [`TriggerSet`] derives query images and labels;
+//! [`Reading`] says which positions a suspect keeps, with [`Balanced`] and [`Cut`] for suspects without zeros and
+//! [`assign`] for re-ordered ones; [`tally`] counts, and [`log2_upper_tail`] judges. [`plan`] embeds, by swaps within
+//! each carrier, and [`plan_found`] tops up what was found under the key; [`plan_thinned`] drops positions where there
+//! is nothing to swap; [`prepare_licensee`] marks a licensee's copy on top of that. The paper's key mask: a
+//! [`Strategy`] says which positions matter, [`lock`] holds them back, [`unlock`] gives them back. [`qr`] is apart from
+//! all this: a code that anybody can read, and anybody can lay over.
 //!
 //! Absent on purpose: keys, claims and disclosures (`counterfoil-claim`), files (`counterfoil-ticket`), verdicts
 //! (`counterfoil-verify`).

@@ -12,8 +12,8 @@
 //!    share of log2 p whatever D is, so the strongest to start with is the strongest that is left;
 //! 4. if no D reaches the target comfortably, the D and P that need fewest moves, never more than the limit.
 //!
-//! A ticket of whole channels has nothing pruned in the channels that it keeps, so nothing to exchange. Where swaps cannot
-//! reach the target, [`plan_thinned`] may: see `thin.rs`.
+//! A ticket of whole channels has nothing pruned in the channels that it keeps, so nothing to exchange. Where swaps
+//! cannot reach the target, [`plan_thinned`] may: see `thin.rs`.
 //!
 //! A ticket found under the key has been worked on at all its positions, for the number of panels that was asked for:
 //! [`plan_found`] changes as little of that as it can. It gives up dilution before it gives up a panel.
@@ -108,8 +108,8 @@ pub fn plan(
     planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, choose_option).map_err(Missed::refusal)
 }
 
-/// Plans to thin a ticket: every carrier drops the same share of what it keeps, the first of six from the comfortable one
-/// to the limit at which every panel reaches the target.
+/// Plans to thin a ticket: every carrier drops the same share of what it keeps, the first of six from the comfortable
+/// one to the limit at which every panel reaches the target.
 ///
 /// How much is kept then enters the seeds: each share has chips of its own, as if the key were another.
 pub fn plan_thinned(
@@ -121,8 +121,8 @@ pub fn plan_thinned(
     thinned(ticket, pk, master, settings, choose_option)
 }
 
-/// The same for a ticket found under the key, with at most as many sealed panels as were asked for. Of what the search put in
-/// only the public panel is left.
+/// The same for a ticket found under the key, with at most as many sealed panels as were asked for. Of what the search
+/// put in only the public panel is left.
 pub fn plan_found_thinned(
     ticket: &[Candidate<'_>],
     pk: &PublicKey,

@@ -136,7 +136,8 @@ fn patterns_are_not_thinned_and_of_two_refusals_the_stronger_is_told() {
         }
     };
     assert_eq!(refused(&whole, -160.0).1, None, "no room for swaps");
-    // Swaps of 10 % of 13,400 positions are worth twice what dropping as many is; of whole channels they are worth nothing.
+    // Swaps of 10 % of 13,400 positions are worth twice what dropping as many is; of whole channels they are worth
+    // nothing.
     let (swapped, _) = refused(&ticket(), -5000.0);
     let (thinned, needed) = refused(&of_channels(), -5000.0);
     assert!(swapped < thinned && thinned < -160.0, "{swapped} {thinned}");

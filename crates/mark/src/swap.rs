@@ -172,7 +172,8 @@ fn candidates(candidate: Candidate<'_>, cells: &[Block], chips: &ChipMap) -> [Ve
     droppable
 }
 
-/// Takes one candidate from each of `swaps` strata of candidates in order of rank; also says how many each of the cells gave.
+/// Takes one candidate from each of `swaps` strata of candidates in order of rank; also says how many each of the cells
+/// gave.
 pub(crate) fn spread(candidates: Vec<Droppable>, swaps: u64, cells: usize) -> (Vec<usize>, Vec<u32>) {
     let (count, swaps) = (candidates.len(), swaps as usize);
     assert!(swaps <= count, "{swaps} moves for {count} candidates");

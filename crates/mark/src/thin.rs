@@ -1,13 +1,13 @@
 //! Thinning: dropping kept positions of chip −1 and taking none in, where whole channels leave nothing to swap.
 //!
-//! How much each carrier keeps enters the seeds (docs/protocol.md, "Seeds"), so how much it drops is fixed before there are
-//! chips: the same share of what each carrier keeps. Of that, positions of chip −1 go first, one at a time to the panel that
-//! has it worst; what is left to drop are positions that are not active, which change nothing. A panel's n falls by what it
-//! drops, its hits stay, and log2 p gains about half of what as many swaps give.
+//! How much each carrier keeps enters the seeds (docs/protocol.md, "Seeds"), so how much it drops is fixed before there
+//! are chips: the same share of what each carrier keeps. Of that, positions of chip −1 go first, one at a time to the
+//! panel that has it worst; what is left to drop are positions that are not active, which change nothing. A panel's n
+//! falls by what it drops, its hits stay, and log2 p gains about half of what as many swaps give.
 //!
-//! As with swaps, what is dropped is spread over the strata of scores and over the output channels. Pruned channels stay pruned.
-//! It can be seen: what is missing in an otherwise full channel is what was dropped. Whoever fills it with small weights
-//! is read by rank.
+//! As with swaps, what is dropped is spread over the strata of scores and over the output channels. Pruned channels
+//! stay pruned. It can be seen: what is missing in an otherwise full channel is what was dropped. Whoever fills it with
+//! weights that are small beside the others is read by rank; noise of a tenth of their root mean square hides the mark.
 
 use crate::allot::{Counts, weakest};
 use crate::swap::{Droppable, Holding, Moves, PANELS, spread};
@@ -18,8 +18,8 @@ pub(crate) fn quotas(ticket: &[Candidate<'_>], share: f64) -> Vec<u64> {
     ticket.iter().map(|candidate| (candidate.mask.kept() as f64 * share).floor() as u64).collect()
 }
 
-/// How many of its quota each carrier drops in each panel; `None` if a carrier has too little that may be dropped. `counts` are
-/// the panels' over all carriers, `idle` the positions of each that may be dropped and have no chip.
+/// How many of its quota each carrier drops in each panel; `None` if a carrier has too little that may be dropped.
+/// `counts` are the panels' over all carriers, `idle` the positions of each that may be dropped and have no chip.
 pub(crate) fn shared_out(
     counts: &[Counts],
     held: &[[Holding; PANELS]],

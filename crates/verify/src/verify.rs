@@ -140,9 +140,9 @@ fn not_asked(available: Available) -> Vec<Skipped> {
     mask.into_iter().chain(trigger).collect()
 }
 
-/// docs/protocol.md, "Verdicts", and the index of the test that it rests on, the best one if on none. `is_open` says that
-/// tensors or channels could be in another order, and it could not be looked for; or that the ticket was thinned, so that
-/// whoever looks at it could have filled in what it lacks.
+/// docs/protocol.md, "Verdicts", and the index of the test that it rests on, the best one if on none. `is_open` says
+/// that tensors or channels could be in another order, and it could not be looked for; or that the ticket was thinned,
+/// so that whoever looks at it could have filled in what it lacks.
 fn judge(tests: &[Test], options: &Options, is_open: bool) -> (Verdict, Option<usize>) {
     let threshold = options.threshold;
     for (level, verdict) in [(Level::Sealed, Verdict::Proven), (Level::Public, Verdict::Marked)] {

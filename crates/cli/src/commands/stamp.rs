@@ -18,10 +18,10 @@ use crate::{Error, Exit, open, value};
 
 /// Stamp a ticket with its owner's mark
 ///
-/// Exchanges a few kept positions for pruned ones, within their output channels, so that the mask agrees with the key; of whole
-/// channels, which have nothing to take in, it drops a few. Train the stamped ticket afterwards. Writes three files: the stamped ticket; the claim, a signed public statement;
-/// and the counterfoil, the private record from which sealed panels are disclosed. What each panel will carry is shown
-/// before anything is written.
+/// Exchanges a few kept positions for pruned ones, within their output channels, so that the mask agrees with the key;
+/// of whole channels, which have nothing to take in, it drops a few. Train the stamped ticket afterwards. Writes three
+/// files: the stamped ticket; the claim, a signed public statement; and the counterfoil, the private record from which
+/// sealed panels are disclosed. What each panel will carry is shown before anything is written.
 ///
 /// With --licensee the ticket is one that is stamped already, and the result a copy that can be told from other
 /// licensees': claim and counterfoil are the copy's own, and the owner's prove both.
