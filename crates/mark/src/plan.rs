@@ -105,7 +105,8 @@ pub fn plan(
 ) -> Result<Plan, StampError> {
     let marked = Marked::by_stamping(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
     settings.check(ticket)?;
-    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, choose_option).map_err(Missed::refusal)
+    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, choose_option)
+        .map_err(|missed| missed.refusal())
 }
 
 /// Plans to thin a ticket: every carrier drops the same share of what it keeps, the first of six from the comfortable
@@ -147,7 +148,7 @@ fn thinned(
     let step = (settings.most_moved - settings.comfort_moved) / f64::from(SHARES - 1);
     let mut shares: Vec<f64> = (0..SHARES).map(|i| settings.comfort_moved + step * f64::from(i)).collect();
     shares.dedup();
-    let mut strongest: Option<Missed> = None;
+    let mut strongest: Option<Box<Missed>> = None;
     for share in shares {
         let quotas = thin::quotas(ticket, share);
         let kept = ticket.iter().zip(&quotas).map(|(c, quota)| (c.carrier, c.mask.kept() as u64 - quota));
@@ -175,11 +176,12 @@ pub fn plan_found(
 ) -> Result<Plan, StampError> {
     let marked = Marked::by_finding(ticket.iter().map(|candidate| candidate.carrier));
     settings.check(ticket)?;
-    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, first_option).map_err(Missed::refusal)
+    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, first_option)
+        .map_err(|missed| missed.refusal())
 }
 
 /// How a layout is chosen.
-type Choose = fn(&[Candidate<'_>], &Owner<'_>, &SwapSettings, u64, Budget) -> Result<StampOption, Missed>;
+type Choose = fn(&[Candidate<'_>], &Owner<'_>, &SwapSettings, u64, Budget) -> Result<StampOption, Box<Missed>>;
 
 /// Chooses a layout and its moves, and carries the choice out. The settings are checked.
 pub(crate) fn planned<E>(
@@ -336,7 +338,7 @@ fn choose_option(
     settings: &SwapSettings,
     kept: u64,
     budget: Budget,
-) -> Result<StampOption, Missed> {
+) -> Result<StampOption, Box<Missed>> {
     let dilutions = settings.dilution.map_or(Dilution::ALL.to_vec(), |dilution| vec![dilution]);
     let sealed = settings.sealed.map_or_else(|| up_to(PanelCount::MAX, kept, budget.target), |p| vec![p]);
 
@@ -363,7 +365,8 @@ fn choose_option(
         }
     }
     let least = settings.sealed.map_or(1, PanelCount::get);
-    strongest.or(cheapest).ok_or(Missed { reach, kept, dilutions, sealed: least, settings: *settings, budget })
+    let missed = || Box::new(Missed { reach, kept, dilutions, sealed: least, settings: *settings, budget });
+    strongest.or(cheapest).ok_or_else(missed)
 }
 
 /// The first layout that reaches the target, by the rule of [`plan_found`].
@@ -373,7 +376,7 @@ fn first_option(
     settings: &SwapSettings,
     kept: u64,
     budget: Budget,
-) -> Result<StampOption, Missed> {
+) -> Result<StampOption, Box<Missed>> {
     let sealed = up_to(settings.sealed.map_or(PanelCount::MAX, PanelCount::get), kept, budget.target);
     let dilutions: Vec<Dilution> =
         Dilution::ALL.into_iter().filter(|d| settings.dilution.is_none_or(|least| d.get() >= least.get())).collect();
@@ -385,7 +388,7 @@ fn first_option(
             }
         }
     }
-    Err(Missed { reach, kept, dilutions, sealed: 1, settings: *settings, budget })
+    Err(Box::new(Missed { reach, kept, dilutions, sealed: 1, settings: *settings, budget }))
 }
 
 /// Numbers of sealed panels to try, the most first: without those that are hopeless, but always 1, whose strength is told
