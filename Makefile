@@ -83,7 +83,6 @@ paper-scaled:
 	cargo build --release --locked -p counterfoil-cli -p counterfoil-attack --examples
 	$(RELEASE)/examples/tickets -o docs/results/tickets-digits.jsonl
 	$(RELEASE)/examples/tickets $(SCALED) -o docs/results/tickets-cifar.jsonl
-	$(RELEASE)/examples/tickets $(SCALED) --arch resnet18 --seeds 0 --sparsities 0.95 -o docs/results/tickets-resnet18.jsonl
 	$(RELEASE)/examples/lock --sparsity 0.99 -o docs/results/lock-digits.jsonl
 	$(RELEASE)/examples/lock $(SCALED) --sparsity 0.98 --fractions 0.05,0.2,0.5 -o docs/results/lock-cifar.jsonl
 	$(RELEASE)/examples/lock $(TRANSFER) --sparsity 0.98 --fractions 0.05,0.2 \
