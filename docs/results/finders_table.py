@@ -6,7 +6,8 @@
 One row for each finder and way of stamping: accuracy of the ticket, of masks with the same layer sparsities at random, and
 of the stamped ticket less the plain one (means over seeds, standard error of the last); share of the kept positions that was
 moved; log2 p of the two halves of the mark as stamped, after fine-tuning all layers, after pruning half and fine-tuning and,
-where the ticket was thinned, after filling what was dropped by training on at two rates, or with noise: always of the worse half on the worst seed.
+where the ticket was thinned, after filling what was dropped by training on at two rates, or with noise: always of the worse
+half on the worst seed.
 """
 
 import statistics

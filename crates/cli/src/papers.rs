@@ -45,6 +45,9 @@ pub(crate) struct ClaimSummary {
     tool: String,
     /// "swaps", "keyed-finding" or "thinning".
     method: &'static str,
+    /// For the text alone: JSON has the method.
+    #[serde(skip)]
+    is_thinned: bool,
     /// Positions that swaps brought in, or thinning dropped.
     moved: u64,
     /// Extra decay at chip -1 positions, if training was keyed.
@@ -87,6 +90,7 @@ impl ClaimSummary {
             created: body.created.clone(),
             tool: body.tool.clone(),
             method: stamping.method.name(),
+            is_thinned: stamping.method == StampingMethod::Thinning,
             moved: stamping.moved,
             decay: stamping.decay,
             factor: stamping.factor,
@@ -129,7 +133,7 @@ impl fmt::Display for ClaimSummary {
             "Stamped   {created} by {tool}, by {} with {} {}",
             self.method,
             count(self.moved),
-            if self.method == StampingMethod::Thinning.name() { "dropped" } else { "moved" }
+            if self.is_thinned { "dropped" } else { "moved" }
         )?;
         writeln!(f, "Weights   initially {}", self.initial_weights)?;
         writeln!(

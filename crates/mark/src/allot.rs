@@ -71,11 +71,9 @@ impl Counts {
     }
 
     fn pooled(panels: &[Self], moves: &[u64]) -> Self {
-        let way = panels.first().map_or(Way::default(), |panel| panel.way);
-        panels.iter().zip(moves).map(|(panel, &moves)| panel.after(moves)).fold(
-            Self { way, ..Self::default() },
-            |sum, panel| Self { n: sum.n + panel.n, hits: sum.hits + panel.hits, room: sum.room + panel.room, way },
-        )
+        let after = panels.iter().zip(moves).map(|(panel, &moves)| panel.after(moves));
+        let sum = |a: Self, b: Self| Self { n: a.n + b.n, hits: a.hits + b.hits, room: a.room + b.room, ..a };
+        after.reduce(sum).unwrap_or_default()
     }
 
     /// Whether it is weaker than the other: sign(excess) · excess² / n, compared in integers.

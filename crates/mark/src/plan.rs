@@ -104,9 +104,17 @@ pub fn plan(
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
     let marked = Marked::by_stamping(ticket.iter().map(|c| (c.carrier, c.mask.kept() as u64)));
+    swapped(ticket, &Owner { pk, master, marked, quotas: None }, settings, choose_option)
+}
+
+fn swapped(
+    ticket: &[Candidate<'_>],
+    owner: &Owner<'_>,
+    settings: &SwapSettings,
+    choose: Choose,
+) -> Result<Plan, StampError> {
     settings.check(ticket)?;
-    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, choose_option)
-        .map_err(|missed| missed.refusal())
+    planned(ticket, owner, settings, choose).map_err(|missed| missed.refusal())
 }
 
 /// Plans to thin a ticket: every carrier drops the same share of what it keeps, the first of six from the comfortable
@@ -175,9 +183,7 @@ pub fn plan_found(
     settings: &SwapSettings,
 ) -> Result<Plan, StampError> {
     let marked = Marked::by_finding(ticket.iter().map(|candidate| candidate.carrier));
-    settings.check(ticket)?;
-    planned(ticket, &Owner { pk, master, marked, quotas: None }, settings, first_option)
-        .map_err(|missed| missed.refusal())
+    swapped(ticket, &Owner { pk, master, marked, quotas: None }, settings, first_option)
 }
 
 /// How a layout is chosen.

@@ -17,8 +17,8 @@ use counterfoil_ticket::{Array, Carrier, Kind, Mask, Model, ModelError, Provenan
 use serde_json::json;
 
 use crate::{
-    Candidate, CarrierPlan, Plan, Ranking, StampError, SwapSettings, licensee, plan, plan_found, plan_found_thinned,
-    plan_thinned, usual_triggers,
+    Candidate, CarrierPlan, Plan, Ranking, StampError, SwapSettings, Way, licensee, plan, plan_found,
+    plan_found_thinned, plan_thinned, usual_triggers,
 };
 
 /// In the history of a ticket: that it is a licensee's copy. Not whose: that is for the claim to say.
@@ -136,35 +136,34 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
     }
     let masks = masks_of(ticket);
     let carriers = marked(ticket, &masks)?;
+    type Planner = fn(&[Candidate<'_>], &PublicKey, &MasterSeed, &SwapSettings) -> Result<Plan, StampError>;
+    let (method, decay, factor, master, by_swaps, by_thinning): (_, _, _, _, Planner, Planner) = match request.keyed {
+        Some(KeyedFinding { master, decay, factor }) => {
+            (StampingMethod::KeyedFinding, decay, factor, master, plan_found, plan_found_thinned)
+        }
+        None => {
+            let master = key.master_seed(ticket.digest()?.as_bytes());
+            (StampingMethod::Swaps, None, None, master, plan, plan_thinned)
+        }
+    };
     let held = crate::qr::held(ticket);
     let candidates = candidates(ticket, &carriers, &masks, &held);
     let pk = key.public();
-    let (method, decay, factor, master) = match request.keyed {
-        Some(KeyedFinding { master, decay, factor }) => (StampingMethod::KeyedFinding, decay, factor, master),
-        None => (StampingMethod::Swaps, None, None, key.master_seed(ticket.digest()?.as_bytes())),
-    };
-    type Planner = fn(&[Candidate<'_>], &PublicKey, &MasterSeed, &SwapSettings) -> Result<Plan, StampError>;
-    let [by_swaps, by_thinning]: [Planner; 2] = match method {
-        StampingMethod::KeyedFinding => [plan_found, plan_found_thinned],
-        _ => [plan, plan_thinned],
-    };
-    let stamped = |by: Planner| by(&candidates, &pk, &master, &request.swaps);
-    let (plan, stamping) = match stamped(by_swaps) {
+    let planned = |by: Planner| by(&candidates, &pk, &master, &request.swaps);
+    let plan = match planned(by_swaps) {
         // A pattern has to stay as it is.
         Err(error @ StampError::TooSmall { could, .. }) if ticket.description.pattern.is_none() => {
-            let plan = match stamped(by_thinning) {
+            match planned(by_thinning) {
                 Err(StampError::TooSmall { could: thinned, .. }) if could <= thinned => return Err(error.into()),
                 thinned => thinned?,
-            };
-            // The chips are others than those that a search favoured.
-            let (moved, decay, factor) = (plan.moved, None, None);
-            (plan, Stamping { method: StampingMethod::Thinning, moved, decay, factor })
+            }
         }
-        swapped => {
-            let plan = swapped?;
-            let moved = plan.moved;
-            (plan, Stamping { method, moved, decay, factor })
-        }
+        swapped => swapped?,
+    };
+    let stamping = match plan.way {
+        Way::Swap => Stamping { method, moved: plan.moved, decay, factor },
+        // The chips are others than those that a search favoured.
+        Way::Thin => Stamping { method: StampingMethod::Thinning, moved: plan.moved, decay: None, factor: None },
     };
     let known = &ticket.description.provenance;
     let provenance = request.provenance.unwrap_or_else(|| known.clone());
