@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::Path;
 
 use counterfoil_mark::masks_of;
-use counterfoil_ticket::{Kind, ModelFile};
+use counterfoil_ticket::{Description, Kind, ModelFile};
 use counterfoil_train::data::DataSource;
-use counterfoil_train::{Accuracies, DeviceChoice, Examples, Trial, Winning, is_it_winning};
+use counterfoil_train::{DeviceChoice, Examples, Trial, Winning, is_it_winning};
 use serde::Serialize;
 
 use crate::Error;
@@ -46,13 +46,14 @@ impl WinningArgs {
         self.is_it_winning
     }
 
-    pub(crate) fn run(&self, path: &Path) -> Result<Winning, Error> {
+    pub(crate) fn run(&self, path: &Path) -> Result<WinningReport, Error> {
         let file = ModelFile::open(path)?;
         let source = self.data.as_ref().ok_or(Error::StrategyWithoutData)?;
         let data = self.images.load(source)?;
         let (ticket, network) = network_for(path, &file, &data, None, self.device)?;
-        if ticket.description.kind == Kind::Model && file.description().is_some() {
-            warn("this is a trained model: its weights have learned already, those of the controls have not");
+        let head_start = HeadStart::of(&ticket.description, file.description().is_some());
+        if head_start == HeadStart::Trained {
+            warn("the weights were trained before, those of the controls were not: there will be no judgement");
         }
         let masks = masks_of(&ticket);
         if masks.is_empty() {
@@ -70,8 +71,47 @@ impl WinningArgs {
             let _ = progress.event(&in_trial(event, &mut rounds_done));
         })?;
         progress.finish();
-        Ok(winning)
+        Ok(WinningReport::new(path, head_start, winning))
     }
+}
+
+/// What a ticket's weights have learned before it is tried. Its control on fresh weights has nothing of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HeadStart {
+    /// Nothing.
+    None,
+    /// It is rewound to the end of this epoch.
+    Epoch(u64),
+    /// It is a trained model, or was found in one.
+    Trained,
+}
+
+impl HeadStart {
+    /// As the file's history tells. A file that does not describe itself tells nothing.
+    fn of(description: &Description, is_described: bool) -> Self {
+        let found = description.history.iter().find(|entry| entry["command"] == "find");
+        let was_pretrained = found.is_some_and(|entry| !entry["pretrained"].is_null());
+        if was_pretrained || (description.kind == Kind::Model && is_described) {
+            return Self::Trained;
+        }
+        match found.and_then(|entry| entry["aim"]["rewind"].as_u64()) {
+            None | Some(0) => Self::None,
+            Some(epoch) => Self::Epoch(epoch),
+        }
+    }
+}
+
+/// What a trial shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Judgement {
+    /// It beats both controls.
+    Winning,
+    /// It does not.
+    NotShown,
+    /// Its head start would win whatever its mask.
+    NotJudged,
 }
 
 /// An event of one of the trainings, numbered among all of them.
@@ -91,10 +131,15 @@ fn in_trial(event: counterfoil_train::Event, done: &mut u32) -> counterfoil_trai
 #[derive(Serialize)]
 pub(crate) struct WinningReport {
     /// The ticket's file.
-    pub(crate) file: String,
+    file: String,
+    judgement: Judgement,
+    head_start: HeadStart,
+    beats_reinitialised: bool,
+    beats_shuffled: bool,
+    stable: bool,
     /// What came out.
     #[serde(flatten)]
-    pub(crate) winning: Winning,
+    winning: Winning,
 }
 
 impl fmt::Display for WinningReport {
@@ -114,30 +159,57 @@ impl fmt::Display for WinningReport {
             f,
             "Between two trainings of the ticket: {accuracy} of accuracy lost at worst, loss {loss:.3} more\n"
         )?;
-        writeln!(f, "{}", self.judgement())
+        writeln!(f, "{}", self.sentence())
     }
 }
 
 impl WinningReport {
-    fn judgement(&self) -> String {
-        let winning = &self.winning;
-        let lost = |control: &Accuracies, name: &str| (!winning.beats(control)).then(|| name.to_owned());
-        let unbeaten: Vec<String> = [
-            lost(&winning.reinitialised, "its mask on fresh weights"),
-            lost(&winning.shuffled, "shuffled masks on its weights"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let stability = if winning.is_stable() {
+    fn new(path: &Path, head_start: HeadStart, winning: Winning) -> Self {
+        let judgement = match head_start {
+            HeadStart::Trained => Judgement::NotJudged,
+            _ if winning.is_winning() => Judgement::Winning,
+            _ => Judgement::NotShown,
+        };
+        Self {
+            file: path.display().to_string(),
+            judgement,
+            head_start,
+            beats_reinitialised: winning.beats(&winning.reinitialised),
+            beats_shuffled: winning.beats(&winning.shuffled),
+            stable: winning.is_stable(),
+            winning,
+        }
+    }
+
+    fn sentence(&self) -> String {
+        let stability = if self.stable {
             "training it is stable to the order of the data"
         } else {
             "training it is not stable: the order of the data decides where it ends, and a later rewinding may help"
         };
-        if unbeaten.is_empty() {
-            format!("A winning ticket: it beats both controls by more than chance explains, and {stability}.")
-        } else {
-            format!("Not shown to be a winning ticket: it does not beat {}; {stability}.", unbeaten.join(" nor "))
+        let unbeaten = match (self.beats_reinitialised, self.beats_shuffled) {
+            (false, false) => "its mask on fresh weights nor shuffled masks on its weights",
+            (false, true) => "its mask on fresh weights",
+            (_, _) => "shuffled masks on its weights",
+        };
+        let judgement = match self.judgement {
+            Judgement::Winning => {
+                format!("A winning ticket: it beats both controls by more than chance explains, and {stability}.")
+            }
+            Judgement::NotShown => {
+                format!("Not shown to be a winning ticket: it does not beat {unbeaten}; {stability}.")
+            }
+            Judgement::NotJudged => format!(
+                "Not judged: its weights were trained before, those of its controls were not, so it would win under any mask;\n{stability}."
+            ),
+        };
+        match self.head_start {
+            HeadStart::Epoch(epoch) => {
+                format!(
+                    "{judgement}\nIts weights are those of epoch {epoch}: so far ahead of fresh ones does it start."
+                )
+            }
+            _ => judgement,
         }
     }
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::{
     Candidate, CarrierPlan, Plan, Ranking, StampError, SwapSettings, Way, licensee, plan, plan_found,
-    plan_found_thinned, plan_thinned, usual_triggers,
+    plan_found_thinned, plan_thinned, thin, usual_triggers,
 };
 
 /// In the history of a ticket: that it is a licensee's copy. Not whose: that is for the claim to say.
@@ -150,15 +150,18 @@ pub fn prepare<'a>(ticket: &'a Model, key: &'a OwnerKey, request: StampRequest) 
     let candidates = candidates(ticket, &carriers, &masks, &held);
     let pk = key.public();
     let planned = |by: Planner| by(&candidates, &pk, &master, &request.swaps);
-    let plan = match planned(by_swaps) {
-        // A pattern has to stay as it is.
-        Err(error @ StampError::TooSmall { could, .. }) if ticket.description.pattern.is_none() => {
-            match planned(by_thinning) {
+    // A pattern has to stay as it is.
+    let may_thin = ticket.description.pattern.is_none();
+    let plan = if may_thin && thin::is_of_whole_channels(&candidates) {
+        planned(by_thinning)?
+    } else {
+        match planned(by_swaps) {
+            Err(error @ StampError::TooSmall { could, .. }) if may_thin => match planned(by_thinning) {
                 Err(StampError::TooSmall { could: thinned, .. }) if could <= thinned => return Err(error.into()),
                 thinned => thinned?,
-            }
+            },
+            swapped => swapped?,
         }
-        swapped => swapped?,
     };
     let stamping = match plan.way {
         Way::Swap => Stamping { method, moved: plan.moved, decay, factor },

@@ -124,6 +124,24 @@ fn whole_channels_are_thinned_however_they_were_found() {
 }
 
 #[test]
+fn swaps_take_nothing_in_from_channels_that_are_gone() {
+    let (mut ticket, key) = (ticket(), OwnerKey::from_seed(&[7; 32]));
+    for (name, mask) in &mut ticket.masks {
+        let [_, inputs, height, width] = ticket.arrays[name].shape()[..] else { panic!("{name} is no convolution") };
+        let of = |p: usize| (p / (inputs * height * width), p / (height * width) % inputs);
+        *mask = Mask::from_fn(mask.size(), |p| of(p).0.is_multiple_of(4) && of(p).1.is_multiple_of(4));
+    }
+    let prepared = prepare(&ticket, &key, request()).unwrap();
+    assert_eq!(prepared.plan().way, crate::Way::Thin);
+    // One weight beside the channels, and there is something to exchange.
+    let name = ticket.masks.keys().next_back().unwrap().clone();
+    let mask = &ticket.masks[&name];
+    let beside = Mask::from_fn(mask.size(), |p| mask.keeps(p) || p == mask.size() - 1);
+    ticket.masks.insert(name, beside);
+    assert_eq!(prepare(&ticket, &key, request()).unwrap().plan().way, crate::Way::Swap);
+}
+
+#[test]
 fn patterns_are_not_thinned_and_of_two_refusals_the_stronger_is_told() {
     let key = OwnerKey::from_seed(&[7; 32]);
     let mut whole = of_channels();

@@ -9,9 +9,22 @@
 //! stay pruned. It can be seen: what is missing in an otherwise full channel is what was dropped. Whoever fills it with
 //! weights that are small beside the others is read by rank; noise of a tenth of their root mean square hides the mark.
 
+use std::collections::BTreeSet;
+
 use crate::allot::{Counts, weakest};
 use crate::swap::{Droppable, Holding, Moves, PANELS, spread};
 use crate::{Candidate, ChipMap};
+
+/// Whether every carrier keeps all that joins some of its output channels to some of its input channels, and nothing else.
+/// Swaps would find room there only in channels that are gone, where weights do nothing.
+pub(crate) fn is_of_whole_channels(ticket: &[Candidate<'_>]) -> bool {
+    ticket.iter().all(|Candidate { carrier, mask, .. }| {
+        let (row, taps) = (carrier.shape.row(), carrier.shape.taps());
+        let outputs: BTreeSet<usize> = mask.positions().map(|position| position / row).collect();
+        let inputs: BTreeSet<usize> = mask.positions().map(|position| position % row / taps).collect();
+        mask.kept() == outputs.len() * inputs.len() * taps
+    })
+}
 
 /// How many positions each carrier drops.
 pub(crate) fn quotas(ticket: &[Candidate<'_>], share: f64) -> Vec<u64> {

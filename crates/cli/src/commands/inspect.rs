@@ -11,7 +11,7 @@ use crate::network_kind::{KnownInput, architecture_of};
 use crate::output::{print, print_json};
 use crate::papers::{ClaimSummary, KeySummary};
 use crate::plot::plot;
-use crate::winning::{WinningArgs, WinningReport};
+use crate::winning::WinningArgs;
 use crate::writing::{Force, check};
 use crate::{Error, Exit, open};
 
@@ -52,8 +52,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
         if self.winning.is_asked() {
-            let (winning, file) = (self.winning.run(&self.file)?, self.file.display().to_string());
-            self.show(&WinningReport { file, winning })?;
+            self.show(&self.winning.run(&self.file)?)?;
             return Ok(Exit::Success);
         }
         match (FileKind::of(&self.file), &self.plot) {

@@ -99,9 +99,22 @@ fn a_ticket_is_tried_against_its_controls() {
         assert_eq!(report[kind]["each"].as_array().unwrap().len(), 3, "{report}");
     }
     assert_eq!(report["barrier"]["losses"].as_array().unwrap().len(), 11, "{report}");
+    let beaten = ["beats_reinitialised", "beats_shuffled"].map(|control| report[control].as_bool().unwrap());
+    let judgement = if beaten == [true, true] { "winning" } else { "not-shown" };
+    assert_eq!(report["judgement"], judgement, "{report}");
     let text = folder.command(trial).output().unwrap();
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.contains("winning ticket: it") && text.contains("stable"), "{text}");
+
+    // Trained weights would win under any mask.
+    folder
+        .run("find --data digits --limit 300 --finder magnitude --pretrained t --sparsity 0.95 -o pretrained")
+        .success();
+    let trial = trial.replace("inspect t", "inspect pretrained").replace("--epochs 4", "--epochs 1");
+    let report = folder.json(&format!("{trial} --json"));
+    assert_eq!((&report["judgement"], &report["head_start"]), (&"not-judged".into(), &"trained".into()), "{report}");
+    let text = folder.command(&trial).output().unwrap();
+    assert!(String::from_utf8(text.stdout).unwrap().contains("Not judged: its weights were trained before"));
     folder.refuses(
         "inspect t --is-it-winning",
         str![[r#"

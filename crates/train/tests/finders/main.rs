@@ -5,6 +5,8 @@
 
 mod kit;
 
+use std::collections::BTreeSet;
+
 use counterfoil_claim::{OwnerKey, PanelCount};
 use counterfoil_ticket::{Block, Mask, Model, Pattern};
 use counterfoil_train::finder::{
@@ -45,10 +47,6 @@ fn all() -> Vec<Box<dyn Finder>> {
     ]
 }
 
-fn are_whole_rows(mask: &Mask, row: usize) -> bool {
-    (0..mask.size()).all(|position| mask.keeps(position) == mask.keeps(position / row * row))
-}
-
 /// Mean accuracy over the seeds of the finder's tickets once trained, and of the same number of random positions in each
 /// layer.
 fn against_random(kit: &Kit, finder: &dyn Finder) -> (f64, f64) {
@@ -82,7 +80,16 @@ fn every_ticket_is_sound_and_repeats_itself() {
         assert_eq!(kit.find(&*finder, 5), ticket, "{name}");
         assert_ne!(kit.find(&*finder, 6).masks, ticket.masks, "{name}");
         if name == "channel" {
-            assert!(ticket.masks.iter().all(|(tensor, mask)| are_whole_rows(mask, ticket.arrays[tensor].shape()[1])));
+            // Both layers are linear: a hidden unit's weights and those that read it go together.
+            let units = |tensor: &str, of: fn(usize, usize) -> usize| -> BTreeSet<usize> {
+                let row = ticket.arrays[tensor].shape()[1];
+                ticket.masks[tensor].positions().map(|position| of(position, row)).collect()
+            };
+            let written = units("fc1.weight", |position, row| position / row);
+            assert_eq!(written, units("fc2.weight", |position, row| position % row));
+            let whole = |tensor: &str, inputs: usize, outputs: usize| ticket.masks[tensor].kept() == inputs * outputs;
+            assert!(whole("fc1.weight", ticket.arrays["fc1.weight"].shape()[1], written.len()));
+            assert!(whole("fc2.weight", written.len(), units("fc2.weight", |position, row| position / row).len()));
         }
     }
 }
@@ -168,6 +175,10 @@ fn trained_tickets_beat_random_masks() {
         }
     }
     assert!(beaten.is_empty(), "{beaten:?}");
+    // Essential sparsity: the largest weights of a trained model, trained on.
+    let essential = Magnitude { scope: Scope::Global, pretrained: true };
+    let (found, random) = against_random(&kit.pretrained(4), &essential);
+    assert!(found > random, "essential sparsity: {found:.4}, random {random:.4}");
 }
 
 /// Mean accuracies without any training, of the finder's tickets and of random masks of their densities.

@@ -21,8 +21,11 @@ pub(crate) struct SuspectLayer {
 }
 
 impl SuspectLayer {
-    /// Reads zeros if the suspect keeps at most twice the share that the claim states, ranks at that share otherwise: zeros
-    /// that are filled in in part hide the mask too. `None` if the claim's carrier is dense and so is the suspect's.
+    /// Reads zeros if the suspect keeps at most twice as many positions as the claim lets expect, so many ranks otherwise: zeros
+    /// that are filled in in part hide the mask too. `None` if all would be read as kept.
+    ///
+    /// To expect are as many as the claim states, for channels that were taken out leave what was kept elsewhere; in a layer
+    /// that became larger the same share.
     ///
     /// `living` are the values without those in dead channels, which ranks leave out.
     pub(crate) fn read(
@@ -39,7 +42,8 @@ impl SuspectLayer {
         let kept = &held.kept;
         // Of kernels in a larger frame the border does not count.
         let size = kept.size() / shape.taps() * claimed.shape.taps();
-        let usual = density.map_or(size, |density| density.count(size));
+        let stated = usize::try_from(claimed.kept).unwrap_or(usize::MAX);
+        let usual = density.map_or(size, |density| density.count(size).max(stated).min(size));
         let of = |kept, is_ranked, clear| Some(Self { tensor: tensor.to_owned(), shape, kept, is_ranked, clear });
         if kept.kept() < kept.size() && kept.kept() / 2 <= usual {
             return Ok(of(kept.clone(), false, kept.kept() as u64));

@@ -1,7 +1,7 @@
 //! Marks under permuted channels.
 
 use counterfoil_claim::PanelId;
-use counterfoil_ticket::{CarrierShape, Layer, Model};
+use counterfoil_ticket::{CarrierShape, Layer, Mask, Model};
 use counterfoil_verify::{CarrierReport, CarrierState, Level, TestReport, Verdict};
 
 use crate::align_kit::{Shown, framed, is_stream, permuted, pruned, relaid, resnet20};
@@ -117,10 +117,10 @@ fn dummy_channels_are_left_over() {
     let shift = |layer: &Layer, [o, i]: [usize; 2]| {
         // Option A feeds the middle of a stream, so the dummies of a stream lie on both sides, as wide as before each.
         let pad = |group: usize, width: u32, c: usize| if is_stream(&net, group) { c + width as usize / 8 } else { c };
-        ([pad(layer.to, layer.shape.out, o), pad(layer.from, layer.shape.inp, i)], 1.0)
+        Some(([pad(layer.to, layer.shape.out, o), pad(layer.from, layer.shape.inp, i)], 1.0))
     };
     let mut random = Random(11);
-    let mut wide = relaid(&shown.ticket.model(), &net, shift, wider);
+    let mut wide = relaid(&shown.ticket.model(), &net, shift, |layer| wider(layer.shape));
     for layer in net.layers() {
         let Some(array) = wide.arrays.get_mut(&layer.weight()) else { continue };
         let (shape, taps) = (wider(layer.shape), layer.shape.taps());
@@ -148,6 +148,58 @@ fn dummy_channels_are_left_over() {
     let any: f64 = net.layers().iter().filter(|layer| layer.prunable).map(any).sum();
     let chosen = public.choice - public.alignment.as_ref().map_or(0, |alignment| alignment.bits);
     assert!(f64::from(chosen) > 2.0 + any, "{chosen}, {any}");
+}
+
+/// A ticket of whole channels, every other one of each group, thinned; then the channels that are gone are taken out.
+#[test]
+fn a_ticket_of_whole_channels_is_read_at_its_own_size() {
+    let net = resnet20(16);
+    let mut shown = Shown::new(&net, 211, 0.25, 0.0, &[1, 2]);
+    let stays = |group: usize, channel: usize| group == 0 || channel.is_multiple_of(2);
+    let layers = net.layers();
+    let block = |name: &str, position: usize| {
+        let layer = layers.iter().find(|layer| layer.weight() == name).unwrap();
+        let (row, taps) = (layer.shape.row(), layer.shape.taps());
+        stays(layer.to, position / row) && stays(layer.from, position % row / taps)
+    };
+    // Each carrier drops one in ten; how many is fixed before there are chips.
+    let without = |mask: &mut Mask, name: &str, order: &mut dyn Iterator<Item = usize>| {
+        *mask = Mask::from_fn(mask.size(), |position| block(name, position));
+        let dropped = mask.kept() / 10;
+        order.filter(|&p| block(name, p)).take(dropped).for_each(|p| mask.set(p, false));
+    };
+    for (carrier, mask) in &mut shown.ticket.masks {
+        let size = mask.size();
+        without(mask, &carrier.name, &mut (0..size));
+    }
+    let marked = shown.owner.marked_of(&shown.ticket);
+    let mut random = Random(12);
+    for (carrier, mask) in &mut shown.ticket.masks {
+        let chips = shown.owner.chips(carrier, &marked).chip;
+        let mut order: Vec<(u64, usize)> =
+            (0..mask.size()).filter(|&p| chips[p] == -1).map(|p| (random.bits(), p)).collect();
+        order.sort_unstable();
+        without(mask, &carrier.name, &mut order.into_iter().map(|(_, position)| position));
+    }
+    assert_eq!(shown.owner.marked_of(&shown.ticket), marked);
+    shown.claim = shown.owner.claim(&shown.ticket);
+    shown.disclosures = shown.owner.disclose(&shown.ticket, &shown.claim, &[1, 2]);
+
+    let compact_net = resnet20(8);
+    let compact = relaid(
+        &shown.ticket.model(),
+        &net,
+        |layer, [o, i]| {
+            let to = |group: usize, c: usize| stays(group, c).then_some(if group == 0 { c } else { c / 2 });
+            Some(([to(layer.to, o)?, to(layer.from, i)?], 1.0))
+        },
+        |layer| compact_net.layers().into_iter().find(|other| other.name == layer.name).unwrap().shape,
+    );
+    let report = shown.align(&permuted(&compact, &compact_net, 13), true);
+    assert_eq!(report.verdict, Verdict::Proven, "{:?}", report.tests.last());
+    let carried = [1, 2].map(|panel| shown.owner.carried(&shown.ticket, PanelId::sealed(panel).unwrap()));
+    let (n, hits) = (carried[0].n() + carried[1].n(), carried[0].hits() + carried[1].hits());
+    assert_eq!((decided(&report).n, decided(&report).hits), (n, hits));
 }
 
 #[test]

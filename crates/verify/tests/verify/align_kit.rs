@@ -94,28 +94,28 @@ pub(crate) fn permuted(model: &Model, net: &Architecture, seed: u64) -> Model {
         |layer, [o, i]| {
             let to = |group: usize, c: usize| moves.get(&group).map_or(c, |moves| moves[c]);
             let scale = |group: usize, c: usize| scales.get(&group).map_or(1.0, |scales| scales[c]);
-            ([to(layer.to, o), to(layer.from, i)], scale(layer.to, o) / scale(layer.from, i))
+            Some(([to(layer.to, o), to(layer.from, i)], scale(layer.to, o) / scale(layer.from, i)))
         },
-        |shape| shape,
+        |layer| layer.shape,
     )
 }
 
-/// Writes kernel (o, i) of each layer where `to` says, times its factor; layers take the shape that `shape` says.
+/// Writes kernel (o, i) of each layer where `to` says, if anywhere, times its factor; layers take the shape that `shape` says.
 pub(crate) fn relaid(
     model: &Model,
     net: &Architecture,
-    to: impl Fn(&Layer, [usize; 2]) -> ([usize; 2], f32),
-    shape: impl Fn(CarrierShape) -> CarrierShape,
+    to: impl Fn(&Layer, [usize; 2]) -> Option<([usize; 2], f32)>,
+    shape: impl Fn(&Layer) -> CarrierShape,
 ) -> Model {
     let mut relaid = model.clone();
     for layer in net.layers() {
         let Some(old) = model.arrays.get(&layer.weight()) else { continue };
-        let (before, after) = (layer.shape, shape(layer.shape));
+        let (before, after) = (layer.shape, shape(&layer));
         let taps = before.taps();
         let mut values = vec![0.0; after.size()];
         for (p, value) in old.values().iter().enumerate() {
             let kernel = [p / taps / before.inp as usize, p / taps % before.inp as usize];
-            let ([o, i], factor) = to(&layer, kernel);
+            let Some(([o, i], factor)) = to(&layer, kernel) else { continue };
             values[(o * after.inp as usize + i) * taps + p % taps] = value * factor;
         }
         let mut dimensions: Vec<usize> = old.shape().to_vec();
