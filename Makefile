@@ -80,6 +80,7 @@ SHORT = --data $(CIFAR) --limit-test 10000 --side 16 --find-epochs 3 --train-epo
 SCALED = $(SHORT) --limit 5000
 TRANSFER = $(SHORT) --limit 10000 --transfer
 paper-scaled:
+	@test -d "$(CIFAR)" || { echo "error: no folder '$(CIFAR)', expected CIFAR-10: make paper-scaled CIFAR=FOLDER"; exit 1; }
 	cargo build --release --locked -p counterfoil-cli -p counterfoil-attack --examples
 	$(RELEASE)/examples/tickets -o docs/results/tickets-digits.jsonl
 	$(RELEASE)/examples/tickets $(SCALED) -o docs/results/tickets-cifar.jsonl
@@ -91,6 +92,7 @@ paper-scaled:
 	$(RELEASE)/examples/finders -o docs/results/finders-digits.jsonl
 	$(RELEASE)/examples/qr --find-epochs 3 --train-epochs 6 --attack-epochs 2 --seeds $$(seq -s, 0 19) \
 	  -o docs/results/qr-digits.jsonl
+	python3 docs/results/fill.py docs/results/paper.md
 
 # Models without the mark under other people's keys (docs/results/false-positives.md). Goes on behind the lines that are there;
 # an hour on two cores.

@@ -22,6 +22,15 @@ def read(path, *fields):
     return rows
 
 
+def data_name(line):
+    """What was learned, as a page calls it. Of folders only CIFAR-10 was measured."""
+    if line["data"] == "digits":
+        return "digits"
+    side = line["settings"].get("side") or 32
+    half = "the other five classes of " if line["settings"].get("transfer") else ""
+    return f"{half}CIFAR-10 at {side}×{side}"
+
+
 def points(line):
     """Accuracy in per cent."""
     return 100 * line["correct"] / line["of"]

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """Turns the JSON lines of the example `qr` into the tables of docs/results/paper.md. Standard library only.
 
-    python3 docs/results/qr_table.py docs/results/qr-digits.jsonl
+    python3 docs/results/qr_table.py docs/results/qr-digits.jsonl docs/images/qr-digits.svg
 
 First what laying a code over costs: kernels opened and closed, share of the kept positions that move, accuracy less that of the
 same ticket without a code. Then one row for each attack: on how many of the seeds the owner's and the thief's code is read, the
-share of data modules that are not as they were laid over and test accuracy (means), and log2 p of the panels of the worst seed.
+share of data modules that are not as they were laid over and test accuracy (means), and log2 p of the panels of the worst seed. The plot: codes read after pruning, code alone.
 """
 
 import statistics
 import sys
 from collections import defaultdict
 
+from curves import draw
 from lines import mean_and_spread, minus, points, read
 
 
@@ -62,6 +63,19 @@ def main():
     for density, of in sorted(rows.items()):
         print(f"Tickets of {100 * density:g} %:\n")
         attacks(of)
+    if len(sys.argv) > 2:
+        plot(rows, sys.argv[2])
+
+
+def plot(rows, path):
+    shares = [0, 5, 10, 20, 30, 50]
+    curves = {}
+    for density, of in sorted(rows.items()):
+        for way in ("magnitude", "random"):
+            lines = [of["code", f"{way} {share} %" if share else "none"].values() for share in shares]
+            read_by_share = [100 * statistics.mean(line["read"]["owner"] for line in at) for at in lines]
+            curves[f"keeps {100 * density:g} %, {way}"] = read_by_share
+    draw(path, curves, [(s, f"{s} %") for s in shares], "pruned", "codes read, %", bounds=(0, 101))
 
 
 if __name__ == "__main__":
