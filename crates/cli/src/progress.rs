@@ -16,6 +16,9 @@ use crate::output::printable;
 /// Units of the bar in an epoch.
 const FINE: u64 = 1000;
 
+/// Longest time without a plain line.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// Shows how far a run has come, and writes its log.
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -27,6 +30,8 @@ pub(crate) struct Progress {
     done: u64,
     /// Epochs done before a resumed run went on.
     resumed: u64,
+    /// When the last plain line was written.
+    told: Instant,
     log: Option<(PathBuf, File)>,
 }
 
@@ -66,14 +71,19 @@ impl Progress {
         bar.set_style(style.expect("the template is valid"));
         bar.set_prefix(label);
         let log = log.map(open).transpose()?;
-        Ok(Self { bar, plain, started: Instant::now(), epochs, rounds, done: 0, resumed: 0, log })
+        let now = Instant::now();
+        Ok(Self { bar, plain, started: now, epochs, rounds, done: 0, resumed: 0, told: now, log })
     }
 
     /// Takes one event of the run.
     pub(crate) fn event(&mut self, event: &Event) -> Result<(), Error> {
         match event {
             Event::Batch { done, of } => {
-                self.bar.set_position(self.done * FINE + FINE * *done as u64 / (*of).max(1) as u64);
+                let position = self.done * FINE + FINE * *done as u64 / (*of).max(1) as u64;
+                self.bar.set_position(position);
+                if self.told.elapsed() >= SILENCE {
+                    self.line(&format!("batch {done} of {of}, {} left", self.time_left(position)));
+                }
                 return Ok(());
             }
             Event::Resumed { round, epoch } => {
@@ -87,7 +97,7 @@ impl Progress {
                 let place = if *rounds > 0 { format!("round {} of {rounds}, ", round + 1) } else { String::new() };
                 let line = format!("{place}epoch {epoch} of {epochs}: loss {loss:.4}");
                 self.bar.set_message(line.clone());
-                self.line(&format!("{line}, {} left", self.time_left()));
+                self.line(&format!("{line}, {} left", self.time_left(self.done * FINE)));
             }
             Event::Pruned { round, rounds, kept, of } => {
                 self.line(&format!("round {round} of {rounds} pruned: {kept} of {of} weights kept"));
@@ -101,14 +111,17 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    fn line(&self, text: &str) {
+    fn line(&mut self, text: &str) {
+        self.told = Instant::now();
         if self.plain {
             tell(text);
         }
     }
 
-    fn time_left(&self) -> String {
-        time_left(self.started, self.done.saturating_sub(self.resumed), self.epochs.saturating_sub(self.done))
+    /// Time that is left at this position of the bar.
+    fn time_left(&self, position: u64) -> String {
+        let (before, all) = (self.resumed * FINE, self.epochs * FINE);
+        time_left(self.started, position.saturating_sub(before), all.saturating_sub(position))
     }
 
     fn record(&mut self, event: &Event) -> Result<(), Error> {
