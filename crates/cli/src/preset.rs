@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use crate::{Error, open};
 
 /// Options that a preset may have. Not where things are, nor what is secret: those belong to a run.
-const OPTIONS: [&str; 23] = [
+const OPTIONS: [&str; 24] = [
     "arch",
     "batch",
     "decay",
@@ -30,6 +30,7 @@ const OPTIONS: [&str; 23] = [
     "no-rewind",
     "prune-share",
     "rate",
+    "resize",
     "rewind",
     "scope",
     "seed",
@@ -195,7 +196,7 @@ mod tests {
                 found += 1;
             }
         }
-        assert!(found >= 4, "{found}");
+        assert!(found >= 11, "{found}");
     }
 
     #[test]
