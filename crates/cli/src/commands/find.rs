@@ -164,7 +164,8 @@ impl Args {
         }
         let epochs = finder.epochs(&aim).unwrap_or(Epochs { rounds: 1, first: 0, rewind: 0 });
         let rounds = Rounds { count: epochs.rounds, first: epochs.first, rewind: epochs.rewind };
-        let mut progress = Progress::new("find", rounds, self.recipe.log.as_deref())?;
+        let log = self.recipe.log.as_deref();
+        let mut progress = Progress::new("find", rounds, log)?.estimated(finder.estimates_rounds());
         let mut logged = Ok(());
         let mut ticket = finder.find(&mut Search {
             network,
