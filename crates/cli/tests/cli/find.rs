@@ -46,6 +46,62 @@ error: the finder 'snip' takes no --mark-decay, expected --mark-factor
 }
 
 #[test]
+fn an_option_that_would_do_nothing_is_refused() {
+    let folder = Folder::new();
+    folder.refuses(
+        "find --data digits --finder random --epochs 9 -o x",
+        str![[r#"
+error: the finder 'random' trains nothing, expected no --epochs
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --finder magnitude --pretrained m --rate 3 -o x",
+        str![[r#"
+error: the finder 'magnitude' with --pretrained trains nothing, expected no --rate
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --finder magnitude --pretrained m --arch resnet20 -o x",
+        str![[r#"
+error: the network is that of --pretrained, expected no --arch
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --finder jackpot --pretrained m --hidden 20 -o x",
+        str![[r#"
+error: the network is that of --pretrained, expected no --hidden
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --hidden 20 -o x",
+        str![[r#"
+error: the network has no --hidden, expected it with '--arch mlp' only
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --arch mlp --width 4 -o x",
+        str![[r#"
+error: the network has no --width, expected it with a convolutional one only
+
+"#]],
+    );
+}
+
+#[test]
+fn a_record_has_no_settings_that_were_not_used() {
+    let folder = Folder::new();
+    folder.run("find --data digits --finder synflow --arch mlp --hidden 20,10 --limit 100 -o x").success();
+    let model = ModelFile::open(&folder.path("x")).unwrap().read().unwrap();
+    let aim = model.description.history[0]["aim"].as_object().unwrap();
+    assert_eq!(aim.keys().collect::<Vec<_>>(), ["seed", "sparsity"]);
+}
+
+#[test]
 fn a_preset_s_options_are_refused_by_line_and_given_ones_win() {
     let folder = Folder::new();
     folder.write("p.toml", b"finder = \"snip\"\nwdith = 4\n");
