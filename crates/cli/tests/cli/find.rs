@@ -118,6 +118,36 @@ error: p.toml: line 2: 'wdith' is no option of a preset, expected one of [..]
 }
 
 #[test]
+fn what_another_finder_has_no_use_for_is_left_out_of_a_preset() {
+    let folder = Folder::new();
+    let preset =
+        "arch = \"mlp\"\nhidden = [20, 10]\nfinder = \"imp\"\nlimit = 100\nprune-share = 0.2\nrewind = 1\nepochs = 2\n";
+    folder.write("p.toml", preset.as_bytes());
+    folder.run("find --preset p.toml --finder snip --data digits -o x").success().stderr_eq(str![[r#"
+warning: p.toml: this search has no use for --prune-share, --rewind, --epochs, which the preset sets: left out
+round 1 of 1 pruned: 74 of 1480 weights kept
+
+"#]]);
+    folder.refuses(
+        "find --preset p.toml --finder random --data digits --rate 3 -o y",
+        str![[r#"
+warning: p.toml: this search has no use for --prune-share, --rewind, --epochs, which the preset sets: left out
+error: the finder 'random' trains nothing, expected no --rate
+
+"#]],
+    );
+    // Without another finder it is the preset that is wrong.
+    folder.write("p.toml", b"finder = \"snip\"\nsparsity = 0.5\nprune-share = 0.2\n");
+    folder.refuses(
+        "find --preset p.toml --data digits -o y",
+        str![[r#"
+error: p.toml: line 3: the finder 'snip' takes no --prune-share, expected it with imp only
+
+"#]],
+    );
+}
+
+#[test]
 fn stamping_keeps_an_n_of_m_pattern() {
     let folder = Folder::new();
     let pattern = Pattern::new(2, 4).unwrap();
