@@ -27,10 +27,10 @@ pub(crate) struct FinderArgs {
     #[arg(long, value_enum, default_value = "imp")]
     finder: FinderName,
     /// Share of the weights that the ticket prunes [default: 0.95]
-    #[arg(long, value_name = "SHARE", value_parser = value::share)]
+    #[arg(long, value_name = "SHARE", value_parser = value::part)]
     sparsity: Option<f64>,
     /// imp: share of the remaining weights that each round prunes [default: 0.2]
-    #[arg(long, value_name = "SHARE", value_parser = value::share)]
+    #[arg(long, value_name = "SHARE", value_parser = value::part)]
     prune_share: Option<f64>,
     /// Finders that train: epoch whose end the weights are rewound to [default: 3 of 182, in proportion]
     #[arg(long, value_name = "EPOCH")]
@@ -47,7 +47,7 @@ pub(crate) struct FinderArgs {
     densities: Option<DensitiesName>,
     /// rigl, granet: share of the kept weights that move after the first epoch, later fewer [default: 0.3 for rigl, 0.5 for
     /// granet]
-    #[arg(long, value_name = "SHARE", value_parser = value::share)]
+    #[arg(long, value_name = "SHARE", value_parser = value::part)]
     move_share: Option<f64>,
     /// nm: how many weights of how many consecutive input channels are kept [default: 2:4]
     #[arg(long, value_name = "N:M", value_parser = value::pattern)]

@@ -143,10 +143,21 @@ fn settings(file: &Path, text: &str, given: impl Fn(&str) -> bool) -> Result<Vec
             DeValue::Boolean(true) => format!("--{option}"),
             _ => format!("--{option}={}", in_words(value).ok_or_else(wrong)?),
         });
+        check(&argument).map_err(|what| refused(line, what))?;
         settings.push(Setting { option: format!("--{option}"), argument, line });
     }
     settings.sort_by_key(|setting| setting.line);
     Ok(settings)
+}
+
+/// Refuses an option whose value is none, in the words of the command line.
+fn check(argument: &OsStr) -> Result<(), String> {
+    let line = ["counterfoil", "find", "--data=digits", "--output=x"].map(OsStr::new);
+    let Err(error) = Cli::try_parse_from(line.into_iter().chain([argument])) else { return Ok(()) };
+    // What follows the first blank line is about the command as a whole.
+    let text = error.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    Err(lines.join(" ").trim_start_matches("error: ").to_owned())
 }
 
 /// A value as it stands on a command line.
@@ -187,15 +198,13 @@ mod tests {
 
     #[test]
     fn a_value_is_no_option_of_its_own() {
-        for (text, expected) in [
-            ("no-rewind = \"--force\"\n", "--no-rewind=--force"),
-            ("no-augmentation = \"--log=x\"\n", "--no-augmentation=--log=x"),
-            ("limit = \"--force\"\n", "--limit=--force"),
+        for (text, end) in [
+            ("no-rewind = \"--force\"\n", "unexpected value '--force' for '--no-rewind' found; no more were expected"),
+            ("no-augmentation = \"--log=x\"\n", "'--log=x' for '--no-augmentation' found; no more were expected"),
+            ("limit = \"--force\"\n", "invalid value '--force' for '--limit <N>': invalid digit found in string"),
         ] {
-            let options = expanded(text, &[]).unwrap();
-            assert_eq!(options, [expected]);
-            let line = ["counterfoil", "find", "--data", "digits", "-o", "x", expected];
-            assert!(Cli::try_parse_from(line).is_err(), "{text}");
+            let error = expanded(text, &[]).unwrap_err();
+            assert!(error.ends_with(end), "{error}");
         }
     }
 
@@ -207,6 +216,12 @@ mod tests {
             ("epochs = 2\nno-rewind = false\n", "p.toml: line 2: 'no-rewind' is no value of an option"),
             ("epochs = 2\nepochs = 3\n", "p.toml: line 2: "),
             ("epochs 2\n", "p.toml: line 1: "),
+            ("rate = 0.1\nepochs = \"x\"\n", "p.toml: line 2: invalid value 'x' for '--epochs <N>': invalid digit"),
+            ("decay = 1\n", "p.toml: line 1: invalid value '1' for '--decay <DECAY>': expected a weight decay"),
+            (
+                "finder = \"magic\"\n",
+                "p.toml: line 1: invalid value 'magic' for '--finder <FINDER>' [possible values: imp,",
+            ),
         ] {
             let error = expanded(text, &[]).unwrap_err();
             assert!(error.starts_with(start), "{error}");

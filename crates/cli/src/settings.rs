@@ -9,7 +9,7 @@ use counterfoil_train::data::{Augmentation, DataError, DataSource, Dataset, Load
 use counterfoil_train::{DeviceChoice, Schedule};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, value};
 
 /// Widths of an mlp's hidden layers by default.
 const HIDDEN: [u32; 2] = [300, 100];
@@ -126,22 +126,22 @@ pub(crate) struct RecipeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) epochs: Option<u32>,
     /// Images a step [default: 128 from 10,000 training images on, else 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value::count)]
     batch: Option<usize>,
     /// Learning rate [default: 0.1]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = value::rate)]
     rate: Option<f64>,
     /// Epochs at which the rate drops [default: at 1/2 and 3/4]
     #[arg(long, value_name = "EPOCHS", value_delimiter = ',')]
     milestones: Option<Vec<u32>>,
     /// Factor of each drop [default: 0.1]
-    #[arg(long, value_name = "FACTOR")]
+    #[arg(long, value_name = "FACTOR", value_parser = value::share)]
     drop: Option<f64>,
     /// Momentum [default: 0.9]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = value::momentum)]
     momentum: Option<f64>,
     /// Weight decay [default: 0.0001]
-    #[arg(long, value_name = "DECAY")]
+    #[arg(long, value_name = "DECAY", value_parser = value::decay)]
     decay: Option<f64>,
     /// Seed of initialisation, order and augmentation; the same seed gives the same bytes
     #[arg(long, value_name = "SEED", default_value_t = 0)]

@@ -148,6 +148,27 @@ error: p.toml: line 3: the finder 'snip' takes no --prune-share, expected it wit
 }
 
 #[test]
+fn a_preset_s_values_are_refused_by_line() {
+    let folder = Folder::new();
+    folder.write("p.toml", b"arch = \"mlp\"\nrewind = 1\nepochs = \"x\"\n");
+    folder.refuses(
+        "find --preset p.toml --data digits -o x",
+        str![[r#"
+error: p.toml: line 3: invalid value 'x' for '--epochs <N>': invalid digit found in string
+
+"#]],
+    );
+    folder.refuses(
+        "find --preset p.toml --data digits --epochs 1 -o x",
+        str![[r#"
+error: rewind is 1, expected an epoch before the last one
+hint: name an earlier epoch with --rewind, or the initial weights with --no-rewind; a preset may have named one
+
+"#]],
+    );
+}
+
+#[test]
 fn stamping_keeps_an_n_of_m_pattern() {
     let folder = Folder::new();
     let pattern = Pattern::new(2, 4).unwrap();
