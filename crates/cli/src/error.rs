@@ -133,6 +133,15 @@ pub(crate) enum Error {
     /// An option of another finder.
     #[error("the finder '{finder}' takes no {option}, expected it with {} only", takers.join(", "))]
     OtherFindersOption { option: &'static str, finder: String, takers: Vec<String> },
+    /// An option of training for a finder that does none.
+    #[error("{finder} trains nothing, expected no {option}")]
+    TrainsNothing { option: &'static str, finder: String },
+    /// The kind of a network that is there already.
+    #[error("the network is that of --pretrained, expected no {option}")]
+    PretrainedNetwork { option: &'static str },
+    /// Widths as other networks have them.
+    #[error("the network has no {option}, expected it with {expected} only")]
+    OtherNetworksOption { option: &'static str, expected: &'static str },
     /// The strength of a mark as finders of another kind take it.
     #[error("the finder '{finder}' takes no {option}, expected {expected}")]
     OtherKeying { option: &'static str, finder: &'static str, expected: &'static str },

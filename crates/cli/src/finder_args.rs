@@ -1,7 +1,8 @@
-//! Arguments of `find` that say which finder, and what it takes. Options of other finders are refused, not ignored.
+//! Arguments of `find` that say which finder, and what it takes. Options that it has no use for are refused, not ignored.
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use counterfoil_ticket::Pattern;
 use counterfoil_train::finder::{
     Aim, Bip, Channel, ClassAware, Densities, EdgePopup, Finder, Granet, Grasp, Imp, Jackpot, Magnitude, Nm, Random,
@@ -26,10 +27,10 @@ pub(crate) struct FinderArgs {
     #[arg(long, value_enum, default_value = "imp")]
     finder: FinderName,
     /// Share of the weights that the ticket prunes [default: 0.95]
-    #[arg(long, value_name = "SHARE", value_parser = value::share)]
+    #[arg(long, value_name = "SHARE", value_parser = value::part)]
     sparsity: Option<f64>,
     /// imp: share of the remaining weights that each round prunes [default: 0.2]
-    #[arg(long, value_name = "SHARE", value_parser = value::share)]
+    #[arg(long, value_name = "SHARE", value_parser = value::part)]
     prune_share: Option<f64>,
     /// Finders that train: epoch whose end the weights are rewound to [default: 3 of 182, in proportion]
     #[arg(long, value_name = "EPOCH")]
@@ -46,7 +47,7 @@ pub(crate) struct FinderArgs {
     densities: Option<DensitiesName>,
     /// rigl, granet: share of the kept weights that move after the first epoch, later fewer [default: 0.3 for rigl, 0.5 for
     /// granet]
-    #[arg(long, value_name = "SHARE", value_parser = value::share)]
+    #[arg(long, value_name = "SHARE", value_parser = value::part)]
     move_share: Option<f64>,
     /// nm: how many weights of how many consecutive input channels are kept [default: 2:4]
     #[arg(long, value_name = "N:M", value_parser = value::pattern)]
@@ -108,6 +109,11 @@ enum DensitiesName {
 }
 
 impl FinderName {
+    /// As the command line has it.
+    fn in_words(self) -> String {
+        self.to_possible_value().expect("no finder is hidden from the command line").get_name().to_owned()
+    }
+
     /// The options that it takes, of those that not all finders do.
     fn takes(self) -> &'static [&'static str] {
         match self {
@@ -130,7 +136,6 @@ impl FinderName {
 impl FinderArgs {
     /// The finder.
     pub(crate) fn finder(&self) -> Result<Box<dyn Finder>, Error> {
-        self.refuse_others_options()?;
         let scope = match self.scope {
             Some(ScopeName::Layer) => Scope::Layer,
             None if matches!(self.finder, FinderName::EdgePopup | FinderName::Channel) => Scope::Layer,
@@ -179,7 +184,22 @@ impl FinderArgs {
         if self.no_rewind { 0 } else { self.rewind.unwrap_or_else(|| Aim::usual_rewind(epochs)) }
     }
 
-    fn refuse_others_options(&self) -> Result<(), Error> {
+    /// Whether anything is trained.
+    pub(crate) fn trains(&self) -> bool {
+        match self.finder {
+            FinderName::Random | FinderName::Snip | FinderName::Grasp | FinderName::Synflow => false,
+            FinderName::Magnitude => self.pretrained.is_none(),
+            _ => true,
+        }
+    }
+
+    /// Whether the ticket has the weights of the rewinding epoch.
+    pub(crate) fn rewinds(&self) -> bool {
+        self.pretrained.is_none() && self.finder.takes().contains(&"--rewind")
+    }
+
+    /// Which of these options are given in vain, and why.
+    pub(crate) fn unused(&self) -> Vec<(&'static str, Error)> {
         let given = [
             ("--sparsity", self.sparsity.is_some()),
             ("--prune-share", self.prune_share.is_some()),
@@ -191,23 +211,53 @@ impl FinderArgs {
             ("--n-of-m", self.n_of_m.is_some()),
             ("--pretrained", self.pretrained.is_some()),
         ];
-        let taken = self.finder.takes();
-        match given.into_iter().find(|(option, given)| *given && !taken.contains(option)) {
-            Some((option, _)) => Err(self.not_taken(option)),
-            None if self.pretrained.is_some() && (self.no_rewind || self.rewind.is_some()) => {
-                Err(Error::NothingToRewind)
-            }
-            None => Ok(()),
-        }
+        let why = |option| match option {
+            _ if !self.finder.takes().contains(&option) => Some(self.not_taken(option)),
+            "--rewind" | "--no-rewind" if self.pretrained.is_some() => Some(Error::NothingToRewind),
+            _ => None,
+        };
+        given.into_iter().filter(|(_, given)| *given).filter_map(|(option, _)| Some((option, why(option)?))).collect()
+    }
+
+    /// An option of training, where nothing is trained.
+    pub(crate) fn trains_nothing(&self, option: &'static str) -> Error {
+        let with = if self.pretrained.is_some() { " with --pretrained" } else { "" };
+        Error::TrainsNothing { option, finder: format!("the finder '{}'{with}", self.finder.in_words()) }
     }
 
     fn not_taken(&self, option: &'static str) -> Error {
-        use clap::ValueEnum;
-        let name = |finder: &FinderName| {
-            finder.to_possible_value().expect("no finder is hidden from the command line").get_name().to_owned()
-        };
-        let all = FinderName::value_variants();
-        let takers = all.iter().filter(|finder| finder.takes().contains(&option)).map(name).collect();
-        Error::OtherFindersOption { option, finder: name(&self.finder), takers }
+        let all = FinderName::value_variants().iter();
+        let takers = all.filter(|finder| finder.takes().contains(&option)).map(|finder| finder.in_words()).collect();
+        Error::OtherFindersOption { option, finder: self.finder.in_words(), takers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use counterfoil_train::Schedule;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        finder: FinderArgs,
+    }
+
+    #[test]
+    fn what_trains_is_what_has_epochs() {
+        let aim = Aim { schedule: Schedule::paper(4), sparsity: 0.5, rewind: 1, seed: 0 };
+        for name in FinderName::value_variants() {
+            for pretrained in [None, Some("--pretrained=m")] {
+                let line = ["find".to_owned(), format!("--finder={}", name.in_words())];
+                let args = Line::parse_from(line.into_iter().chain(pretrained.map(str::to_owned))).finder;
+                if !args.unused().is_empty() {
+                    continue;
+                }
+                let Ok(finder) = args.finder() else { continue };
+                assert_eq!(args.trains(), finder.epochs(&aim).is_some(), "{name:?} {pretrained:?}");
+            }
+        }
     }
 }

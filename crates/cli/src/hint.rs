@@ -77,6 +77,10 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             Some("give the claim that was made with the stamp too: --claim stamped.claim.json".to_owned())
         }
         Error::NoKey { .. } => Some("give the owner's public key: --key owner.pub".to_owned()),
+        Error::Train(TrainError::Setting { name: "rewind", .. }) => Some(
+            "name an earlier epoch with --rewind, or the initial weights with --no-rewind; a preset may have named one"
+                .to_owned(),
+        ),
         Error::Train(TrainError::OtherCheckpoint { file }) => {
             Some(format!("to start anew instead, add --force, or delete {}", file.display()))
         }

@@ -27,6 +27,8 @@ pub(crate) struct Progress {
     /// Epochs of the whole run, and of its first round and the later ones.
     epochs: u64,
     rounds: Rounds,
+    /// Whether the number of rounds is estimated anew with each.
+    estimated: bool,
     done: u64,
     /// Epochs done before a resumed run went on.
     resumed: u64,
@@ -72,7 +74,12 @@ impl Progress {
         bar.set_prefix(label);
         let log = log.map(open).transpose()?;
         let now = Instant::now();
-        Ok(Self { bar, plain, started: now, epochs, rounds, done: 0, resumed: 0, told: now, log })
+        Ok(Self { bar, plain, started: now, epochs, rounds, estimated: false, done: 0, resumed: 0, told: now, log })
+    }
+
+    /// Of a run whose rounds are estimated, anew with each.
+    pub(crate) fn estimated(self, estimated: bool) -> Self {
+        Self { estimated, ..self }
     }
 
     /// Takes one event of the run.
@@ -94,13 +101,20 @@ impl Progress {
             }
             Event::Epoch { round, rounds, epoch, epochs, loss } => {
                 self.done = self.rounds.position(*round, *epoch);
-                let place = if *rounds > 0 { format!("round {} of {rounds}, ", round + 1) } else { String::new() };
+                if self.estimated {
+                    self.epochs = self.rounds.position(rounds.saturating_sub(1), self.rounds.first);
+                    self.bar.set_length(self.epochs * FINE);
+                }
+                let about = self.about();
+                let place =
+                    if *rounds > 0 { format!("round {} of {about}{rounds}, ", round + 1) } else { String::new() };
                 let line = format!("{place}epoch {epoch} of {epochs}: loss {loss:.4}");
                 self.bar.set_message(line.clone());
                 self.line(&format!("{line}, {} left", self.time_left(self.done * FINE)));
             }
             Event::Pruned { round, rounds, kept, of } => {
-                self.line(&format!("round {round} of {rounds} pruned: {kept} of {of} weights kept"));
+                let about = self.about();
+                self.line(&format!("round {round} of {about}{rounds} pruned: {kept} of {of} weights kept"));
             }
         }
         self.record(event)
@@ -109,6 +123,11 @@ impl Progress {
     /// Takes the bar away.
     pub(crate) fn finish(self) {
         self.bar.finish_and_clear();
+    }
+
+    /// What goes before a number of rounds.
+    fn about(&self) -> &'static str {
+        if self.estimated { "about " } else { "" }
     }
 
     fn line(&mut self, text: &str) {

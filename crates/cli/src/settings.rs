@@ -9,8 +9,10 @@ use counterfoil_train::data::{Augmentation, DataError, DataSource, Dataset, Load
 use counterfoil_train::{DeviceChoice, Schedule};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, value};
 
+/// Widths of an mlp's hidden layers by default.
+const HIDDEN: [u32; 2] = [300, 100];
 /// From this many training images on, the paper's number of epochs is the default; below it, fewer do.
 const LARGE: usize = 10_000;
 /// Epochs of the paper.
@@ -124,23 +126,23 @@ pub(crate) struct RecipeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) epochs: Option<u32>,
     /// Images a step [default: 128 from 10,000 training images on, else 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value::count)]
     batch: Option<usize>,
-    /// Learning rate
-    #[arg(long, value_name = "RATE", default_value_t = 0.1)]
-    rate: f64,
+    /// Learning rate [default: 0.1]
+    #[arg(long, value_name = "RATE", value_parser = value::rate)]
+    rate: Option<f64>,
     /// Epochs at which the rate drops [default: at 1/2 and 3/4]
     #[arg(long, value_name = "EPOCHS", value_delimiter = ',')]
     milestones: Option<Vec<u32>>,
-    /// Factor of each drop
-    #[arg(long, value_name = "FACTOR", default_value_t = 0.1)]
-    drop: f64,
-    /// Momentum
-    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
-    momentum: f64,
-    /// Weight decay
-    #[arg(long, value_name = "DECAY", default_value_t = 1e-4)]
-    decay: f64,
+    /// Factor of each drop [default: 0.1]
+    #[arg(long, value_name = "FACTOR", value_parser = value::share)]
+    drop: Option<f64>,
+    /// Momentum [default: 0.9]
+    #[arg(long, value_name = "SHARE", value_parser = value::momentum)]
+    momentum: Option<f64>,
+    /// Weight decay [default: 0.0001]
+    #[arg(long, value_name = "DECAY", value_parser = value::decay)]
+    decay: Option<f64>,
     /// Seed of initialisation, order and augmentation; the same seed gives the same bytes
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -161,12 +163,26 @@ impl RecipeArgs {
         Schedule {
             epochs: usual.epochs,
             batch: self.batch.unwrap_or(usual.batch),
-            rate: self.rate,
+            rate: self.rate.unwrap_or(usual.rate),
             milestones: self.milestones.clone().unwrap_or(usual.milestones),
-            drop: self.drop,
-            momentum: self.momentum,
-            decay: self.decay,
+            drop: self.drop.unwrap_or(usual.drop),
+            momentum: self.momentum.unwrap_or(usual.momentum),
+            decay: self.decay.unwrap_or(usual.decay),
         }
+    }
+
+    /// Which options of the schedule are given.
+    pub(crate) fn of_schedule(&self) -> impl Iterator<Item = &'static str> {
+        let given = [
+            ("--epochs", self.epochs.is_some()),
+            ("--batch", self.batch.is_some()),
+            ("--rate", self.rate.is_some()),
+            ("--milestones", self.milestones.is_some()),
+            ("--drop", self.drop.is_some()),
+            ("--momentum", self.momentum.is_some()),
+            ("--decay", self.decay.is_some()),
+        ];
+        given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option)
     }
 
     pub(crate) fn augmentation(&self, data: &Dataset) -> Augmentation {
@@ -182,7 +198,7 @@ pub(crate) fn usual_schedule(epochs: Option<u32>, data: &Dataset) -> Schedule {
 }
 
 /// A network to be found a ticket in.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ArchName {
     /// Linear layers and ReLU
     Mlp,
@@ -199,12 +215,12 @@ pub(crate) enum ArchName {
 /// Which network, for this data.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ArchArgs {
-    /// The network
-    #[arg(long, value_enum, default_value = "resnet20")]
-    arch: ArchName,
-    /// Widths of an mlp's hidden layers
-    #[arg(long, value_name = "WIDTHS", value_delimiter = ',', default_value = "300,100")]
-    hidden: Vec<u32>,
+    /// The network [default: resnet20]
+    #[arg(long, value_enum)]
+    arch: Option<ArchName>,
+    /// Widths of an mlp's hidden layers [default: 300,100]
+    #[arg(long, value_name = "WIDTHS", value_delimiter = ',')]
+    hidden: Option<Vec<u32>>,
     /// Channels of a convolutional network's first layer [default: 16 for resnet20, 64 for the others]
     #[arg(long, value_name = "CHANNELS", value_parser = clap::value_parser!(u32).range(1..=1024))]
     width: Option<u32>,
@@ -213,8 +229,11 @@ pub(crate) struct ArchArgs {
 impl ArchArgs {
     pub(crate) fn architecture(&self, data: &Dataset) -> Result<Architecture, Error> {
         let (input, classes) = (data.train.shape(), data.classes);
-        let architecture = match self.arch {
-            ArchName::Mlp => Architecture::Mlp { input, hidden: self.hidden.clone(), classes },
+        let architecture = match self.name() {
+            ArchName::Mlp => {
+                let hidden = self.hidden.clone().unwrap_or(HIDDEN.to_vec());
+                Architecture::Mlp { input, hidden, classes }
+            }
             ArchName::Resnet20 => Architecture::Resnet20 { input, width: self.width.unwrap_or(16), classes },
             ArchName::Resnet18 => Architecture::Resnet18 { input, width: self.width.unwrap_or(64), classes },
             ArchName::Resnet50 => Architecture::Resnet50 { input, width: self.width.unwrap_or(64), classes },
@@ -224,5 +243,24 @@ impl ArchArgs {
             return Err(Error::SmallImages { architecture, found: input });
         }
         if architecture.is_within_bounds() { Ok(architecture) } else { Err(Error::Width) }
+    }
+
+    fn name(&self) -> ArchName {
+        self.arch.unwrap_or(ArchName::Resnet20)
+    }
+
+    /// Which of these options are given in vain, and why: a pretrained network is as it is, and others have widths of
+    /// one kind.
+    pub(crate) fn unused(&self, pretrained: bool) -> Vec<(&'static str, Error)> {
+        let given =
+            [("--arch", self.arch.is_some()), ("--hidden", self.hidden.is_some()), ("--width", self.width.is_some())];
+        let why = |option| match (option, self.name()) {
+            _ if pretrained => Some(Error::PretrainedNetwork { option }),
+            ("--hidden", ArchName::Mlp) => None,
+            ("--hidden", _) => Some(Error::OtherNetworksOption { option, expected: "'--arch mlp'" }),
+            ("--width", ArchName::Mlp) => Some(Error::OtherNetworksOption { option, expected: "a convolutional one" }),
+            _ => None,
+        };
+        given.into_iter().filter(|(_, given)| *given).filter_map(|(option, _)| Some((option, why(option)?))).collect()
     }
 }

@@ -25,6 +25,24 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "expected a share above 0 and at most 1, such as 0.05".to_owned())
 }
 
+/// A share between 0 and 1.
+pub(crate) fn part(text: &str) -> Result<f64, String> {
+    let part = text.parse().ok().filter(|part: &f64| *part > 0.0 && *part < 1.0);
+    part.ok_or_else(|| "expected a share between 0 and 1, such as 0.2".to_owned())
+}
+
+/// A learning rate.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| *rate > 0.0 && rate.is_finite());
+    rate.ok_or_else(|| "expected a learning rate above 0, such as 0.1".to_owned())
+}
+
+/// A momentum.
+pub(crate) fn momentum(text: &str) -> Result<f64, String> {
+    let momentum = text.parse().ok().filter(|momentum| (0.0..1.0).contains(momentum));
+    momentum.ok_or_else(|| "expected a momentum, at least 0 and below 1".to_owned())
+}
+
 /// A setting, KEY=VALUE.
 pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     let parts = text.split_once('=').filter(|(key, _)| !key.is_empty());
@@ -36,7 +54,7 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
 }
 
-/// An extra weight decay.
+/// A weight decay.
 pub(crate) fn decay(text: &str) -> Result<f64, String> {
     let decay = text.parse().ok().filter(|decay| (0.0..1.0).contains(decay));
     decay.ok_or_else(|| "expected a weight decay, at least 0 and below 1".to_owned())
@@ -115,6 +133,12 @@ mod tests {
         assert_eq!(["-100001", "-1e300"].map(bits), [expected.clone(), expected]);
         assert_eq!(share("1"), Ok(1.0));
         assert!(["0", "1.01", "-0.1", "NaN", "5%"].into_iter().all(|text| share(text).is_err()));
+        assert_eq!(part("0.2"), Ok(0.2));
+        assert!(["0", "1", "NaN"].into_iter().all(|text| part(text).is_err()));
+        assert_eq!(rate("1e30"), Ok(1e30));
+        assert!(["0", "-0.1", "inf", "NaN"].into_iter().all(|text| rate(text).is_err()));
+        assert_eq!(momentum("0"), Ok(0.0));
+        assert!(["1", "-0.1", "NaN"].into_iter().all(|text| momentum(text).is_err()));
         assert!(["0", "3", "16", "256"].into_iter().all(|text| dilution(text).is_err()));
         assert_eq!(pattern("2:4"), Ok(Pattern::new(2, 4).expect("is one")));
         assert!(["2", "0:4", "4:4", "1:65", "2:4:8", "-1:4"].into_iter().all(|text| pattern(text).is_err()));

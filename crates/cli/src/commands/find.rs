@@ -8,7 +8,7 @@ use counterfoil_ticket::{ModelFile, Overwrite, Provenance};
 use counterfoil_train::data::Dataset;
 use counterfoil_train::finder::{Aim, Epochs, Keyed, Keying, Search};
 use counterfoil_train::{Checkpoint, Examples, Network, OwnMark, Shrinkage};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::commands::stamp::{Places, ProtectionArgs, created};
@@ -93,6 +93,9 @@ struct KeyedArgs {
 
 impl Args {
     pub(crate) fn run(self) -> Result<Exit, Error> {
+        if let Some((_, error)) = self.unused().into_iter().next() {
+            return Err(error);
+        }
         let finder = self.finder.finder()?;
         let keying = finder.keying();
         self.keyed.check(keying, finder.name())?;
@@ -140,7 +143,7 @@ impl Args {
             "command": "find", "version": env!("CARGO_PKG_VERSION"), "finder": finder.name(),
             "architecture": network.architecture(), "pretrained": pretrained,
             "data": data.name, "images": data.train.len(), "augmentation": self.recipe.augmentation(&data),
-            "images_sha256": digest_of(&data.train), "aim": aim, "settings": finder.settings(),
+            "images_sha256": digest_of(&data.train), "aim": self.recorded(&aim), "settings": finder.settings(),
             "mark_decay": key.as_ref().and(decay),
             "mark_factor": key.as_ref().and(factor),
             "sealed_panels": key.is_some().then_some(sealed.get()),
@@ -164,7 +167,8 @@ impl Args {
         }
         let epochs = finder.epochs(&aim).unwrap_or(Epochs { rounds: 1, first: 0, rewind: 0 });
         let rounds = Rounds { count: epochs.rounds, first: epochs.first, rewind: epochs.rewind };
-        let mut progress = Progress::new("find", rounds, self.recipe.log.as_deref())?;
+        let log = self.recipe.log.as_deref();
+        let mut progress = Progress::new("find", rounds, log)?.estimated(finder.estimates_rounds());
         let mut logged = Ok(());
         let mut ticket = finder.find(&mut Search {
             network,
@@ -217,6 +221,30 @@ impl Args {
         logged?; // Only now: the result is worth more than its log.
         print(&format!("ticket: {}\n", self.output.display()))?;
         Ok(Exit::Success)
+    }
+
+    /// Options that are given and that this search has no use for, each with what is to be said of it.
+    pub(crate) fn unused(&self) -> Vec<(&'static str, Error)> {
+        let mut unused = self.finder.unused();
+        if !self.finder.trains() {
+            let untrained = |option| (option, self.finder.trains_nothing(option));
+            unused.extend(self.recipe.of_schedule().map(untrained));
+        }
+        unused.extend(self.arch.unused(self.finder.pretrained.is_some()));
+        unused
+    }
+
+    /// The aim for the record, without settings that this search has no use for.
+    fn recorded(&self, aim: &Aim) -> Value {
+        let mut recorded = json!(aim);
+        let settings = recorded.as_object_mut().expect("an aim is an object");
+        if !self.finder.trains() {
+            settings.remove("schedule");
+        }
+        if !self.finder.rewinds() {
+            settings.remove("rewind");
+        }
+        recorded
     }
 
     /// The network that the search begins with.

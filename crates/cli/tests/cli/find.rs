@@ -46,6 +46,62 @@ error: the finder 'snip' takes no --mark-decay, expected --mark-factor
 }
 
 #[test]
+fn an_option_that_would_do_nothing_is_refused() {
+    let folder = Folder::new();
+    folder.refuses(
+        "find --data digits --finder random --epochs 9 -o x",
+        str![[r#"
+error: the finder 'random' trains nothing, expected no --epochs
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --finder magnitude --pretrained m --rate 3 -o x",
+        str![[r#"
+error: the finder 'magnitude' with --pretrained trains nothing, expected no --rate
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --finder magnitude --pretrained m --arch resnet20 -o x",
+        str![[r#"
+error: the network is that of --pretrained, expected no --arch
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --finder jackpot --pretrained m --hidden 20 -o x",
+        str![[r#"
+error: the network is that of --pretrained, expected no --hidden
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --hidden 20 -o x",
+        str![[r#"
+error: the network has no --hidden, expected it with '--arch mlp' only
+
+"#]],
+    );
+    folder.refuses(
+        "find --data digits --arch mlp --width 4 -o x",
+        str![[r#"
+error: the network has no --width, expected it with a convolutional one only
+
+"#]],
+    );
+}
+
+#[test]
+fn a_record_has_no_settings_that_were_not_used() {
+    let folder = Folder::new();
+    folder.run("find --data digits --finder synflow --arch mlp --hidden 20,10 --limit 100 -o x").success();
+    let model = ModelFile::open(&folder.path("x")).unwrap().read().unwrap();
+    let aim = model.description.history[0]["aim"].as_object().unwrap();
+    assert_eq!(aim.keys().collect::<Vec<_>>(), ["seed", "sparsity"]);
+}
+
+#[test]
 fn a_preset_s_options_are_refused_by_line_and_given_ones_win() {
     let folder = Folder::new();
     folder.write("p.toml", b"finder = \"snip\"\nwdith = 4\n");
@@ -59,6 +115,57 @@ error: p.toml: line 2: 'wdith' is no option of a preset, expected one of [..]
     let kept: usize = model.masks.values().map(Mask::kept).sum();
     assert_eq!(kept, ((64 * 20 + 20 * 10) as f64 * 0.1).round() as usize);
     assert_eq!(model.description.history[0]["finder"], "snip");
+}
+
+#[test]
+fn what_another_finder_has_no_use_for_is_left_out_of_a_preset() {
+    let folder = Folder::new();
+    let preset =
+        "arch = \"mlp\"\nhidden = [20, 10]\nfinder = \"imp\"\nlimit = 100\nprune-share = 0.2\nrewind = 1\nepochs = 2\n";
+    folder.write("p.toml", preset.as_bytes());
+    folder.run("find --preset p.toml --finder snip --data digits -o x").success().stderr_eq(str![[r#"
+warning: p.toml: this search has no use for --prune-share, --rewind, --epochs, which the preset sets: left out
+round 1 of 1 pruned: 74 of 1480 weights kept
+
+"#]]);
+    folder.refuses(
+        "find --preset p.toml --finder random --data digits --rate 3 -o y",
+        str![[r#"
+warning: p.toml: this search has no use for --prune-share, --rewind, --epochs, which the preset sets: left out
+error: the finder 'random' trains nothing, expected no --rate
+
+"#]],
+    );
+    // Without another finder it is the preset that is wrong.
+    folder.write("p.toml", b"finder = \"snip\"\nsparsity = 0.5\nprune-share = 0.2\n");
+    folder.refuses(
+        "find --preset p.toml --data digits -o y",
+        str![[r#"
+error: p.toml: line 3: the finder 'snip' takes no --prune-share, expected it with imp only
+
+"#]],
+    );
+}
+
+#[test]
+fn a_preset_s_values_are_refused_by_line() {
+    let folder = Folder::new();
+    folder.write("p.toml", b"arch = \"mlp\"\nrewind = 1\nepochs = \"x\"\n");
+    folder.refuses(
+        "find --preset p.toml --data digits -o x",
+        str![[r#"
+error: p.toml: line 3: invalid value 'x' for '--epochs <N>': invalid digit found in string
+
+"#]],
+    );
+    folder.refuses(
+        "find --preset p.toml --data digits --epochs 1 -o x",
+        str![[r#"
+error: rewind is 1, expected an epoch before the last one
+hint: name an earlier epoch with --rewind, or the initial weights with --no-rewind; a preset may have named one
+
+"#]],
+    );
 }
 
 #[test]

@@ -47,6 +47,13 @@ impl Course {
         (self.masks.values().map(Mask::kept).sum(), self.masks.values().map(Mask::size).sum())
     }
 
+    /// How many weights of a layer the latest round pruned: as scores say, which have the round as their whole part.
+    pub(crate) fn pruned_latest(&self, name: &str) -> usize {
+        let (mask, scores) = (&self.masks[name], &self.scores[name]);
+        let round = self.round as f32;
+        (0..mask.size()).filter(|&position| !mask.keeps(position) && scores[position] >= round).count()
+    }
+
     /// The network's weights in the masked layers.
     pub(crate) fn weights(&self) -> Scores {
         let value = |name: &String| self.learner.network.parameter(name).expect("masks are of its parameters");

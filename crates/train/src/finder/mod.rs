@@ -83,6 +83,11 @@ pub trait Finder {
     /// How its epochs divide; none if it does not train.
     fn epochs(&self, aim: &Aim) -> Option<Epochs>;
 
+    /// Whether the rounds' number depends on the weights: what is announced is an estimate then.
+    fn estimates_rounds(&self) -> bool {
+        false
+    }
+
     /// Refuses settings outside their ranges.
     ///
     /// # Errors
@@ -127,7 +132,7 @@ pub struct Aim {
 /// How a finder's epochs divide, for who shows its progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epochs {
-    /// Rounds, at least 1; an estimate where the rounds' number depends on the weights.
+    /// Rounds, at least 1; an estimate of a finder that [estimates](Finder::estimates_rounds) them.
     pub rounds: u32,
     /// Epochs of the first round.
     pub first: u32,
