@@ -4,13 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use counterfoil_mark::{Betweenness, Locked, Magnitude, Paths, Random, Strategy, lock};
-use counterfoil_ticket::{ModelFile, Overwrite, Secrecy};
+use counterfoil_ticket::{Model, ModelFile, Overwrite, Secrecy};
 use counterfoil_train::data::{Augmentation, DataSource, Dataset};
 use counterfoil_train::{DeviceChoice, Examples, Hessian, IntegratedGradients, Probe, Taylor};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::commands::stamp::ProtectionArgs;
+use crate::network::check_data;
 use crate::output::{print, print_json};
 use crate::settings::ImagesArgs;
 use crate::writing::{Force, Named, Together, check};
@@ -121,7 +122,7 @@ impl Args {
         // Asked before the work, not after it: betweenness and the strategies that ask the network take a while.
         let protection = self.protection.protection(&self.key_mask)?;
         let data = self.data.as_ref().map(|source| self.images.load(source)).transpose()?;
-        let strategy = self.strategy(data.as_ref())?;
+        let strategy = self.strategy(&ticket, data.as_ref())?;
         ticket.description.history.push(json!({
             "command": "lock", "version": env!("CARGO_PKG_VERSION"), "strategy": strategy.name(),
             "fraction": self.fraction,
@@ -150,10 +151,14 @@ impl Args {
         Ok(Exit::Success)
     }
 
-    fn strategy<'a>(&self, data: Option<&'a Dataset>) -> Result<Box<dyn Strategy + 'a>, Error> {
+    fn strategy<'a>(&self, ticket: &Model, data: Option<&'a Dataset>) -> Result<Box<dyn Strategy + 'a>, Error> {
         let Effort { probe: count, samples, paths, sources, seed, device } = self.effort;
         let probe = || -> Result<Probe<'a>, Error> {
             let data = data.ok_or(Error::StrategyWithoutData)?;
+            // Without an architecture the strategy refuses the ticket.
+            if let Some(architecture) = &ticket.description.architecture {
+                check_data(&self.ticket, architecture, data)?;
+            }
             let examples = Examples::new(&data.train, Augmentation::NONE);
             Ok(Probe { examples, count, seed, device: device.open()? })
         };

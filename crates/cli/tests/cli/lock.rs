@@ -1,8 +1,9 @@
 use std::path::Path;
 
+use counterfoil_ticket::{Architecture, ImageShape};
 use snapbox::str;
 
-use crate::kit::Folder;
+use crate::kit::{Folder, Size, ticket};
 
 const LOCK: &str =
     "lock stamped.safetensors --strategy magnitude --fraction 0.1 -o locked.safetensors --key-mask key.mask";
@@ -126,4 +127,22 @@ hint: give the key mask that was written with this locked ticket
 
 "#]],
     );
+}
+
+#[test]
+fn strategies_ask_about_images_that_the_ticket_takes() {
+    let folder = Folder::new();
+    let mut model = ticket(Size::Small);
+    let input = ImageShape { channels: 1, height: 4, width: 16 };
+    model.description.architecture = Some(Architecture::Mlp { input, hidden: vec![300, 100], classes: 10 });
+    folder.write_model("ticket.safetensors", &model);
+    for strategy in ["taylor", "hessian", "integrated-gradients"] {
+        folder.refuses(
+            &format!("lock ticket.safetensors --strategy {strategy} --data digits -o l --key-mask k --unencrypted"),
+            str![[r#"
+error: ticket.safetensors: takes 1x4x16 images in 10 classes, but digits has 1x8x8 images in 10 classes
+
+"#]],
+        );
+    }
 }
