@@ -20,6 +20,7 @@ const PASSPHRASE: &str = "in a passphrase file everything counts except one line
 
 const DAMAGED: &str = "the file is of the right kind, but cut off, damaged or edited: get a fresh copy";
 const LOCKED: &str = "'counterfoil unlock' makes it whole, with its key mask";
+const RECIPIENT: &str = "a recipient is 'age1…' or the line of an SSH public key";
 const CUT_OFF: &str = "was the file copied or downloaded to its end?";
 
 pub(crate) fn hint(error: &Error) -> Option<String> {
@@ -51,10 +52,8 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::NoRecipients { .. } => {
             Some("it has a passphrase: leave the identity out, and name a file with the passphrase".to_owned())
         }
-        Error::Recipient(ProtectionError::Recipient { found }) if Path::new(found).is_file() => {
-            Some(format!("to encrypt to the key in that file, give its content: --recipient \"$(cat {found})\""))
-        }
-        Error::Recipient(_) => Some("a recipient is 'age1…' or the line of an SSH public key".to_owned()),
+        Error::Recipient(ProtectionError::Recipient { found }) => Some(recipient(found)),
+        Error::Recipient(_) => Some(RECIPIENT.to_owned()),
         Error::Write(WriteError::Exists { .. }) => Some("--force replaces it, or choose another name".to_owned()),
         Error::Write(WriteError::LeadsElsewhere { .. }) => {
             Some("results go to regular files; name one, or remove the link".to_owned())
@@ -187,6 +186,22 @@ fn key_mask(file: &Path, error: &KeyMaskError) -> Option<String> {
         KeyMaskError::Malformed(_) => mistaken(file, "a key mask"),
         KeyMaskError::UnknownVersion { .. } => Some("another counterfoil version made it: update to read it".into()),
         _ => None,
+    }
+}
+
+/// What is a recipient, instead of the name of a file.
+fn recipient(found: &str) -> String {
+    let file = Path::new(found);
+    match FileKind::of(file) {
+        Some(FileKind::PublicKey | FileKind::PrivateKey) => format!(
+            "the key in {found} signs, and nothing can be encrypted to it: take the recipient's age key ('age-keygen' \
+             makes one) or SSH public key ('ssh-keygen')"
+        ),
+        Some(FileKind::Other) => {
+            format!("to encrypt to the key in that file, give its content: --recipient \"$(cat {found})\"")
+        }
+        Some(kind) => format!("{RECIPIENT}, and {found} is {kind}"),
+        None => RECIPIENT.to_owned(),
     }
 }
 
