@@ -7,7 +7,7 @@ use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError,
 use counterfoil_mark::qr::EmbedError;
 use counterfoil_mark::{LockError, StampError, StampingError, StrategyError};
 use counterfoil_suite::SuiteError;
-use counterfoil_ticket::{ReadError, WriteError};
+use counterfoil_ticket::{Kind, ReadError, WriteError};
 use counterfoil_train::data::DataError;
 use counterfoil_train::{DeviceChoice, TrainError};
 use counterfoil_verify::VerifyError;
@@ -98,6 +98,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Train(TrainError::Checkpoint(_)) => Some("to start anew instead, delete that file".to_owned()),
         Error::NotAskable { .. } => Some("leave --tests out to test what can be tested".to_owned()),
         Error::Verify(VerifyError::Read(error)) => read(error),
+        Error::OtherCounterfoil { kind: Kind::Locked, .. } => {
+            Some(format!("the ticket is locked: {LOCKED}; as it is, it is trained without --counterfoil"))
+        }
         Error::RepeatedDisclosure { .. } => Some("give each panel's disclosure once".to_owned()),
         Error::DisputeOption { .. } => {
             Some("a dispute is between two claims: give both, and the public keys that signed them".to_owned())

@@ -118,6 +118,14 @@ hint: 'counterfoil unlock' makes it whole, with its key mask
 
 "#]],
     );
+    folder.refuses(
+        "train locked.safetensors --data digits --counterfoil stamped.counterfoil -o x",
+        str![[r#"
+error: locked.safetensors: its masks are not those of stamped.counterfoil
+hint: the ticket is locked: 'counterfoil unlock' makes it whole, with its key mask; as it is, it is trained without --counterfoil
+
+"#]],
+    );
     folder.run("lock stamped.safetensors --strategy random -o other.safetensors --key-mask other.mask --unencrypted");
     folder.refuses(
         "unlock other.safetensors --key-mask key.mask -o whole",
