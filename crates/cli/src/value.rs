@@ -25,6 +25,12 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "expected a share above 0 and at most 1, such as 0.05".to_owned())
 }
 
+/// A share that leaves something: above 0, below 1.
+pub(crate) fn part(text: &str) -> Result<f64, String> {
+    let part = text.parse().ok().filter(|part: &f64| *part > 0.0 && *part < 1.0);
+    part.ok_or_else(|| "expected a share above 0 and below 1, such as 0.05".to_owned())
+}
+
 /// A setting, KEY=VALUE.
 pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     let parts = text.split_once('=').filter(|(key, _)| !key.is_empty());
@@ -115,6 +121,8 @@ mod tests {
         assert_eq!(["-100001", "-1e300"].map(bits), [expected.clone(), expected]);
         assert_eq!(share("1"), Ok(1.0));
         assert!(["0", "1.01", "-0.1", "NaN", "5%"].into_iter().all(|text| share(text).is_err()));
+        assert_eq!(part("0.99"), Ok(0.99));
+        assert!(["0", "1", "-0.1", "NaN", "5%"].into_iter().all(|text| part(text).is_err()));
         assert!(["0", "3", "16", "256"].into_iter().all(|text| dilution(text).is_err()));
         assert_eq!(pattern("2:4"), Ok(Pattern::new(2, 4).expect("is one")));
         assert!(["2", "0:4", "4:4", "1:65", "2:4:8", "-1:4"].into_iter().all(|text| pattern(text).is_err()));

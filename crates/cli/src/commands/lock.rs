@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "ewp")]
     strategy: StrategyName,
     /// Share of the kept weights that is held back
-    #[arg(long, value_name = "SHARE", default_value = "0.05", value_parser = value::share)]
+    #[arg(long, value_name = "SHARE", default_value = "0.05", value_parser = value::part)]
     fraction: f64,
     /// Where the locked ticket goes
     #[arg(long, short, value_name = "FILE")]

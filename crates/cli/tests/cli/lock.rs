@@ -90,7 +90,16 @@ hint: name the training data: --data digits, or a folder
     folder.refuses(
         "lock stamped.safetensors --strategy random --fraction 1 -o l --key-mask k --unencrypted",
         str![[r#"
-error: stamped.safetensors: a share of 1 is 5937 of the ticket's 5937 kept weights, expected at least 1 and not all
+error: invalid value '1' for '--fraction <SHARE>': expected a share above 0 and below 1, such as 0.05
+
+For more information, try '--help'.
+
+"#]],
+    );
+    folder.refuses(
+        "lock stamped.safetensors --strategy random --fraction 0.00001 -o l --key-mask k --unencrypted",
+        str![[r#"
+error: stamped.safetensors: a share of 0.00001 is 0 of the ticket's 5937 kept weights, expected at least 1 and not all
 
 "#]],
     );
