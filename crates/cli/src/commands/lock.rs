@@ -20,7 +20,9 @@ use crate::{Error, Exit, value};
 /// Hold back a key mask, without which a ticket trains less well
 ///
 /// Splits the ticket's mask in two: the locked ticket, which can be published, and the key mask, which is handed to
-/// licensees. 'counterfoil unlock' puts them together again, to the bit. A mark in the ticket stays in the locked one.
+/// licensees. 'counterfoil unlock' puts them together again: the ticket's masks, its weights within them, all its other
+/// tensors and its digest. Scores and weights outside of the masks are left out of both, and its history grows by an entry
+/// for each. A mark in the ticket stays in the locked one.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
