@@ -4,13 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use counterfoil_mark::{Betweenness, Locked, Magnitude, Paths, Random, Strategy, lock};
-use counterfoil_ticket::{Model, ModelFile, Overwrite, Secrecy};
+use counterfoil_ticket::{Kind, Model, ModelFile, Overwrite, Secrecy};
 use counterfoil_train::data::{Augmentation, DataSource, Dataset};
 use counterfoil_train::{DeviceChoice, Examples, Hessian, IntegratedGradients, Probe, Taylor};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::commands::stamp::ProtectionArgs;
+use crate::error::warn;
 use crate::network::check_data;
 use crate::output::{print, print_json};
 use crate::settings::ImagesArgs;
@@ -121,6 +122,13 @@ impl Args {
         inputs.extend(self.protection.inputs());
         check(&[("the key mask", &self.key_mask), ("the locked ticket", &self.output)], &inputs, overwrite)?;
         let mut ticket = ModelFile::open(&self.ticket)?.read_stored()?;
+        if ticket.description.kind == Kind::Model {
+            warn(&format!(
+                "{}: is a trained model, or does not say that it is a ticket: key masks are for rewound weights, which are \
+                 trained when the ticket is whole again",
+                self.ticket.display()
+            ));
+        }
         // Asked before the work, not after it: betweenness and the strategies that ask the network take a while.
         let protection = self.protection.protection(&self.key_mask)?;
         let data = self.data.as_ref().map(|source| self.images.load(source)).transpose()?;

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use counterfoil_ticket::{Architecture, ImageShape};
+use counterfoil_ticket::{Architecture, ImageShape, Kind};
 use snapbox::str;
 
 use crate::kit::{Folder, Size, ticket};
@@ -144,6 +144,21 @@ hint: give the key mask that was written with this locked ticket
 
 "#]],
     );
+}
+
+#[test]
+fn key_masks_are_for_tickets() {
+    let folder = Folder::new();
+    let mut model = ticket(Size::Small);
+    model.description.kind = Kind::Model;
+    folder.write_model("model.safetensors", &model);
+    folder
+        .run("lock model.safetensors --strategy magnitude -o locked.safetensors --key-mask key.mask --unencrypted")
+        .success()
+        .stderr_eq(str![[r#"
+warning: model.safetensors: is a trained model, or does not say that it is a ticket: key masks are for rewound weights, which are trained when the ticket is whole again
+
+"#]]);
 }
 
 #[test]
