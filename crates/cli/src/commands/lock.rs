@@ -14,6 +14,7 @@ use crate::commands::stamp::ProtectionArgs;
 use crate::error::warn;
 use crate::network::check_data;
 use crate::output::{print, print_json};
+use crate::progress::Waiting;
 use crate::settings::ImagesArgs;
 use crate::writing::{Force, Named, Together, check};
 use crate::{Error, Exit, value};
@@ -138,7 +139,9 @@ impl Args {
             "fraction": self.fraction,
         }));
         let refused = |source| Error::Lock { ticket: self.ticket.clone(), source };
+        let waiting = self.waiting(&ticket, &*strategy, data.as_ref());
         let Locked { ticket: locked, key_mask } = lock(&ticket, &*strategy, self.fraction).map_err(refused)?;
+        drop(waiting);
         let sealed = key_mask.seal(&protection).map_err(Error::SealKeyMask)?;
         let mut files = Together::new(overwrite);
         // A locked ticket without its key mask would be lost.
@@ -159,6 +162,23 @@ impl Args {
             print(&summary.in_words())?
         }
         Ok(Exit::Success)
+    }
+
+    /// Shows that a strategy that may take a while is at work.
+    fn waiting(&self, ticket: &Model, strategy: &dyn Strategy, data: Option<&Dataset>) -> Option<Waiting> {
+        let name = strategy.name();
+        match (self.strategy, data) {
+            (StrategyName::Magnitude | StrategyName::Random, _) => None,
+            (StrategyName::Taylor | StrategyName::Hessian | StrategyName::IntegratedGradients, Some(data)) => {
+                let images = self.effort.probe.min(data.train.len());
+                let doing = format!("{name} asks the network about {images} images");
+                Some(Waiting::told(&doing, Some(&format!("{doing}, which may take minutes"))))
+            }
+            _ => {
+                let told = format!("{name} may take minutes in a network of this size");
+                Some(Waiting::start(name, &told, [ticket.carriers()]))
+            }
+        }
     }
 
     fn strategy<'a>(&self, ticket: &Model, data: Option<&'a Dataset>) -> Result<Box<dyn Strategy + 'a>, Error> {

@@ -64,7 +64,8 @@ error: p.toml: line 2: 'wdith' is no option of a preset, expected one of [..]
 #[test]
 fn what_a_keyed_search_writes_is_listed() {
     let folder = Folder::new();
-    let find = "find --data digits --limit 100 --arch mlp --hidden 300,100 --finder snip --sparsity 0.7 --key owner.key";
+    let find =
+        "find --data digits --limit 100 --arch mlp --hidden 300,100 --finder snip --sparsity 0.7 --key owner.key";
     folder.run(&format!("{find} -o keyed.safetensors --unencrypted")).success().stdout_eq(str![[r#"
 keyed.safetensors: [..] weights kept in 2 layers, [..]
 ...

@@ -162,6 +162,14 @@ warning: model.safetensors: is a trained model, or does not say that it is a tic
 }
 
 #[test]
+fn who_asks_the_network_says_so() {
+    let folder = Folder::new();
+    folder.write_model("ticket.safetensors", &ticket(Size::Small));
+    let lock = "lock ticket.safetensors --strategy taylor --data digits --probe 3 -o l --key-mask k --unencrypted";
+    folder.run(lock).success().stderr_eq("taylor asks the network about 3 images, which may take minutes\n");
+}
+
+#[test]
 fn strategies_ask_about_images_that_the_ticket_takes() {
     let folder = Folder::new();
     let mut model = ticket(Size::Small);
