@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use counterfoil_mark::{Betweenness, Locked, Magnitude, Paths, Random, Strategy, lock};
+use counterfoil_mark::{Betweenness, Certainty, Locked, Magnitude, Paths, Random, Strategy, lock};
 use counterfoil_ticket::{Kind, Model, ModelFile, Overwrite, Secrecy};
 use counterfoil_train::data::{Augmentation, DataSource, Dataset};
 use counterfoil_train::{DeviceChoice, Examples, Hessian, IntegratedGradients, Probe, Taylor};
@@ -96,7 +96,7 @@ struct Effort {
     /// Paths of ewp and random-path
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     paths: u32,
-    /// Channels that betweenness looks from, drawn at random [default: all]
+    /// Channels that betweenness looks from, drawn at random; how far its values may be off then is told [default: all]
     #[arg(long, value_name = "N")]
     sources: Option<NonZeroUsize>,
     /// Seed of what is drawn
@@ -114,6 +114,8 @@ struct Summary {
     strategy: &'static str,
     held_back: usize,
     kept: usize,
+    /// Null unless the strategy estimates.
+    certainty: Option<Certainty>,
 }
 
 impl Args {
@@ -140,7 +142,8 @@ impl Args {
         }));
         let refused = |source| Error::Lock { ticket: self.ticket.clone(), source };
         let waiting = self.waiting(&ticket, &*strategy, data.as_ref());
-        let Locked { ticket: locked, key_mask } = lock(&ticket, &*strategy, self.fraction).map_err(refused)?;
+        let Locked { ticket: locked, key_mask, certainty } =
+            lock(&ticket, &*strategy, self.fraction).map_err(refused)?;
         drop(waiting);
         let sealed = key_mask.seal(&protection).map_err(Error::SealKeyMask)?;
         let mut files = Together::new(overwrite);
@@ -155,6 +158,7 @@ impl Args {
             strategy: strategy.name(),
             held_back: key_mask.size(),
             kept: key_mask.size() + locked.masks.values().map(|mask| mask.kept()).sum::<usize>(),
+            certainty,
         };
         if self.json {
             print_json(&summary)?
@@ -207,11 +211,25 @@ impl Args {
 
 impl Summary {
     fn in_words(&self) -> String {
-        let Self { locked, key_mask, strategy, held_back, kept } = self;
+        let Self { locked, key_mask, strategy, held_back, kept, certainty } = self;
         let share = 100.0 * *held_back as f64 / *kept as f64;
-        format!(
+        let mut text = format!(
             "{locked}  the locked ticket, to publish\n\
              {key_mask}  the key mask, for licensees: {held_back} of {kept} weights ({share:.1} %), chosen by {strategy}\n"
-        )
+        );
+        if let Some(Certainty { confidence, error, largest, cut, certain }) = certainty {
+            let confidence = 100.0 * confidence;
+            text += &format!(
+                "\n{strategy} is estimated from a sample: with a confidence of {confidence:.0} % it is nowhere off by more than \
+                 {error:.1}.\nThe largest value is {largest:.1}, and the least that is held back {cut:.1}. "
+            );
+            text += &match certain {
+                0 => "This says nothing about which weights matter\nmost: draw more --sources, or leave them out for the \
+                      exact values.\n"
+                    .to_owned(),
+                _ => format!("Exact values would choose at least\n{certain} of the {held_back} weights too.\n"),
+            };
+        }
+        text
     }
 }

@@ -162,6 +162,42 @@ warning: model.safetensors: is a trained model, or does not say that it is a tic
 }
 
 #[test]
+fn sampled_betweenness_tells_its_error() {
+    let folder = Folder::new();
+    folder.write_model("ticket.safetensors", &ticket(Size::Small));
+    let lock = |options: &str| {
+        format!("lock ticket.safetensors --strategy betweenness {options} -o l --key-mask k --unencrypted --force")
+    };
+    folder.run(&lock("--sources 8")).success().stderr_eq("").stdout_eq(str![[r#"
+l  the locked ticket, to publish
+k  the key mask, for licensees: 14 of 287 weights (4.9 %), chosen by betweenness
+
+betweenness is estimated from a sample: with a confidence of 95 % it is nowhere off by more than 36701.0.
+The largest value is 711.0, and the least that is held back 0.0. This says nothing about which weights matter
+most: draw more --sources, or leave them out for the exact values.
+
+"#]]);
+    folder.run(&lock("--sources 470")).success().stderr_eq("").stdout_eq(str![[r#"
+l  the locked ticket, to publish
+k  the key mask, for licensees: 14 of 287 weights (4.9 %), chosen by betweenness
+
+betweenness is estimated from a sample: with a confidence of 95 % it is nowhere off by more than 217.7.
+The largest value is 33.3, and the least that is held back 22.2. This says nothing about which weights matter
+most: draw more --sources, or leave them out for the exact values.
+
+"#]]);
+    folder.run(&lock("--sources 474")).success().stderr_eq("").stdout_eq(str![[r#"
+l  the locked ticket, to publish
+k  the key mask, for licensees: 14 of 287 weights (4.9 %), chosen by betweenness
+
+"#]]);
+    let certainty = folder.json(&lock("--sources 8 --json"))["certainty"].clone();
+    assert_eq!((&certainty["confidence"], &certainty["certain"]), (&0.95.into(), &0.into()), "{certainty}");
+    assert!(certainty["error"].as_f64() > certainty["largest"].as_f64(), "{certainty}");
+    assert!(folder.json(&lock("--json"))["certainty"].is_null());
+}
+
+#[test]
 fn who_asks_the_network_says_so() {
     let folder = Folder::new();
     folder.write_model("ticket.safetensors", &ticket(Size::Small));
