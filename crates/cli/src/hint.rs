@@ -346,6 +346,10 @@ fn attacking(error: &AttackError) -> Option<String> {
         AttackError::Lacks { what: Need::Key } => "name the key that panel 0 derives from: --key owner.pub",
         AttackError::Lacks { what: Need::Other } => "name the other model: --other FILE",
         AttackError::Lacks { what: Need::Rewound } => "name the ticket as it was found: --rewound ticket.safetensors",
+        AttackError::Sparse { .. } => {
+            "name a file that has the initial weights of all positions: the ticket as 'find' wrote it, or the checkpoint that \
+             it was found from"
+        }
         _ => return None,
     };
     Some(hint.to_owned())
