@@ -33,7 +33,7 @@ A code proves nothing by itself: anybody can lay one over. See 'counterfoil veri
 
 "#]]);
     folder.run("qr read ticket.safetensors").code(1).stderr_eq("").stdout_eq(str![[r#"
-no code
+no code of version 3, level H; --version and --level look for others, --any for all
 looked at 29,376 places of 2 layers
 
 "#]]);
@@ -77,6 +77,7 @@ fn json_has_everything() {
     assert_eq!((&code["text"], &code["damaged"]), (&"ACME".into(), &0.into()));
     let any = folder.json("qr read coded.safetensors --any --json");
     assert_eq!(any["codes"], read["codes"]);
+    assert_eq!(any["formats"].as_array().map(Vec::len), Some(40));
     // Nothing of versions 3 and H.
     assert_eq!(folder.json("qr read coded.safetensors --json")["codes"], serde_json::json!([]));
 }
