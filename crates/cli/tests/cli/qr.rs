@@ -133,9 +133,20 @@ hint: give each a name of its own; inputs are never overwritten
         "qr embed ticket.safetensors -o coded.safetensors",
         str![[r#"
 error: the following required arguments were not provided:
-  --key <FILE>
+  <--key <FILE>|--text <TEXT>>
 
-Usage: counterfoil qr embed --output <FILE> --key <FILE> <TICKET>
+Usage: counterfoil qr embed --output <FILE> <--key <FILE>|--text <TEXT>> <TICKET>
+
+For more information, try '--help'.
+
+"#]],
+    );
+    folder.refuses(
+        "qr embed ticket.safetensors --key owner.pub --text x -o coded.safetensors",
+        str![[r#"
+error: the argument '--key <FILE>' cannot be used with '--text <TEXT>'
+
+Usage: counterfoil qr embed --output <FILE> <--key <FILE>|--text <TEXT>> <TICKET>
 
 For more information, try '--help'.
 
