@@ -292,9 +292,15 @@ fn qr(error: &EmbedError) -> Option<String> {
         EmbedError::NoMask | EmbedError::NoCarrier { .. } => {
             Some("'counterfoil inspect' shows the layers and their masks".to_owned())
         }
-        EmbedError::Balance { .. } => {
-            Some("name another layer with --carrier, or choose a smaller --version".to_owned())
+        EmbedError::Balance { layers: 1, .. } => {
+            Some("leave --carrier out to have all layers tried, or choose a smaller --version".to_owned())
         }
+        EmbedError::Balance { found, least, .. } => Some(format!(
+            "choose a smaller --version, or find a ticket that keeps {} weights (a {} --sparsity)",
+            if found < least { "more" } else { "fewer" },
+            if found < least { "lower" } else { "higher" }
+        )),
+        EmbedError::Coded { .. } => Some("lay the code over the ticket as it was found".to_owned()),
         _ => None,
     }
 }
