@@ -84,7 +84,7 @@ impl Bench {
         self.measure(seed, "none", 0.0, "whole", counterfoil, whole)?;
         for strategy in self.strategies(seed)? {
             for fraction in self.args.fractions.clone() {
-                let Locked { ticket: locked, key_mask } = lock(whole, &*strategy, fraction)?;
+                let Locked { ticket: locked, key_mask, .. } = lock(whole, &*strategy, fraction)?;
                 for variant in self.args.variants.clone() {
                     let guess = match variant.as_str() {
                         "locked" => None,

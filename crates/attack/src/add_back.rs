@@ -71,6 +71,10 @@ pub(crate) struct AddBackRandom;
 pub(crate) struct AddBackMagnitude;
 
 impl Attack for AddBackRandom {
+    fn undoes_a_lock(&self) -> bool {
+        true
+    }
+
     fn profile(&self) -> Profile {
         Profile {
             name: "add-back-rand",
@@ -79,13 +83,19 @@ impl Attack for AddBackRandom {
             cost: Cost::None,
             needs: &[],
             source: "fake key: Chen et al. 2021 (arXiv 2111.00162), section 4.2",
-            parameters: const { &[Parameter::share("share", "0.05", "how many come back, as a share of the kept weights")] },
+            parameters: const {
+                &[Parameter::share(
+                    "share",
+                    "0.05",
+                    "share f of the whole ticket's kept weights that the key mask is thought to hold: f / (1 - f) of those left come back",
+                )]
+            },
         }
     }
 
     fn run(&self, stolen: Model, settings: &Settings, means: &mut Means) -> Result<Attacked, AttackError> {
         let rewound = match &means.rewound {
-            Some(rewound) => weights_like(&stolen, rewound)?,
+            Some(rewound) => rewound_weights(&stolen, rewound)?,
             None => drawn_weights(&stolen, &stolen.masks, means.seed),
         };
         Ok(Attacked::Model(added_back(stolen, settings, &rewound, Guess::Random(means.seed))))
@@ -93,6 +103,10 @@ impl Attack for AddBackRandom {
 }
 
 impl Attack for AddBackMagnitude {
+    fn undoes_a_lock(&self) -> bool {
+        true
+    }
+
     fn profile(&self) -> Profile {
         Profile {
             name: "add-back-mag",
@@ -104,14 +118,14 @@ impl Attack for AddBackMagnitude {
 
     fn run(&self, stolen: Model, settings: &Settings, means: &mut Means) -> Result<Attacked, AttackError> {
         let rewound = means.rewound.as_ref().ok_or(AttackError::Lacks { what: Need::Rewound })?;
-        let rewound = weights_like(&stolen, rewound)?;
+        let rewound = rewound_weights(&stolen, rewound)?;
         Ok(Attacked::Model(added_back(stolen, settings, &rewound, Guess::Largest)))
     }
 }
 
 fn added_back(mut model: Model, settings: &Settings, rewound: &BTreeMap<String, Vec<f32>>, guess: Guess) -> Model {
     let kept: usize = model.masks.values().map(Mask::kept).sum();
-    let count = (settings.number("share") * kept as f64).round() as usize;
+    let count = held_back(settings.number("share"), kept);
     let held = model.masks.clone();
     add_back(&mut model.masks, |name| rewound[name].clone(), count, guess);
     for (name, mask) in &model.masks {
@@ -121,6 +135,29 @@ fn added_back(mut model: Model, settings: &Settings, rewound: &BTreeMap<String, 
         }
     }
     model
+}
+
+/// How many positions a key mask holds that has this share of a ticket's, if so many are left. Rounding makes it one more or
+/// less. All, of a share of 1.
+fn held_back(share: f64, left: usize) -> usize {
+    (share / (1.0 - share) * left as f64).round() as usize
+}
+
+/// The rewound weights of the masked tensors, which must have the same shapes and weights at most pruned positions: zeros are
+/// no guess at what a key mask holds.
+fn rewound_weights(model: &Model, other: &Model) -> Result<BTreeMap<String, Vec<f32>>, AttackError> {
+    let weights = weights_like(model, other)?;
+    let (mut pruned, mut zeros) = (0, 0);
+    for (name, mask) in &model.masks {
+        for position in (0..mask.size()).filter(|&position| !mask.keeps(position)) {
+            pruned += 1;
+            zeros += usize::from(weights[name][position] == 0.0);
+        }
+    }
+    if 2 * zeros > pruned {
+        return Err(AttackError::Sparse { zeros, pruned });
+    }
+    Ok(weights)
 }
 
 /// The masked tensors of another model, which must have them in the same shapes.
@@ -137,9 +174,13 @@ fn weights_like(model: &Model, other: &Model) -> Result<BTreeMap<String, Vec<f32
 
 #[cfg(test)]
 mod tests {
+    use counterfoil_mark::{Locked, Magnitude, lock};
     use counterfoil_ticket::Array;
 
     use super::*;
+    use crate::kit::{MLP, attacked, kept, no_means, sparse_model};
+    use crate::victim::attempt;
+    use crate::{attack, stolen};
 
     fn masks() -> BTreeMap<String, Mask> {
         ["a", "b"].map(|name| (name.to_owned(), Mask::from_fn(50, |p| p < 10))).into()
@@ -164,6 +205,40 @@ mod tests {
         let mean_square = drawn.iter().map(|w| w * w).sum::<f32>() / 10_000.0;
         // A mean of 10,000 squares of normals has a standard deviation of √2 %; five of them.
         assert!((mean_square / 0.09 - 1.0).abs() < 0.071, "{mean_square}");
+    }
+
+    #[test]
+    fn as_many_come_back_as_a_key_mask_of_the_share_took() {
+        let mut ticket = sparse_model(MLP(), 0.4);
+        ticket.masks.values_mut().for_each(|mask| *mask = Mask::from_fn(mask.size(), |p| p % 5 < 2));
+        let whole = kept(&ticket);
+        for share in ["0.05", "0.3", "0.5"] {
+            let Locked { ticket: locked, key_mask, .. } = lock(&ticket, &Magnitude, share.parse().unwrap()).unwrap();
+            let guessed = attacked("add-back-rand", &stolen(locked), &[("share", share)]).unwrap();
+            assert!(kept(&guessed).abs_diff(whole) <= 1, "{share}: {} {whole} {}", kept(&guessed), key_mask.size());
+        }
+        assert_eq!((held_back(0.0, 100), held_back(0.5, 100)), (0, 100));
+        assert_eq!(held_back(1.0, 100), usize::MAX);
+    }
+
+    #[test]
+    fn rewound_weights_that_are_pruned_are_refused() {
+        let locked = sparse_model(MLP(), 0.1);
+        let with = |name: &str, rewound: Model| {
+            let mut on_event = |_| ();
+            let mut means = Means { rewound: Some(rewound), ..no_means(&mut on_event) };
+            attempt(attack(name).unwrap(), &locked, &[], &mut means).map(|_| ())
+        };
+        let mut dense = locked.clone();
+        dense.arrays.values_mut().for_each(|array| array.values_mut().fill(0.5));
+        let pruned: usize = locked.masks.values().map(|mask| mask.size() - mask.kept()).sum();
+        for name in ["add-back-rand", "add-back-mag"] {
+            assert!(with(name, dense.clone()).is_ok(), "{name}");
+            let message = format!(
+                "the rewound weights are 0 at {pruned} of the {pruned} positions that the model prunes, expected weights there too"
+            );
+            assert_eq!(with(name, locked.clone()).unwrap_err().to_string(), message);
+        }
     }
 
     #[test]

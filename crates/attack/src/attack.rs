@@ -16,6 +16,11 @@ pub trait Attack: Sync {
     /// What it says about itself; docs/attacks.md is made of these.
     fn profile(&self) -> Profile;
 
+    /// Whether it guesses what a key mask holds, which is pointless unless one is held back.
+    fn undoes_a_lock(&self) -> bool {
+        false
+    }
+
     /// Attacks a stolen model.
     ///
     /// - `stolen`: what the thief has, [`stolen`] of it: masks are those of its zeros, if it has any.

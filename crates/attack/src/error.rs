@@ -56,6 +56,16 @@ pub enum AttackError {
         /// Why.
         reason: String,
     },
+    /// Rewound weights of a ticket or model that is pruned itself.
+    #[error(
+        "the rewound weights are 0 at {zeros} of the {pruned} positions that the model prunes, expected weights there too"
+    )]
+    Sparse {
+        /// Pruned positions where they are 0.
+        zeros: usize,
+        /// Pruned positions of the model.
+        pruned: usize,
+    },
     /// Training fails.
     #[error(transparent)]
     Train(#[from] TrainError),

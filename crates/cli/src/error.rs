@@ -11,7 +11,7 @@ use counterfoil_graph::GraphError;
 use counterfoil_mark::qr::EmbedError;
 use counterfoil_mark::{LockError, StampingError};
 use counterfoil_suite::sentence;
-use counterfoil_ticket::{Architecture, Digest, ImageShape, ModelError, ReadError, WriteError};
+use counterfoil_ticket::{Architecture, Digest, ImageShape, Kind, ModelError, ReadError, WriteError};
 use counterfoil_train::TrainError;
 use counterfoil_train::data::DataError;
 use counterfoil_verify::VerifyError;
@@ -109,7 +109,7 @@ pub(crate) enum Error {
     OtherData { model: PathBuf, architecture: Architecture, data: String, expected: (ImageShape, u32) },
     /// A counterfoil that belongs to another ticket.
     #[error("{}: its masks are not those of {}", ticket.display(), counterfoil.display())]
-    OtherCounterfoil { ticket: PathBuf, counterfoil: PathBuf },
+    OtherCounterfoil { ticket: PathBuf, kind: Kind, counterfoil: PathBuf },
     /// Triggers that the network cannot be shown.
     #[error(
         "{}: its triggers are {} images of {} classes, but the ticket takes {} images of {}", counterfoil.display(),

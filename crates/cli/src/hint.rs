@@ -7,7 +7,7 @@ use counterfoil_claim::{ClaimError, CounterfoilError, DisclosureError, KeyError,
 use counterfoil_mark::qr::EmbedError;
 use counterfoil_mark::{LockError, StampError, StampingError, StrategyError};
 use counterfoil_suite::SuiteError;
-use counterfoil_ticket::{ReadError, WriteError};
+use counterfoil_ticket::{Kind, ReadError, WriteError};
 use counterfoil_train::data::DataError;
 use counterfoil_train::{DeviceChoice, TrainError};
 use counterfoil_verify::VerifyError;
@@ -20,6 +20,7 @@ const PASSPHRASE: &str = "in a passphrase file everything counts except one line
 
 const DAMAGED: &str = "the file is of the right kind, but cut off, damaged or edited: get a fresh copy";
 const LOCKED: &str = "'counterfoil unlock' makes it whole, with its key mask";
+const RECIPIENT: &str = "a recipient is 'age1…' or the line of an SSH public key";
 const CUT_OFF: &str = "was the file copied or downloaded to its end?";
 
 pub(crate) fn hint(error: &Error) -> Option<String> {
@@ -51,10 +52,8 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::NoRecipients { .. } => {
             Some("it has a passphrase: leave the identity out, and name a file with the passphrase".to_owned())
         }
-        Error::Recipient(ProtectionError::Recipient { found }) if Path::new(found).is_file() => {
-            Some(format!("to encrypt to the key in that file, give its content: --recipient \"$(cat {found})\""))
-        }
-        Error::Recipient(_) => Some("a recipient is 'age1…' or the line of an SSH public key".to_owned()),
+        Error::Recipient(ProtectionError::Recipient { found }) => Some(recipient(found)),
+        Error::Recipient(_) => Some(RECIPIENT.to_owned()),
         Error::Write(WriteError::Exists { .. }) => Some("--force replaces it, or choose another name".to_owned()),
         Error::Write(WriteError::LeadsElsewhere { .. }) => {
             Some("results go to regular files; name one, or remove the link".to_owned())
@@ -103,6 +102,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         Error::Train(TrainError::Checkpoint(_)) => Some("to start anew instead, delete that file".to_owned()),
         Error::NotAskable { .. } => Some("leave --tests out to test what can be tested".to_owned()),
         Error::Verify(VerifyError::Read(error)) => read(error),
+        Error::OtherCounterfoil { kind: Kind::Locked, .. } => {
+            Some(format!("the ticket is locked: {LOCKED}; as it is, it is trained without --counterfoil"))
+        }
         Error::RepeatedDisclosure { .. } => Some("give each panel's disclosure once".to_owned()),
         Error::DisputeOption { .. } => {
             Some("a dispute is between two claims: give both, and the public keys that signed them".to_owned())
@@ -194,6 +196,22 @@ fn key_mask(file: &Path, error: &KeyMaskError) -> Option<String> {
     }
 }
 
+/// What is a recipient, instead of the name of a file.
+fn recipient(found: &str) -> String {
+    let file = Path::new(found);
+    match FileKind::of(file) {
+        Some(FileKind::PublicKey | FileKind::PrivateKey) => format!(
+            "the key in {found} signs, and nothing can be encrypted to it: take the recipient's age key ('age-keygen' \
+             makes one) or SSH public key ('ssh-keygen')"
+        ),
+        Some(FileKind::Other) => {
+            format!("to encrypt to the key in that file, give its content: --recipient \"$(cat {found})\"")
+        }
+        Some(kind) => format!("{RECIPIENT}, and {found} is {kind}"),
+        None => RECIPIENT.to_owned(),
+    }
+}
+
 /// What opens a private file.
 fn sealed(error: &ProtectionError) -> Option<String> {
     match error {
@@ -278,9 +296,15 @@ fn qr(error: &EmbedError) -> Option<String> {
         EmbedError::NoMask | EmbedError::NoCarrier { .. } => {
             Some("'counterfoil inspect' shows the layers and their masks".to_owned())
         }
-        EmbedError::Balance { .. } => {
-            Some("name another layer with --carrier, or choose a smaller --version".to_owned())
+        EmbedError::Balance { layers: 1, .. } => {
+            Some("leave --carrier out to have all layers tried, or choose a smaller --version".to_owned())
         }
+        EmbedError::Balance { found, least, .. } => Some(format!(
+            "choose a smaller --version, or find a ticket that keeps {} weights (a {} --sparsity)",
+            if found < least { "more" } else { "fewer" },
+            if found < least { "lower" } else { "higher" }
+        )),
+        EmbedError::Coded { .. } => Some("lay the code over the ticket as it was found".to_owned()),
         _ => None,
     }
 }
@@ -332,6 +356,10 @@ fn attacking(error: &AttackError) -> Option<String> {
         AttackError::Lacks { what: Need::Key } => "name the key that panel 0 derives from: --key owner.pub",
         AttackError::Lacks { what: Need::Other } => "name the other model: --other FILE",
         AttackError::Lacks { what: Need::Rewound } => "name the ticket as it was found: --rewound ticket.safetensors",
+        AttackError::Sparse { .. } => {
+            "name a file that has the initial weights of all positions: the ticket as 'find' wrote it, or the checkpoint that \
+             it was found from"
+        }
         _ => return None,
     };
     Some(hint.to_owned())

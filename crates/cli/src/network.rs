@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use counterfoil_ticket::{Model, ModelFile, Normalisation};
+use counterfoil_ticket::{Architecture, Model, ModelFile, Normalisation};
 use counterfoil_train::data::Dataset;
 use counterfoil_train::{DeviceChoice, Network};
 
@@ -22,13 +22,20 @@ pub(crate) fn network_for(
     let known = KnownInput { shape: Some(data.train.shape()), side: None };
     let architecture =
         architecture_of(file, known).map_err(|reason| Error::NotTrainable { model: path.to_owned(), reason })?;
-    let expected = (data.train.shape(), data.classes);
-    if (architecture.input(), architecture.classes()) != expected {
-        return Err(Error::OtherData { model: path.to_owned(), architecture, data: data.name.clone(), expected });
-    }
+    check_data(path, &architecture, data)?;
     let normalisation = normalisation_of(file, normalisation, architecture.input().channels)?;
     let normalisation = normalisation.unwrap_or_else(|| data.normalisation.clone());
     let model = file.read()?;
     let network = Network::from_model(&model, architecture, normalisation, &device.open()?)?;
     Ok((model, network))
+}
+
+/// Checks that the network in a file, `path`, takes the images of these data and tells as many classes apart.
+pub(crate) fn check_data(path: &Path, architecture: &Architecture, data: &Dataset) -> Result<(), Error> {
+    let expected = (data.train.shape(), data.classes);
+    if (architecture.input(), architecture.classes()) == expected {
+        return Ok(());
+    }
+    let (model, architecture, data) = (path.to_owned(), architecture.clone(), data.name.clone());
+    Err(Error::OtherData { model, architecture, data, expected })
 }

@@ -216,10 +216,13 @@ impl Waiting {
     pub(crate) fn start(doing: &str, told: &str, models: impl IntoIterator<Item = Vec<Carrier>>) -> Self {
         let size = |carriers: Vec<Carrier>| carriers.iter().map(|carrier| carrier.shape.size()).sum::<usize>();
         let is_large = models.into_iter().map(size).max().is_some_and(|size| size >= LARGE);
+        Self::told(doing, is_large.then_some(told))
+    }
+
+    /// A spinner with `doing` on a terminal, otherwise the line `told`, if there is one.
+    pub(crate) fn told(doing: &str, told: Option<&str>) -> Self {
         if !std::io::stderr().is_terminal() {
-            if is_large {
-                tell(told);
-            }
+            told.into_iter().for_each(tell);
             return Self(ProgressBar::hidden());
         }
         let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");

@@ -25,10 +25,10 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "expected a share above 0 and at most 1, such as 0.05".to_owned())
 }
 
-/// A share between 0 and 1.
+/// A share that leaves something: above 0, below 1.
 pub(crate) fn part(text: &str) -> Result<f64, String> {
     let part = text.parse().ok().filter(|part: &f64| *part > 0.0 && *part < 1.0);
-    part.ok_or_else(|| "expected a share between 0 and 1, such as 0.2".to_owned())
+    part.ok_or_else(|| "expected a share above 0 and below 1, such as 0.05".to_owned())
 }
 
 /// A learning rate.
@@ -133,8 +133,8 @@ mod tests {
         assert_eq!(["-100001", "-1e300"].map(bits), [expected.clone(), expected]);
         assert_eq!(share("1"), Ok(1.0));
         assert!(["0", "1.01", "-0.1", "NaN", "5%"].into_iter().all(|text| share(text).is_err()));
-        assert_eq!(part("0.2"), Ok(0.2));
-        assert!(["0", "1", "NaN"].into_iter().all(|text| part(text).is_err()));
+        assert_eq!(part("0.99"), Ok(0.99));
+        assert!(["0", "1", "-0.1", "NaN", "5%"].into_iter().all(|text| part(text).is_err()));
         assert_eq!(rate("1e30"), Ok(1e30));
         assert!(["0", "-0.1", "inf", "NaN"].into_iter().all(|text| rate(text).is_err()));
         assert_eq!(momentum("0"), Ok(0.0));

@@ -8,9 +8,10 @@ use std::cmp::Reverse;
 
 use counterfoil_claim::{HeldBack, KeyMask};
 use counterfoil_ticket::{CarrierShape, Kind, Mask, Model, ModelError};
+use serde::Serialize;
 
 use crate::candidate::ordered;
-use crate::strategy::{Importance, StrategyError};
+use crate::strategy::{ErrorBound, Estimate, Importance, StrategyError};
 use crate::{Strategy, masks_of};
 
 /// Why a ticket was not locked or unlocked.
@@ -75,6 +76,23 @@ pub struct Locked {
     pub ticket: Model,
     /// What licensees get.
     pub key_mask: KeyMask,
+    /// How sure the choice is, if the strategy estimates with a bound on its error.
+    pub certainty: Option<Certainty>,
+}
+
+/// How sure a choice is that was made by estimates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Certainty {
+    /// Probability that no kept position's importance is off by more than its bound.
+    pub confidence: f64,
+    /// The widest of the bounds.
+    pub error: f64,
+    /// The largest importance.
+    pub largest: f64,
+    /// The least importance of a position that is held back.
+    pub cut: f64,
+    /// How many are held back for certain, given that the bounds hold: exact values would choose them too.
+    pub certain: usize,
 }
 
 /// Holds back `share` (0 to 1) of a ticket's kept positions, rounded to whole positions: those that `strategy` finds the
@@ -96,8 +114,9 @@ pub fn lock(ticket: &Model, strategy: &dyn Strategy, share: f64) -> Result<Locke
     if found == 0 || found >= kept {
         return Err(LockError::Share { share, found, kept });
     }
-    let importance = strategy.importance(&whole)?;
+    let Estimate { importance, error } = strategy.estimate(&whole)?;
     let chosen = most_important(&whole, &importance, found);
+    let certainty = error.map(|error| certainty(&whole, &importance, &error, &chosen));
     let mut locked = whole.clone();
     let mut held_back = Vec::new();
     for (carrier, mask) in whole.marked_carriers().into_iter().zip(chosen) {
@@ -118,7 +137,7 @@ pub fn lock(ticket: &Model, strategy: &dyn Strategy, share: f64) -> Result<Locke
         strategy: strategy.name().to_owned(),
         held_back,
     };
-    Ok(Locked { ticket: locked, key_mask })
+    Ok(Locked { ticket: locked, key_mask, certainty })
 }
 
 /// Gives a locked ticket back what is held back of it.
@@ -190,6 +209,29 @@ fn most_important(ticket: &Model, importance: &Importance, count: usize) -> Vec<
     chosen
 }
 
+/// How sure it is that these positions are the most important ones.
+fn certainty(ticket: &Model, importance: &Importance, error: &ErrorBound, chosen: &[Mask]) -> Certainty {
+    let (mut uppers, mut lowers) = (Vec::new(), Vec::new());
+    let [mut widest, mut largest, mut cut] = [0f64, 0.0, f64::INFINITY];
+    for (carrier, chosen) in ticket.marked_carriers().iter().zip(chosen) {
+        let (values, bounds) = (&importance[&carrier.name], &error.bounds[&carrier.name]);
+        for position in ticket.masks[&carrier.name].positions() {
+            let (value, bound) = (values[position], bounds[position]);
+            (widest, largest) = (widest.max(bound), largest.max(value));
+            uppers.push(value + bound);
+            if chosen.keeps(position) {
+                cut = cut.min(value);
+                lowers.push(value - bound);
+            }
+        }
+    }
+    uppers.sort_unstable_by(f64::total_cmp);
+    // No more than are held back, itself among them, may be as important.
+    let may_be_above = |lower: f64| uppers.len() - uppers.partition_point(|&upper| upper < lower);
+    let certain = lowers.iter().filter(|&&lower| may_be_above(lower) <= lowers.len()).count();
+    Certainty { confidence: error.confidence, error: widest, largest, cut, certain }
+}
+
 /// Maps values to integers in the same order, −0 as +0, NaN below all.
 fn ordered_f64(value: f64) -> u64 {
     if value.is_nan() {
@@ -223,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_largest_weights_of_all_carriers_together_are_held_back() {
-        let Locked { ticket: locked, key_mask } = lock(&ticket(), &Magnitude, 0.2).unwrap();
+        let Locked { ticket: locked, key_mask, .. } = lock(&ticket(), &Magnitude, 0.2).unwrap();
         // 22 kept positions; 12, 11, 10.8 and 10 are the largest.
         let held: Vec<_> = key_mask.held_back.iter().map(|h| (h.name.as_str(), h.weights.clone())).collect();
         assert_eq!(held, [("a.weight", vec![10.0, 11.0, 12.0]), ("b.weight", vec![-0.9 * 12.0])]);
@@ -233,9 +275,41 @@ mod tests {
         assert!(locked.scores.is_empty() && locked.description.kind == Kind::Locked);
     }
 
+    /// The magnitudes, known up to these bounds in 'a.weight' and exactly in the other.
+    struct Blurred(f64);
+
+    impl crate::Strategy for Blurred {
+        fn name(&self) -> &'static str {
+            "blurred"
+        }
+
+        fn importance(&self, ticket: &Model) -> Result<Importance, StrategyError> {
+            Magnitude.importance(ticket)
+        }
+
+        fn estimate(&self, ticket: &Model) -> Result<Estimate, StrategyError> {
+            let bounds = [("a.weight", self.0), ("b.weight", 0.0)].map(|(name, b)| (name.to_owned(), vec![b; 12]));
+            let error = Some(ErrorBound { confidence: 0.9, bounds: bounds.into() });
+            Ok(Estimate { importance: self.importance(ticket)?, error })
+        }
+    }
+
+    #[test]
+    fn what_is_held_back_for_certain_is_counted() {
+        let certainty = |bound| lock(&ticket(), &Blurred(bound), 0.2).unwrap().certainty.unwrap();
+        // Held back are 12, 11, 10 of the first carrier and 10.8 of the second; left are 9 and 9.9.
+        let exact = Certainty { confidence: 0.9, error: 0.0, largest: 12.0, cut: 10.0, certain: 4 };
+        assert_eq!(certainty(0.0), exact);
+        // At ±0.5, 10 may be below 9.9. At ±1, 11 may be 10, and then be only the fifth: after 12, 10.8, 11 and 10.
+        assert_eq!(certainty(0.5), Certainty { error: 0.5, certain: 3, ..exact });
+        assert_eq!(certainty(1.0), Certainty { error: 1.0, certain: 2, ..exact });
+        assert_eq!(certainty(100.0), Certainty { error: 100.0, certain: 0, ..exact });
+        assert_eq!(lock(&ticket(), &Magnitude, 0.2).unwrap().certainty, None);
+    }
+
     #[test]
     fn unlocking_gives_the_same_digest_and_kind() {
-        let Locked { ticket: locked, key_mask } = lock(&ticket(), &Random { seed: 3 }, 0.3).unwrap();
+        let Locked { ticket: locked, key_mask, .. } = lock(&ticket(), &Random { seed: 3 }, 0.3).unwrap();
         let whole = unlock(&locked, &key_mask).unwrap();
         assert_eq!(whole.digest().unwrap(), ticket().digest().unwrap());
         assert_eq!(whole.description.kind, Kind::Ticket);
@@ -255,7 +329,7 @@ mod tests {
 
     #[test]
     fn another_ticket_and_a_changed_key_mask_are_refused() {
-        let Locked { ticket: locked, key_mask } = lock(&ticket(), &Magnitude, 0.2).unwrap();
+        let Locked { ticket: locked, key_mask, .. } = lock(&ticket(), &Magnitude, 0.2).unwrap();
         let other = lock(&ticket(), &Random { seed: 1 }, 0.2).unwrap().ticket;
         assert!(matches!(unlock(&other, &key_mask), Err(LockError::OtherTicket { .. })));
         let changed = |change: fn(&mut HeldBack)| {
@@ -276,7 +350,7 @@ mod tests {
     proptest! {
         #[test]
         fn locked_and_held_back_make_the_whole(share in 0.05..0.95f64, seed: u64) {
-            let Locked { ticket: locked, key_mask } = lock(&ticket(), &Random { seed }, share).unwrap();
+            let Locked { ticket: locked, key_mask, .. } = lock(&ticket(), &Random { seed }, share).unwrap();
             prop_assert_eq!(key_mask.size(), (share * 22.0).round() as usize);
             let kept: usize = locked.masks.values().map(Mask::kept).sum();
             prop_assert_eq!(kept + key_mask.size(), 22);

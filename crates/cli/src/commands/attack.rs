@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use counterfoil_attack::{Attacked, Insight, Means, Need, Profile, Settings, attack, attacks, handed_on, stolen};
 use counterfoil_mark::masks_of;
-use counterfoil_ticket::{Mask, Model, ModelFile};
+use counterfoil_ticket::{Kind, Mask, Model, ModelFile};
 use counterfoil_train::data::{Augmentation, DataSource};
 use counterfoil_train::{DeviceChoice, Event};
 
+use crate::error::warn;
 use crate::output::{print, print_json};
 use crate::progress::{Progress, Rounds, Waiting};
 use crate::settings::ImagesArgs;
@@ -93,7 +94,12 @@ impl Args {
         inputs.extend(self.disclosure.iter().map(|file| ("a disclosure", file.as_path())));
         check(&[("the attacked model", output)], &inputs, self.force.overwrite())?;
 
-        let model = stolen(ModelFile::open(path)?.read()?);
+        let model = ModelFile::open(path)?.read()?;
+        if chosen.undoes_a_lock() && model.description.kind != Kind::Locked {
+            let file = path.display();
+            warn(&format!("{file}: does not say that it is locked: there may be no key mask to guess"));
+        }
+        let model = stolen(model);
         let data = self.data.as_ref().map(|source| self.images.load(source)).transpose()?;
         let read = |path: &PathBuf| -> Result<Model, Error> { Ok(ModelFile::open(path)?.read_stored()?) };
         let before = masks_of(&model);

@@ -186,11 +186,11 @@ impl Args {
         progress.finish();
         ticket.description.history.push(record);
 
-        let files = match key {
+        let (files, told) = match key {
             None => {
                 let mut files = Together::new(overwrite);
                 files.stage(&self.output, |path| ticket.write_safetensors(path, Overwrite::Refuse))?;
-                files
+                (files, format!("ticket: {}\n", self.output.display()))
             }
             Some((key, protection, created)) => {
                 let request = self.request(&key, &context, decay, factor);
@@ -214,12 +214,13 @@ impl Args {
                 }
                 let (threshold, written) = (SwapSettings::default().threshold, Some(Written::of(&places)));
                 print(&StampSummary::new(&self.output, &prepared, threshold, written).to_string())?;
-                places.stage(prepared, &self.output, &created, &protection, overwrite)?
+                let files = places.stage(prepared, &self.output, &created, &protection, overwrite)?;
+                (files, Written::of(&places).to_string())
             }
         };
         complete(files, &checkpoint)?;
         logged?; // Only now: the result is worth more than its log.
-        print(&format!("ticket: {}\n", self.output.display()))?;
+        print(&told)?;
         Ok(Exit::Success)
     }
 

@@ -74,7 +74,7 @@ impl Args {
         let (ticket, network) = network_for(&self.ticket, &file, &data, None, self.recipe.device)?;
         let masks = masks_of(&ticket);
         if let (Some(counterfoil), Some(path)) = (&counterfoil, &self.counterfoil) {
-            self.check_mark(counterfoil, path, &masks)?;
+            self.check_mark(counterfoil, path, ticket.description.kind, &masks)?;
         }
         let mark = counterfoil.as_ref().map(OwnMark::of_counterfoil);
         let expected = (data.train.shape(), data.classes);
@@ -144,11 +144,17 @@ impl Args {
     }
 
     /// Reinforcing the mark of another ticket would do nothing but harm.
-    fn check_mark(&self, held: &Counterfoil, path: &Path, masks: &BTreeMap<String, Mask>) -> Result<(), Error> {
+    fn check_mark(
+        &self,
+        held: &Counterfoil,
+        path: &Path,
+        kind: Kind,
+        masks: &BTreeMap<String, Mask>,
+    ) -> Result<(), Error> {
         let same = |(carrier, reference): &(Carrier, Mask)| masks.get(&carrier.name) == Some(reference);
         if held.reference().iter().all(same) {
             return Ok(());
         }
-        Err(Error::OtherCounterfoil { ticket: self.ticket.clone(), counterfoil: path.to_owned() })
+        Err(Error::OtherCounterfoil { ticket: self.ticket.clone(), kind, counterfoil: path.to_owned() })
     }
 }

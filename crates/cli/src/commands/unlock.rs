@@ -14,8 +14,8 @@ use crate::{Error, Exit, open};
 
 /// Make a locked ticket whole again, with its key mask
 ///
-/// Checks that the key mask belongs to this ticket, and that what comes out is what was locked: a stamped ticket has the
-/// digest again that its claim names.
+/// Checks that the key mask belongs to this ticket, and that what comes out is what was locked, by its digest: a stamped
+/// ticket has the one again that its claim names.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:

@@ -74,3 +74,29 @@ error: share of prune-mag is '1.5', expected a number from 0 to 1
 "#]],
     );
 }
+
+#[test]
+fn a_key_mask_is_guessed_of_a_locked_ticket_by_dense_weights() {
+    let folder = Folder::stamped();
+    folder.run("lock stamped.safetensors --strategy random -o locked.safetensors --key-mask key.mask --unencrypted");
+    folder
+        .run("attack add-back-mag locked.safetensors --rewound ticket.safetensors -o guessed.bin")
+        .success()
+        .stderr_eq("")
+        .stdout_eq(str![[r#"
+5937 weights kept, 5640 before: guessed.bin
+
+"#]]);
+    folder.refuses(
+        "attack add-back-mag locked.safetensors --rewound locked.safetensors -o other.bin",
+        str![[r#"
+error: the rewound weights are 0 at [..] of the [..] positions that the model prunes, expected weights there too
+hint: name a file that has the initial weights of all positions: the ticket as 'find' wrote it, or the checkpoint that it was found from
+
+"#]],
+    );
+    folder.run("attack add-back-rand stamped.safetensors -o other.bin").success().stderr_eq(str![[r#"
+warning: stamped.safetensors: does not say that it is locked: there may be no key mask to guess
+
+"#]]);
+}

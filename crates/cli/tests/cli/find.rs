@@ -169,6 +169,22 @@ hint: name an earlier epoch with --rewind, or the initial weights with --no-rewi
 }
 
 #[test]
+fn what_a_keyed_search_writes_is_listed() {
+    let folder = Folder::new();
+    let find =
+        "find --data digits --limit 100 --arch mlp --hidden 300,100 --finder snip --sparsity 0.7 --key owner.key";
+    folder.run(&format!("{find} -o keyed.safetensors --unencrypted")).success().stdout_eq(str![[r#"
+keyed.safetensors: [..] weights kept in 2 layers, [..]
+...
+wrote
+keyed.safetensors  the stamped ticket, to be trained
+keyed.claim.json   signed and public: verifiers need it
+keyed.counterfoil  private: opens the sealed panels, keep it as safe as the key
+
+"#]]);
+}
+
+#[test]
 fn stamping_keeps_an_n_of_m_pattern() {
     let folder = Folder::new();
     let pattern = Pattern::new(2, 4).unwrap();

@@ -1,8 +1,9 @@
 use std::path::Path;
 
+use counterfoil_ticket::{Architecture, ImageShape, Kind};
 use snapbox::str;
 
-use crate::kit::Folder;
+use crate::kit::{Folder, Size, ticket};
 
 const LOCK: &str =
     "lock stamped.safetensors --strategy magnitude --fraction 0.1 -o locked.safetensors --key-mask key.mask";
@@ -89,7 +90,16 @@ hint: name the training data: --data digits, or a folder
     folder.refuses(
         "lock stamped.safetensors --strategy random --fraction 1 -o l --key-mask k --unencrypted",
         str![[r#"
-error: stamped.safetensors: a share of 1 is 5937 of the ticket's 5937 kept weights, expected at least 1 and not all
+error: invalid value '1' for '--fraction <SHARE>': expected a share above 0 and below 1, such as 0.05
+
+For more information, try '--help'.
+
+"#]],
+    );
+    folder.refuses(
+        "lock stamped.safetensors --strategy random --fraction 0.00001 -o l --key-mask k --unencrypted",
+        str![[r#"
+error: stamped.safetensors: a share of 0.00001 is 0 of the ticket's 5937 kept weights, expected at least 1 and not all
 
 "#]],
     );
@@ -117,6 +127,14 @@ hint: 'counterfoil unlock' makes it whole, with its key mask
 
 "#]],
     );
+    folder.refuses(
+        "train locked.safetensors --data digits --counterfoil stamped.counterfoil -o x",
+        str![[r#"
+error: locked.safetensors: its masks are not those of stamped.counterfoil
+hint: the ticket is locked: 'counterfoil unlock' makes it whole, with its key mask; as it is, it is trained without --counterfoil
+
+"#]],
+    );
     folder.run("lock stamped.safetensors --strategy random -o other.safetensors --key-mask other.mask --unencrypted");
     folder.refuses(
         "unlock other.safetensors --key-mask key.mask -o whole",
@@ -126,4 +144,81 @@ hint: give the key mask that was written with this locked ticket
 
 "#]],
     );
+}
+
+#[test]
+fn key_masks_are_for_tickets() {
+    let folder = Folder::new();
+    let mut model = ticket(Size::Small);
+    model.description.kind = Kind::Model;
+    folder.write_model("model.safetensors", &model);
+    folder
+        .run("lock model.safetensors --strategy magnitude -o locked.safetensors --key-mask key.mask --unencrypted")
+        .success()
+        .stderr_eq(str![[r#"
+warning: model.safetensors: is a trained model, or does not say that it is a ticket: key masks are for rewound weights, which are trained when the ticket is whole again
+
+"#]]);
+}
+
+#[test]
+fn sampled_betweenness_tells_its_error() {
+    let folder = Folder::new();
+    folder.write_model("ticket.safetensors", &ticket(Size::Small));
+    let lock = |options: &str| {
+        format!("lock ticket.safetensors --strategy betweenness {options} -o l --key-mask k --unencrypted --force")
+    };
+    folder.run(&lock("--sources 8")).success().stderr_eq("").stdout_eq(str![[r#"
+l  the locked ticket, to publish
+k  the key mask, for licensees: 14 of 287 weights (4.9 %), chosen by betweenness
+
+betweenness is estimated from a sample: with a confidence of 95 % it is nowhere off by more than 36701.0.
+The largest value is 711.0, and the least that is held back 0.0. This says nothing about which weights matter
+most: draw more --sources, or leave them out for the exact values.
+
+"#]]);
+    folder.run(&lock("--sources 470")).success().stderr_eq("").stdout_eq(str![[r#"
+l  the locked ticket, to publish
+k  the key mask, for licensees: 14 of 287 weights (4.9 %), chosen by betweenness
+
+betweenness is estimated from a sample: with a confidence of 95 % it is nowhere off by more than 217.7.
+The largest value is 33.3, and the least that is held back 22.2. This says nothing about which weights matter
+most: draw more --sources, or leave them out for the exact values.
+
+"#]]);
+    folder.run(&lock("--sources 474")).success().stderr_eq("").stdout_eq(str![[r#"
+l  the locked ticket, to publish
+k  the key mask, for licensees: 14 of 287 weights (4.9 %), chosen by betweenness
+
+"#]]);
+    let certainty = folder.json(&lock("--sources 8 --json"))["certainty"].clone();
+    assert_eq!((&certainty["confidence"], &certainty["certain"]), (&0.95.into(), &0.into()), "{certainty}");
+    assert!(certainty["error"].as_f64() > certainty["largest"].as_f64(), "{certainty}");
+    assert!(folder.json(&lock("--json"))["certainty"].is_null());
+}
+
+#[test]
+fn who_asks_the_network_says_so() {
+    let folder = Folder::new();
+    folder.write_model("ticket.safetensors", &ticket(Size::Small));
+    let lock = "lock ticket.safetensors --strategy taylor --data digits --probe 3 -o l --key-mask k --unencrypted";
+    folder.run(lock).success().stderr_eq("taylor asks the network about 3 images, which may take minutes\n");
+}
+
+#[test]
+fn strategies_ask_about_images_that_the_ticket_takes() {
+    let folder = Folder::new();
+    let mut model = ticket(Size::Small);
+    let input = ImageShape { channels: 1, height: 4, width: 16 };
+    model.description.architecture = Some(Architecture::Mlp { input, hidden: vec![300, 100], classes: 10 });
+    folder.write_model("ticket.safetensors", &model);
+    for strategy in ["taylor", "hessian", "integrated-gradients"] {
+        folder.refuses(
+            &format!("lock ticket.safetensors --strategy {strategy} --data digits -o l --key-mask k --unencrypted"),
+            str![[r#"
+error: ticket.safetensors: takes 1x4x16 images in 10 classes, but digits has 1x8x8 images in 10 classes
+
+"#]],
+        );
+    }
 }

@@ -33,7 +33,7 @@ A code proves nothing by itself: anybody can lay one over. See 'counterfoil veri
 
 "#]]);
     folder.run("qr read ticket.safetensors").code(1).stderr_eq("").stdout_eq(str![[r#"
-no code
+no code of version 3, level H; --version and --level look for others, --any for all
 looked at 29,376 places of 2 layers
 
 "#]]);
@@ -77,6 +77,7 @@ fn json_has_everything() {
     assert_eq!((&code["text"], &code["damaged"]), (&"ACME".into(), &0.into()));
     let any = folder.json("qr read coded.safetensors --any --json");
     assert_eq!(any["codes"], read["codes"]);
+    assert_eq!(any["formats"].as_array().map(Vec::len), Some(40));
     // Nothing of versions 3 and H.
     assert_eq!(folder.json("qr read coded.safetensors --json")["codes"], serde_json::json!([]));
 }
@@ -132,9 +133,20 @@ hint: give each a name of its own; inputs are never overwritten
         "qr embed ticket.safetensors -o coded.safetensors",
         str![[r#"
 error: the following required arguments were not provided:
-  --key <FILE>
+  <--key <FILE>|--text <TEXT>>
 
-Usage: counterfoil qr embed --output <FILE> --key <FILE> <TICKET>
+Usage: counterfoil qr embed --output <FILE> <--key <FILE>|--text <TEXT>> <TICKET>
+
+For more information, try '--help'.
+
+"#]],
+    );
+    folder.refuses(
+        "qr embed ticket.safetensors --key owner.pub --text x -o coded.safetensors",
+        str![[r#"
+error: the argument '--key <FILE>' cannot be used with '--text <TEXT>'
+
+Usage: counterfoil qr embed --output <FILE> <--key <FILE>|--text <TEXT>> <TICKET>
 
 For more information, try '--help'.
 
@@ -152,9 +164,34 @@ For more information, try '--help'.
     let mut model: Model = ticket(Size::Small);
     model.description.kind = Kind::Ticket;
     folder.write_model("ticket.safetensors", &model);
-    folder.refuses(&format!("{EMBED} --version 10"), str![[r#"
-error: ticket.safetensors: layer 'fc1.weight' would keep 1370 weights instead of 121, and outside of the code it has not enough to make up for them
-hint: name another layer with --carrier, or choose a smaller --version
+    folder.refuses(
+        &format!("{EMBED} --version 10"),
+        str![[r#"
+error: ticket.safetensors: a code of version 10, level H needs a layer that can keep as many weights under it as before, and none of the 2 layers with room for the code can: the closest, 'fc2.weight', keeps 166, expected 1370 to 28653
+hint: choose a smaller --version, or find a ticket that keeps more weights (a lower --sparsity)
+
+"#]],
+    );
+}
+
+#[test]
+fn a_ticket_has_one_code() {
+    let folder = coded();
+    folder.refuses(
+        "qr embed coded.safetensors --text again -o again.safetensors",
+        str![[r#"
+error: coded.safetensors: the ticket has a code already, '324be2dea8bc44461b0233e5' in layer 'fc2.weight', which another could damage, expected none
+hint: lay the code over the ticket as it was found
+
+"#]],
+    );
+}
+
+#[test]
+fn a_code_that_moves_much_is_warned_of() {
+    let folder = Folder::with_ticket();
+    folder.run(&format!("{EMBED} --version 7")).success().stderr_eq(str![[r#"
+warning: 10.2 % of the kept weights move, more than 10.0 %: the ticket may train less well (a smaller --version moves fewer)
 
 "#]]);
 }

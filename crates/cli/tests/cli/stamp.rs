@@ -113,7 +113,24 @@ hint: an identity is an age identity file or an SSH private key
         &format!("{STAMP} --force --recipient owner.pub"),
         str![[r#"
 error: --recipient: recipient 'owner.pub' is neither an age recipient (age1…) nor a supported SSH public key
-hint: to encrypt to the key in that file, give its content: --recipient "$(cat owner.pub)"
+hint: the key in owner.pub signs, and nothing can be encrypted to it: take the recipient's age key ('age-keygen' makes one) or SSH public key ('ssh-keygen')
+
+"#]],
+    );
+    std::fs::copy(format!("{}.pub", private.display()), folder.path("licensee.pub")).unwrap();
+    folder.refuses(
+        &format!("{STAMP} --force --recipient licensee.pub"),
+        str![[r#"
+error: --recipient: recipient 'licensee.pub' is neither an age recipient (age1…) nor a supported SSH public key
+hint: to encrypt to the key in that file, give its content: --recipient "$(cat licensee.pub)"
+
+"#]],
+    );
+    folder.refuses(
+        &format!("{STAMP} --force --recipient stamped.claim.json"),
+        str![[r#"
+error: --recipient: recipient 'stamped.claim.json' is neither an age recipient (age1…) nor a supported SSH public key
+hint: a recipient is 'age1…' or the line of an SSH public key, and stamped.claim.json is a claim
 
 "#]],
     );

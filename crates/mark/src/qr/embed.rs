@@ -2,7 +2,7 @@
 //! "Place" to "Order".
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use counterfoil_ticket::{Carrier, Kind, Mask, Model, Pattern};
 use rayon::prelude::*;
@@ -123,19 +123,41 @@ pub enum EmbedError {
         /// Where it should be.
         place: Place,
     },
-    /// The carrier keeps too little, or too much, for its number of kept weights to stay.
-    #[error(
-        "layer '{carrier}' would keep {found} weights instead of {expected}, and outside of the code it has not enough \
-         to make up for them"
-    )]
+    /// No carrier that the code has room in keeps neither too little nor too much for its number of kept weights to stay.
+    #[error("{}", balance(*.format, *.layers, .carrier, *.found, *.least, *.most))]
     Balance {
-        /// The carrier.
+        /// What was asked for.
+        format: Format,
+        /// How many carriers the code has room in, or could go to.
+        layers: usize,
+        /// The one of them that comes closest.
         carrier: String,
         /// What it keeps.
-        expected: usize,
-        /// What it would keep under the code, at the least or at most.
         found: usize,
+        /// What it keeps under a code at least.
+        least: usize,
+        /// What it keeps under one at most.
+        most: usize,
     },
+    /// The history names a code.
+    #[error("the ticket has a code already, '{text}' in layer '{carrier}', which another could damage, expected none")]
+    Coded {
+        /// What it says.
+        text: String,
+        /// Where it is.
+        carrier: String,
+    },
+}
+
+fn balance(format: Format, layers: usize, carrier: &str, found: usize, least: usize, most: usize) -> String {
+    let which = match layers {
+        1 => format!("layer '{carrier}'"),
+        _ => format!("none of the {layers} layers with room for the code can: the closest, '{carrier}',"),
+    };
+    format!(
+        "a code of {format} needs a layer that can keep as many weights under it as before, and {which} keeps {found}, \
+         expected {least} to {most}"
+    )
 }
 
 /// A ticket with a code, and what that took.
@@ -180,7 +202,7 @@ const WEAK_KEPT: usize = 3;
 /// # Errors
 ///
 /// The text does not fit, no carrier is large enough, the ticket is stamped, locked, of an N:M pattern or without a
-/// mask, or the carrier cannot keep as many positions as before.
+/// mask or has a code already, or no carrier can keep as many positions as before.
 pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedError> {
     let Request { text, format, .. } = *request;
     check_text(text, format)?;
@@ -192,17 +214,25 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
     if let Some(pattern) = ticket.description.pattern {
         return Err(EmbedError::Pattern { pattern });
     }
+    if let Some(Code { text, place, .. }) = codes(ticket).next() {
+        return Err(EmbedError::Coded { text, carrier: place.carrier });
+    }
     let masks = masks_of(ticket);
     let carriers = candidates(ticket, &masks, request)?;
     let layout = Layout::new(format);
-    let codes: Vec<Rows> = (0..PATTERNS).map(|pattern| layout.encode(text, pattern)).collect();
+    let drawn: Vec<Rows> = (0..PATTERNS).map(|pattern| layout.encode(text, pattern)).collect();
     let strong = strong_positions(ticket, &masks);
-    let fits = carriers.iter().enumerate().filter_map(|(i, carrier)| {
+    let lasting: Vec<Vec<(u8, &Rows)>> =
+        carriers.iter().map(|c| lasting(c, &masks[&c.name], &layout, &drawn)).collect();
+    if lasting.iter().all(Vec::is_empty) {
+        return Err(unbalanced(&carriers, &masks, &layout, &drawn, format));
+    }
+    let fits = carriers.iter().zip(&lasting).enumerate().filter_map(|(i, (carrier, codes))| {
         let kernels = Kernels {
             kept: Connectivity::of(carrier, &masks[&carrier.name]),
             strong: Connectivity::of(carrier, &strong[&carrier.name]),
         };
-        let (cost, spot) = best_fit(&kernels, &layout, &codes, request.whereabouts)?;
+        let (cost, spot) = best_fit(&kernels, &layout, codes, request.whereabouts)?;
         Some((cost, i, spot))
     });
     let Some((_, i, (row, column, pattern))) = fits.min() else {
@@ -214,7 +244,7 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
     let place = Place { carrier: carrier.name.clone(), row, column };
     let before = &masks[&carrier.name];
     let ranks = ranks(ticket, carrier, request.seed);
-    let roles = roles(carrier, &layout, &codes[usize::from(pattern)], &place);
+    let roles = roles(carrier, &layout, &drawn[usize::from(pattern)], &place);
     let work = |weak_kept| {
         let mut work = Work::new(carrier, [before, &strong[&carrier.name]], &ranks, roles.clone(), weak_kept);
         work.set_modules();
@@ -222,8 +252,7 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
     };
     // Where the layer keeps too little for three, fewer must do.
     let done = work(WEAK_KEPT).or_else(|_| work(2)).or_else(|_| work(1));
-    let refused = |found| EmbedError::Balance { carrier: carrier.name.clone(), expected: before.kept(), found };
-    let Work { mask, opened, closed, .. } = done.map_err(refused)?;
+    let Work { mask, opened, closed, .. } = done.expect("one for each dark module does: see `range`");
     let agreed = layout.stream.len() - opened - closed;
     let moved = before.kept() - before.overlap(&mask);
     let mut model = ticket.clone();
@@ -279,13 +308,49 @@ fn candidates(
     Ok(carriers)
 }
 
+/// How many positions a carrier can keep under a code, wherever in it that is: one for each dark module, to all but those of
+/// light ones.
+fn range(carrier: &Carrier, layout: &Layout, code: &Rows) -> RangeInclusive<usize> {
+    let dark: usize = code.iter().zip(&layout.is_data).map(|(code, data)| (code & data).count_ones() as usize).sum();
+    let light = layout.stream.len() - dark;
+    dark..=carrier.shape.size() - light * carrier.shape.taps()
+}
+
+/// The codes, by mask pattern, under which a carrier can keep as many positions as it does.
+fn lasting<'a>(carrier: &Carrier, mask: &Mask, layout: &Layout, codes: &'a [Rows]) -> Vec<(u8, &'a Rows)> {
+    let codes = (0..PATTERNS).zip(codes);
+    codes.filter(|(_, code)| range(carrier, layout, code).contains(&mask.kept())).collect()
+}
+
+/// The error that names the carrier, of those that cannot keep as many positions as they do, that comes closest.
+fn unbalanced(
+    carriers: &[Carrier],
+    masks: &BTreeMap<String, Mask>,
+    layout: &Layout,
+    codes: &[Rows],
+    format: Format,
+) -> EmbedError {
+    let ranges = |carrier: &Carrier| codes.iter().map(|code| range(carrier, layout, code)).collect::<Vec<_>>();
+    let all = carriers.iter().map(|carrier| {
+        let (found, ranges) = (masks[&carrier.name].kept(), ranges(carrier));
+        let least = ranges.iter().map(|range| *range.start()).min().unwrap_or(0);
+        let most = ranges.iter().map(|range| *range.end()).max().unwrap_or(0);
+        let lacking = least.saturating_sub(found).max(found.saturating_sub(most));
+        (
+            lacking,
+            EmbedError::Balance { format, layers: carriers.len(), carrier: carrier.name.clone(), found, least, most },
+        )
+    });
+    all.min_by_key(|(lacking, _)| *lacking).expect("there are candidates").1
+}
+
 /// The kernels of a carrier that keep a position, and those that keep a strong one.
 struct Kernels {
     kept: Connectivity,
     strong: Connectivity,
 }
 
-fn best_fit(kernels: &Kernels, layout: &Layout, codes: &[Rows], whereabouts: Whereabouts<'_>) -> Option<Fit> {
+fn best_fit(kernels: &Kernels, layout: &Layout, codes: &[(u8, &Rows)], whereabouts: Whereabouts<'_>) -> Option<Fit> {
     let (rows, columns) = whereabouts.among(kernels.kept.places(layout.side())?)?;
     let best_of_row = |row: usize| {
         let (mut kept, mut strong) = (Rows::new(), Rows::new());
@@ -295,8 +360,7 @@ fn best_fit(kernels: &Kernels, layout: &Layout, codes: &[Rows], whereabouts: Whe
             let (kept, strong) = (&kept, &strong);
             let fits = codes
                 .iter()
-                .zip(0..)
-                .map(|(code, pattern)| (cost(code, kept, strong, &layout.is_data), (row, column, pattern)));
+                .map(|&(pattern, code)| (cost(code, kept, strong, &layout.is_data), (row, column, pattern)));
             fits.min()
         });
         spots.min()
@@ -345,16 +409,19 @@ fn ranks(ticket: &Model, carrier: &Carrier, seed: u64) -> Vec<(u32, u32)> {
 
 const COMMAND: &str = "qr embed";
 
+/// The codes that a ticket's history names.
+fn codes(ticket: &Model) -> impl Iterator<Item = Code> {
+    let entries = ticket.description.history.iter();
+    let laid = entries.filter(|entry| entry.get("command").and_then(|command| command.as_str()) == Some(COMMAND));
+    laid.filter_map(|entry| serde_json::from_value(entry.clone()).ok())
+}
+
 /// The kernels of the codes that a ticket's history names: what a stamp leaves as it is, so that they can be read after it.
 /// A code that is not named, or not at a place that there is, is not held.
 pub fn held(ticket: &Model) -> BTreeMap<String, Mask> {
     let carriers: BTreeMap<String, Carrier> = ticket.carriers().into_iter().map(|c| (c.name.clone(), c)).collect();
     let mut held = BTreeMap::new();
-    for entry in &ticket.description.history {
-        if entry.get("command").and_then(|command| command.as_str()) != Some(COMMAND) {
-            continue;
-        }
-        let Ok(Code { place, format, .. }) = serde_json::from_value(entry.clone()) else { continue };
+    for Code { place, format, .. } in codes(ticket) {
         let Some(carrier) = carriers.get(&place.carrier) else { continue };
         let layout = Layout::new(format);
         let (rows, columns) = (carrier.shape.out as usize, carrier.shape.inp as usize);

@@ -243,7 +243,40 @@ fn what_cannot_be_laid_over_is_refused() {
         *mask = Mask::from_fn(mask.size(), |p| p < 8);
     }
     let message = refusal(&empty, request(TEXT));
-    assert!(message.contains("instead of 8, and outside of the code"), "{message}");
+    let (head, tail) = message.split_once(" keeps 8, expected ").unwrap();
+    assert_eq!(
+        head,
+        "a code of version 3, level H needs a layer that can keep as many weights under it as before, and none of the 11 layers \
+         with room for the code can: the closest, 'layer2.0.conv2.weight',"
+    );
+    let (least, most) = tail.split_once(" to ").unwrap();
+    let [least, most] = [least, most].map(|text| text.parse::<usize>().unwrap());
+    assert!((200..350).contains(&least) && (32 * 32 * 9 - 350 * 9..32 * 32 * 9).contains(&most), "{message}");
+    let one = Request { whereabouts: Whereabouts::Carrier("layer3.1.conv1.weight"), ..request(TEXT) };
+    assert!(refusal(&empty, one).contains("before, and layer 'layer3.1.conv1.weight' keeps 8, expected"));
+    let coded = embed(&ticket(0.05, 1), &request(TEXT)).unwrap();
+    let message = format!(
+        "the ticket has a code already, '{TEXT}' in layer '{}', which another could damage, expected none",
+        coded.code.place.carrier
+    );
+    assert_eq!(refusal(&coded.model, request("other")), message);
+}
+
+#[test]
+fn a_code_goes_where_it_costs_more_if_the_cheapest_layers_keep_too_little() {
+    let mut ticket = ticket(0.05, 1);
+    let rich = "layer3.2.conv2.weight";
+    for (name, mask) in &mut ticket.masks {
+        let is_large = ticket.arrays[name].shape()[..2].iter().all(|&channels| channels >= 29);
+        // All kernels of the rich layer keep one weak position, the other layers with room next to nothing.
+        *mask = Mask::from_fn(mask.size(), |p| if name == rich { p % 9 == 0 } else { !is_large || p < 8 });
+        if name == rich {
+            ticket.scores.get_mut(name).unwrap().fill(0.0);
+        }
+    }
+    let embedded = embed(&ticket, &request(TEXT)).unwrap();
+    assert_eq!(embedded.code.place.carrier, rich);
+    assert_eq!(read(&embedded.model, &Reader::new([Format::default()])).len(), 1);
 }
 
 proptest! {

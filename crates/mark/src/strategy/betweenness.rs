@@ -6,10 +6,10 @@ use std::num::NonZeroUsize;
 use counterfoil_graph::{Sampling, edge_betweenness, sampled_edge_betweenness};
 use counterfoil_ticket::Model;
 
-use super::kernels::by_kernel;
-use super::{Importance, Strategy, StrategyError};
+use super::kernels::Kernels;
+use super::{ErrorBound, Estimate, Importance, Strategy, StrategyError};
 
-/// Confidence of the bounds of sampled values, which are not used here.
+/// Probability that no sampled value is off by more than its bound.
 const CONFIDENCE: f64 = 0.95;
 
 /// Edge betweenness in the unrolled network, lengths 1 / Σ|w|.
@@ -32,16 +32,24 @@ impl Strategy for Betweenness {
     }
 
     fn importance(&self, ticket: &Model) -> Result<Importance, StrategyError> {
-        by_kernel(ticket, |graph, network| {
-            let lengths = graph.edge_lengths()?;
-            match self.sampled {
-                None => Ok(edge_betweenness(network, &lengths)?.edges().to_vec()),
-                Some((sources, seed)) => {
-                    let sources = sources.get().min(network.nodes());
-                    let sampling = Sampling { sources, seed, confidence: CONFIDENCE };
-                    Ok(sampled_edge_betweenness(network, &lengths, &sampling)?.estimate().edges().to_vec())
-                }
+        Ok(self.estimate(ticket)?.importance)
+    }
+
+    fn estimate(&self, ticket: &Model) -> Result<Estimate, StrategyError> {
+        let kernels = Kernels::of(ticket)?;
+        let lengths = kernels.graph.edge_lengths()?;
+        match self.sampled {
+            Some((sources, seed)) if sources.get() < kernels.network.nodes() => {
+                let sampling = Sampling { sources: sources.get(), seed, confidence: CONFIDENCE };
+                let sampled = sampled_edge_betweenness(&kernels.network, &lengths, &sampling)?;
+                let bounds = kernels.by_position(sampled.bounds());
+                let importance = kernels.by_position(sampled.estimate().edges());
+                Ok(Estimate { importance, error: Some(ErrorBound { confidence: CONFIDENCE, bounds }) })
             }
-        })
+            _ => {
+                let exact = edge_betweenness(&kernels.network, &lengths)?;
+                Ok(Estimate { importance: kernels.by_position(exact.edges()), error: None })
+            }
+        }
     }
 }

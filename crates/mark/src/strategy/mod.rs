@@ -23,6 +23,24 @@ pub use random::Random;
 /// of kept positions count; NaN matters least.
 pub type Importance = BTreeMap<String, Vec<f64>>;
 
+/// What a strategy says, and how far that may be off.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Estimate {
+    /// How much each position matters.
+    pub importance: Importance,
+    /// How far that may be off, if it is estimated with a proven bound.
+    pub error: Option<ErrorBound>,
+}
+
+/// How far an estimated importance may be off.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorBound {
+    /// Probability that all bounds hold.
+    pub confidence: f64,
+    /// The bound at each position, by name and flat position.
+    pub bounds: Importance,
+}
+
 /// Why a strategy cannot tell which positions matter.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,6 +67,15 @@ pub trait Strategy {
     ///
     /// Whatever keeps the strategy from telling.
     fn importance(&self, ticket: &Model) -> Result<Importance, StrategyError>;
+
+    /// The same, with the bound on its error if it has one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Strategy::importance`].
+    fn estimate(&self, ticket: &Model) -> Result<Estimate, StrategyError> {
+        Ok(Estimate { importance: self.importance(ticket)?, error: None })
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +108,25 @@ mod tests {
         // Pixel 0 to hidden 0, to hidden 1, and to the class by hidden 1 (1/3 + 1/2 instead of 1 + 1/2).
         assert_eq!(importance["fc1.weight"], [1.0, 0.0, 2.0, 0.0]);
         let all = NonZeroUsize::new(1000).unwrap();
-        assert_eq!(Betweenness { sampled: Some((all, 1)) }.importance(&ticket()).unwrap(), importance);
+        let sampled = Betweenness { sampled: Some((all, 1)) }.estimate(&ticket()).unwrap();
+        assert_eq!(sampled, Estimate { importance, error: None });
+    }
+
+    #[test]
+    fn sampled_betweenness_is_not_off_by_more_than_its_bounds() {
+        let exact = Betweenness::exact().importance(&ticket()).unwrap();
+        let three = NonZeroUsize::new(3).unwrap(); // of five channels
+        for seed in 0..10 {
+            let Estimate { importance, error } =
+                Betweenness { sampled: Some((three, seed)) }.estimate(&ticket()).unwrap();
+            let bounds = &error.unwrap().bounds["fc1.weight"];
+            for (position, bound) in bounds.iter().enumerate() {
+                let [exact, found] = [&exact, &importance].map(|values| values["fc1.weight"][position]);
+                // From so few sources the bounds are those that are certain, not those that are likely.
+                assert!((exact - found).abs() <= *bound, "seed {seed}: {found} is further than {bound} from {exact}");
+            }
+            assert!(bounds[0] > 0.0 && bounds[1] == 0.0, "{bounds:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use counterfoil_graph::{StepChoice, sample_paths};
 use counterfoil_ticket::Model;
 
-use super::kernels::by_kernel;
+use super::kernels::Kernels;
 use super::{Importance, Strategy, StrategyError};
 
 /// The paths of the paper's reference code.
@@ -43,11 +43,10 @@ impl Strategy for Paths {
     }
 
     fn importance(&self, ticket: &Model) -> Result<Importance, StrategyError> {
-        by_kernel(ticket, |graph, network| {
-            let weights = graph.edge_weights()?;
-            let choice = if self.weighted { StepChoice::Proportional(&weights) } else { StepChoice::Uniform };
-            let passed = sample_paths(network, choice, self.paths, self.seed)?;
-            Ok(passed.into_iter().map(f64::from).collect())
-        })
+        let kernels = Kernels::of(ticket)?;
+        let weights = kernels.graph.edge_weights()?;
+        let choice = if self.weighted { StepChoice::Proportional(&weights) } else { StepChoice::Uniform };
+        let passed = sample_paths(&kernels.network, choice, self.paths, self.seed)?;
+        Ok(kernels.by_position(&passed.into_iter().map(f64::from).collect::<Vec<_>>()))
     }
 }

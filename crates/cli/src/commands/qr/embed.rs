@@ -2,14 +2,19 @@
 
 use std::path::PathBuf;
 
+use clap::ArgGroup;
 use counterfoil_mark::qr::{Code, Embedded, Format, Request, Version, Whereabouts, embed, short_id};
 use counterfoil_ticket::{ModelFile, WriteError};
 use serde::Serialize;
 
 use super::LevelName;
+use crate::error::warn;
 use crate::output::{count, percent, print, print_json};
 use crate::writing::{Force, Named, check};
 use crate::{Error, Exit, open, value};
+
+/// Share of the kept weights from which on a code is more than a label: a stamp may move no more either.
+const MUCH: f64 = 0.1;
 
 /// Lay a QR code over a ticket, before it is stamped
 ///
@@ -17,6 +22,7 @@ use crate::{Error, Exit, open, value};
 /// channel, a light one prunes it. The layer keeps as many weights as before. Finder, timing and alignment patterns and the
 /// format are left out, and filled in again in reading.
 #[derive(clap::Args)]
+#[command(group(ArgGroup::new("says").args(["key", "text"]).required(true)))]
 #[command(after_help = "\
 Example:
   counterfoil qr embed ticket.safetensors --key owner.pub -o coded.safetensors
@@ -25,7 +31,7 @@ pub(crate) struct Args {
     /// The ticket: weights with masks, as '_mask' tensors or as zeros
     ticket: PathBuf,
     /// The owner's public key: the code says the first 24 digits of its id
-    #[arg(long, value_name = "FILE", required_unless_present = "text", conflicts_with = "text")]
+    #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// What the code says instead, printable ASCII
     #[arg(long, value_name = "TEXT")]
@@ -80,6 +86,13 @@ impl Args {
         } else {
             print(&summary.text(&self.output))?
         }
+        if summary.share() > MUCH {
+            warn(&format!(
+                "{} of the kept weights move, more than {}: the ticket may train less well (a smaller --version moves fewer)",
+                percent(summary.share()),
+                percent(MUCH)
+            ));
+        }
         Ok(Exit::Success)
     }
 }
@@ -105,9 +118,14 @@ impl<'a> Summary<'a> {
         Self { code, data_modules, agreed, opened, closed, moved, kept }
     }
 
+    /// Share of the kept weights that move.
+    fn share(&self) -> f64 {
+        self.moved as f64 / self.kept.max(1) as f64
+    }
+
     fn text(&self, output: &std::path::Path) -> String {
         let Self { code: Code { text, place, format, .. }, data_modules, agreed, opened, closed, moved, kept } = self;
-        let share = percent(*moved as f64 / (*kept).max(1) as f64);
+        let share = percent(self.share());
         format!(
             "'{text}' in {format}, at row {}, column {} of {}\n{agreed} of {data_modules} data modules were right \
              already; {opened} kernels opened, {closed} closed\n{} of {} kept weights move ({share})\n\nwrote {}\nStamp it now: \

@@ -49,6 +49,8 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Reading {
     codes: Vec<Found>,
+    /// What was looked for.
+    formats: Vec<Format>,
     layers: usize,
     places: u64,
 }
@@ -61,7 +63,7 @@ impl Args {
         }
         let format = Format { version: self.version, level: self.level.into() };
         let formats: Vec<Format> = if self.any { Format::all().collect() } else { vec![format] };
-        let reading = Reading::of(&ModelFile::open(&self.model)?, &Reader::new(formats))?;
+        let reading = Reading::of(&ModelFile::open(&self.model)?, formats)?;
         if self.json {
             print_json(&reading)?
         } else {
@@ -78,8 +80,9 @@ impl Args {
 
 impl Reading {
     /// Codes with fewer damaged modules come first.
-    fn of(file: &ModelFile, reader: &Reader) -> Result<Self, Error> {
-        let mut reading = Self { codes: Vec::new(), layers: 0, places: 0 };
+    fn of(file: &ModelFile, formats: Vec<Format>) -> Result<Self, Error> {
+        let reader = Reader::new(formats.iter().copied());
+        let mut reading = Self { codes: Vec::new(), formats, layers: 0, places: 0 };
         let carriers = file.carriers().into_iter().map(|carrier| (reader.places(&carrier), carrier));
         let carriers: Vec<_> = carriers.filter(|(places, _)| *places > 0).collect();
         let progress = Places::new(carriers.iter().map(|(places, _)| places).sum());
@@ -104,7 +107,10 @@ impl std::fmt::Display for Reading {
             }
         }
         if self.codes.is_empty() {
-            writeln!(f, "no code")?;
+            match self.formats[..] {
+                [format] => writeln!(f, "no code of {format}; --version and --level look for others, --any for all")?,
+                _ => writeln!(f, "no code of any version and level")?,
+            }
         }
         let Self { layers, places, .. } = self;
         writeln!(f, "looked at {} places of {layers} layers", count(*places))?;
