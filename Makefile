@@ -76,14 +76,17 @@ measure:
 	  --train-epochs 12 --reinforce 1e-2,0,3e-3 --keyed 3e-3,1e-2 -o docs/results/strength-cifar.jsonl
 
 # The paper's tables at a size that two cores finish (docs/results/paper.md). Goes on behind the lines that are there.
-SHORT = --data $(CIFAR) --limit-test 10000 --side 16 --find-epochs 3 --train-epochs 12
-SCALED = $(SHORT) --limit 5000
-TRANSFER = $(SHORT) --limit 10000 --transfer
+SHORT = --data $(CIFAR) --limit-test 10000 --find-epochs 3 --train-epochs 12
+SCALED = $(SHORT) --side 16 --limit 5000
+TRANSFER = $(SHORT) --side 16 --limit 10000 --transfer
 paper-scaled:
 	@test -d "$(CIFAR)" || { echo "error: no folder '$(CIFAR)', expected CIFAR-10: make paper-scaled CIFAR=FOLDER"; exit 1; }
 	cargo build --release --locked -p counterfoil-cli -p counterfoil-attack --examples
 	$(RELEASE)/examples/tickets -o docs/results/tickets-digits.jsonl
 	$(RELEASE)/examples/tickets $(SCALED) -o docs/results/tickets-cifar.jsonl
+	$(RELEASE)/examples/tickets $(SCALED) --arch resnet18 --seeds 0 --sparsities 0.9876 -o docs/results/tickets-resnet18.jsonl
+	$(RELEASE)/examples/tickets $(SHORT) --limit 5000 --arch vgg16 --seeds 0 --sparsities 0.9855 \
+	  -o docs/results/tickets-vgg16.jsonl
 	$(RELEASE)/examples/lock --sparsity 0.99 -o docs/results/lock-digits.jsonl
 	$(RELEASE)/examples/lock $(SCALED) --sparsity 0.98 --fractions 0.05,0.2,0.5 -o docs/results/lock-cifar.jsonl
 	$(RELEASE)/examples/lock $(TRANSFER) --sparsity 0.98 --fractions 0.05,0.2 \
@@ -92,6 +95,8 @@ paper-scaled:
 	$(RELEASE)/examples/finders -o docs/results/finders-digits.jsonl
 	$(RELEASE)/examples/qr --find-epochs 3 --train-epochs 6 --attack-epochs 2 --seeds $$(seq -s, 0 19) \
 	  -o docs/results/qr-digits.jsonl
+	$(RELEASE)/examples/triggers $(SCALED) -o docs/results/triggers-cifar.jsonl
+	$(RELEASE)/examples/qr $(SCALED) -o docs/results/qr-cifar.jsonl
 	python3 docs/results/fill.py docs/results/paper.md
 
 # Models without the mark under other people's keys (docs/results/false-positives.md). Goes on behind the lines that are there;

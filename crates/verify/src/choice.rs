@@ -25,6 +25,9 @@ const STEP_BITS: u32 = 3;
 const LAYOUT_BITS: u32 = 4;
 const DILUTION_BITS: u32 = 2;
 
+/// Bits for swaps or thinning, which have the same seeds, and say how many ranks are read of layers that became narrower.
+const METHOD_BITS: u32 = 1;
+
 /// Bits for a number of triggers that is the usual one, and for another, up to 2^16.
 const USUAL_TRIGGERS_BITS: u32 = 1;
 const OTHER_TRIGGERS_BITS: u32 = 17;
@@ -102,6 +105,7 @@ impl Choices {
             (_, Level::Public) => carriers.densities,
             // Aligned carriers are read at the density as claimed, and by zeros or ranks as it says.
             (_, Level::Sealed) if is_aligned && self.sealed_densities > 0 => carriers.densities,
+            (Reading::AlignedRanks, Level::Sealed) => METHOD_BITS,
             (_, Level::Sealed) => self.sealed_densities,
         };
         let layout = match level {

@@ -80,7 +80,7 @@ impl<'a> AlignedMarks<'a> {
                 let (found, expected) = (mask.size(), claimed.shape.size());
                 return Err(VerifyError::ReferenceMask { carrier: claimed.name.clone(), found, expected });
             }
-            match SuspectLayer::read(&tensor.name, held, living, claimed)? {
+            match SuspectLayer::read(&tensor.name, held, living, claimed, claim.stamping.method)? {
                 Some(suspect) => {
                     let carrier = claimed.carrier();
                     marked.push(Marked { layer: &layer.layer, carrier, claimed: index, reference: mask, suspect });

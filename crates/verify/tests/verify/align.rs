@@ -1,6 +1,6 @@
 //! Marks under permuted channels.
 
-use counterfoil_claim::PanelId;
+use counterfoil_claim::{PanelId, StampingMethod};
 use counterfoil_ticket::{CarrierShape, Layer, Mask, Model};
 use counterfoil_verify::{CarrierReport, CarrierState, Level, TestReport, Verdict};
 
@@ -155,6 +155,7 @@ fn dummy_channels_are_left_over() {
 fn a_ticket_of_whole_channels_is_read_at_its_own_size() {
     let net = resnet20(16);
     let mut shown = Shown::new(&net, 211, 0.25, 0.0, &[1, 2]);
+    shown.owner.method = StampingMethod::Thinning;
     let stays = |group: usize, channel: usize| group == 0 || channel.is_multiple_of(2);
     let layers = net.layers();
     let block = |name: &str, position: usize| {
@@ -186,7 +187,7 @@ fn a_ticket_of_whole_channels_is_read_at_its_own_size() {
     shown.disclosures = shown.owner.disclose(&shown.ticket, &shown.claim, &[1, 2]);
 
     let compact_net = resnet20(8);
-    let compact = relaid(
+    let mut compact = relaid(
         &shown.ticket.model(),
         &net,
         |layer, [o, i]| {
@@ -200,6 +201,16 @@ fn a_ticket_of_whole_channels_is_read_at_its_own_size() {
     let carried = [1, 2].map(|panel| shown.owner.carried(&shown.ticket, PanelId::sealed(panel).unwrap()));
     let (n, hits) = (carried[0].n() + carried[1].n(), carried[0].hits() + carried[1].hits());
     assert_eq!((decided(&report).n, decided(&report).hits), (n, hits));
+
+    // Gaps filled with little: as many ranks as the ticket keeps are the same positions again.
+    change(&mut compact, |v| if v == 0.0 { 1e-6 } else { v });
+    let filled = permuted(&compact, &compact_net, 14);
+    let report = shown.align(&filled, true);
+    assert_eq!((decided(&report).reading.as_deref(), decided(&report).n), (Some("aligned ranks"), n));
+    // That so many are read is the claim's word, for which 1 is paid besides the layout.
+    let report = shown.align(&filled, false);
+    let aligned = report.tests.iter().find(|t| t.level == Level::Sealed && t.alignment.is_some()).unwrap();
+    assert_eq!(aligned.choice - aligned.alignment.as_ref().map_or(0, |alignment| alignment.bits), 4 + 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Charges of docs/protocol.md, to the bit.
 
-use counterfoil_claim::VerifiedClaim;
+use counterfoil_claim::{StampingMethod, VerifiedClaim};
 use counterfoil_verify::{Evidence, Level, Report, TestReport};
 
 use crate::kit::{NETWORK, Owner, Tensor, look, look_older};
@@ -102,7 +102,7 @@ fn what_a_younger_claim_could_have_chosen_is_charged() {
 /// Found under the key, a ticket has densities that nobody knew when its seeds were drawn: one of eight for each carrier.
 #[test]
 fn densities_of_a_ticket_found_under_the_key_are_rounded_and_paid_for() {
-    let (owner, other) = (Owner { finds: true, ..Owner::new(58) }, Owner::new(59));
+    let (owner, other) = (Owner { method: StampingMethod::KeyedFinding, ..Owner::new(58) }, Owner::new(59));
     let theirs = owner.stamp(&NETWORK, 0.1, 0.3);
     let claim = owner.claim(&theirs);
     let disclosures = owner.disclose(&theirs, &claim, &[1, 2]);

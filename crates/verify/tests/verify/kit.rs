@@ -52,8 +52,8 @@ pub(crate) struct Owner {
     pub(crate) sealed: PanelCount,
     pub(crate) dilution: Dilution,
     pub(crate) triggers: Option<TriggerSettings>,
-    /// Whether tickets count as found under the key, not as stamped by swaps.
-    pub(crate) finds: bool,
+    /// How its tickets are stamped.
+    pub(crate) method: StampingMethod,
 }
 
 impl Owner {
@@ -69,20 +69,16 @@ impl Owner {
             sealed: PanelCount::new(2).expect("two sealed panels are allowed"),
             dilution: dilution(1),
             triggers: None,
-            finds: false,
+            method: StampingMethod::Swaps,
         }
     }
 
     fn marked<'a>(&self, carriers: impl Iterator<Item = (&'a Carrier, u64)>) -> Marked {
-        if self.finds {
-            Marked::by_finding(carriers.map(|(carrier, _)| carrier))
-        } else {
+        if self.method.binds_kept() {
             Marked::by_stamping(carriers)
+        } else {
+            Marked::by_finding(carriers.map(|(carrier, _)| carrier))
         }
-    }
-
-    fn method(&self) -> StampingMethod {
-        if self.finds { StampingMethod::KeyedFinding } else { StampingMethod::Swaps }
     }
 
     /// What a ticket's seeds depend on.
@@ -151,7 +147,7 @@ impl Owner {
             reference_mask: reference_mask_commitment(&self.master, &ticket.masks),
             graph_fingerprint: None,
             triggers: self.triggers,
-            stamping: Stamping { method: self.method(), moved: 0, decay: None, factor: None },
+            stamping: Stamping { method: self.method, moved: 0, decay: None, factor: None },
             provenance: Provenance::Random,
             created: "2024-05-06T07:08:09Z".to_owned(),
             tool: "counterfoil 0.1.0".to_owned(),
