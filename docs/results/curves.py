@@ -18,11 +18,11 @@ def draw(path, curves, places, x_label, y_label, dashed=(), bounds=None):
     values = [value for of in curves.values() for value in of if value is not None]
     low, high = bounds or (min(values) - 0.5, max(values) + 0.5)
     first, last = places[0][0], places[-1][0]
-    x = lambda place: LEFT + (WIDTH - LEFT - RIGHT) * (place - first) / (last - first)
+    x = lambda place: LEFT + (WIDTH - LEFT - RIGHT) * (place - first) / ((last - first) or 1)
     y = lambda value: TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
            f'font-size="12"><rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>']
-    step = next(step for step in (1, 2, 5, 10, 20) if (high - low) / step <= 12)
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if (high - low) / step <= 12)
     for tick in range(int(low // step) * step, int(high) + 1, step):
         if low <= tick <= high:
             colour = "#888" if tick == 0 else "#ddd"

@@ -23,12 +23,15 @@ def read(path, *fields):
 
 
 def data_name(line):
-    """What was learned, as a page calls it. Of folders only CIFAR-10 was measured."""
+    """What was learned, and by which network if not by the usual ResNet-20, as a page calls it. Of folders only CIFAR-10 was
+    measured."""
+    settings = line["settings"]
+    network = {"resnet18": "ResNet-18, ", "resnet50": "ResNet-50, ", "vgg16": "VGG-16, "}.get(settings.get("arch"), "")
     if line["data"] == "digits":
-        return "digits"
-    side = line["settings"].get("side") or 32
-    half = "the other five classes of " if line["settings"].get("transfer") else ""
-    return f"{half}CIFAR-10 at {side}×{side}"
+        return f"{network}digits"
+    side = settings.get("side") or 32
+    half = "the other five classes of " if settings.get("transfer") else ""
+    return f"{network}{half}CIFAR-10 at {side}×{side}"
 
 
 def points(line):

@@ -8,15 +8,17 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-find_ticket() { "$tool" find --data digits "$@" 2>/dev/null; }
+# Progress goes to a log, which is shown if anything fails.
+trap 'cat log >&2' ERR
+find_ticket() { "$tool" find --data digits "$@" 2>> log; }
 # Test accuracy of a ticket once it is trained.
 accuracy() {
-  "$tool" train "$1" --data digits --epochs 6 --seed 1 "${@:2}" -o "$1.bin" 2>/dev/null | sed -n 's/^model: .*, \(.* %\) of .*/\1/p'
+  "$tool" train "$1" --data digits --epochs 6 --seed 1 "${@:2}" -o "$1.bin" 2>> log | sed -n 's/^model: .*, \(.* %\) of .*/\1/p'
 }
 
 "$tool" keygen owner > /dev/null
 find_ticket --arch mlp --epochs 6 --finder magnitude --sparsity 0.1 -o start > /dev/null
-"$tool" train start --data digits --epochs 6 -o pretrained > /dev/null 2>&1
+"$tool" train start --data digits --epochs 6 -o pretrained > /dev/null 2>> log
 network="--arch mlp" training="--arch mlp --epochs 6" given="--pretrained pretrained"
 echo "| finder | hook | log2 p, public | kept that move | accuracy with the key | without |"
 echo "| --- | --- | --- | --- | --- | --- |"
@@ -29,7 +31,12 @@ while IFS='|' read -r name hook options; do
   bits=$(awk '$1 == 0 && $2 == "public" { print $6 }' keyed.txt)
   moved=$(sed -n -e 's/.* move (\(.* %\)).*/\1/p' -e 's/.* are dropped (\(.* %\)).*/\1, dropped/p' keyed.txt)
   with=$(accuracy keyed.safetensors --counterfoil keyed.counterfoil)
-  echo "| $name | $hook | $bits | $moved | $with | $(accuracy plain.safetensors) |"
+  without=$(accuracy plain.safetensors)
+  if [ -z "$bits" ] || [ -z "$moved" ] || [ -z "$with" ] || [ -z "$without" ]; then
+    echo "error: $name printed something else than expected" >&2
+    exit 1
+  fi
+  echo "| $name | $hook | $bits | $moved | $with | $without |"
 done <<ROWS
 \`imp\`|decay|$training --finder imp --sparsity 0.9 --prune-share 0.54
 \`magnitude\`|decay|$training --finder magnitude --sparsity 0.9

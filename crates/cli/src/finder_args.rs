@@ -88,7 +88,7 @@ enum FinderName {
     Nm,
     /// What the class needs that needs it most
     ClassAware,
-    /// Whole output channels
+    /// Whole channels, with what writes and what reads them
     Channel,
 }
 

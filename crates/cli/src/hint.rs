@@ -296,7 +296,7 @@ fn qr(error: &EmbedError) -> Option<String> {
         EmbedError::NoMask | EmbedError::NoCarrier { .. } => {
             Some("'counterfoil inspect' shows the layers and their masks".to_owned())
         }
-        EmbedError::Balance { layers: 1, .. } => {
+        EmbedError::Balance { layers: None, .. } => {
             Some("leave --carrier out to have all layers tried, or choose a smaller --version".to_owned())
         }
         EmbedError::Balance { found, least, .. } => Some(format!(

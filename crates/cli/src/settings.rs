@@ -171,7 +171,7 @@ impl RecipeArgs {
         }
     }
 
-    /// Which options of the schedule are given.
+    /// Which options of training are given.
     pub(crate) fn of_schedule(&self) -> impl Iterator<Item = &'static str> {
         let given = [
             ("--epochs", self.epochs.is_some()),
@@ -181,6 +181,7 @@ impl RecipeArgs {
             ("--drop", self.drop.is_some()),
             ("--momentum", self.momentum.is_some()),
             ("--decay", self.decay.is_some()),
+            ("--no-augmentation", self.no_augmentation),
         ];
         given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option)
     }

@@ -51,9 +51,13 @@ impl WinningArgs {
         let source = self.data.as_ref().ok_or(Error::StrategyWithoutData)?;
         let data = self.images.load(source)?;
         let (ticket, network) = network_for(path, &file, &data, None, self.device)?;
-        let head_start = HeadStart::of(&ticket.description, file.description().is_some());
-        if head_start == HeadStart::Trained {
-            warn("the weights were trained before, those of the controls were not: there will be no judgement");
+        let head_start = file.description().map_or(HeadStart::Unknown, |_| HeadStart::of(&ticket.description));
+        match head_start {
+            HeadStart::Trained => {
+                warn("the weights were trained before, those of the controls were not: there will be no judgement");
+            }
+            HeadStart::Unknown => warn("the file does not say whether its weights were trained before"),
+            HeadStart::None | HeadStart::Epoch(_) => {}
         }
         let masks = masks_of(&ticket);
         if masks.is_empty() {
@@ -85,17 +89,23 @@ pub(crate) enum HeadStart {
     Epoch(u64),
     /// It is a trained model, or was found in one.
     Trained,
+    /// The file does not say.
+    Unknown,
 }
 
+/// Finders whose tickets have the weights that the search began with.
+const UNTRAINED: [&str; 5] = ["random", "snip", "grasp", "synflow", "edge-popup"];
+
 impl HeadStart {
-    /// As the file's history tells. A file that does not describe itself tells nothing.
-    fn of(description: &Description, is_described: bool) -> Self {
+    /// As the file's history tells.
+    fn of(description: &Description) -> Self {
         let found = description.history.iter().find(|entry| entry["command"] == "find");
         let was_pretrained = found.is_some_and(|entry| !entry["pretrained"].is_null());
-        if was_pretrained || (description.kind == Kind::Model && is_described) {
+        if was_pretrained || description.kind == Kind::Model {
             return Self::Trained;
         }
-        match found.and_then(|entry| entry["aim"]["rewind"].as_u64()) {
+        let rewound = found.filter(|entry| entry["finder"].as_str().is_none_or(|name| !UNTRAINED.contains(&name)));
+        match rewound.and_then(|entry| entry["aim"]["rewind"].as_u64()) {
             None | Some(0) => Self::None,
             Some(epoch) => Self::Epoch(epoch),
         }
@@ -216,4 +226,45 @@ impl WinningReport {
 
 fn points(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use counterfoil_train::{Accuracies, Barrier};
+
+    use super::*;
+
+    /// Judges a ticket of 90 % against controls of these accuracies.
+    fn judged(head_start: HeadStart, reinitialised: f64, shuffled: f64) -> (Judgement, String) {
+        let accuracies = |mean: f64| Accuracies { each: vec![mean; 3], mean, deviation: 0.0 };
+        let barrier = Barrier { accuracy: 0.01, loss: 0.1, accuracies: vec![0.9], losses: vec![0.3] };
+        let winning = Winning {
+            ticket: accuracies(0.9),
+            reinitialised: accuracies(reinitialised),
+            shuffled: accuracies(shuffled),
+            barrier,
+            test_images: 10_000,
+        };
+        let report = WinningReport::new(Path::new("t"), head_start, winning);
+        (report.judgement, report.sentence())
+    }
+
+    #[test]
+    fn only_tickets_that_started_like_their_controls_are_judged() {
+        use HeadStart::{Epoch, None, Trained, Unknown};
+        use Judgement::{NotJudged, NotShown, Winning};
+        for (head_start, controls, judgement, part) in [
+            (None, [0.8, 0.8], Winning, "A winning ticket: it beats both controls"),
+            (Epoch(3), [0.8, 0.8], Winning, "Its weights are those of epoch 3"),
+            (Unknown, [0.8, 0.8], Winning, "if its weights were never trained"),
+            (None, [0.9, 0.8], NotShown, "does not beat its mask on fresh weights;"),
+            (None, [0.8, 0.9], NotShown, "does not beat shuffled masks on its weights;"),
+            (None, [0.9, 0.95], NotShown, "fresh weights nor shuffled masks on its weights;"),
+            (Trained, [0.1, 0.1], NotJudged, "it would win under any mask"),
+        ] {
+            let (found, sentence) = judged(head_start, controls[0], controls[1]);
+            assert_eq!(found, judgement, "{head_start:?} {controls:?}");
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
 }

@@ -212,8 +212,8 @@ impl Args {
                         "not all of {asked} sealed panels would reach {target} bits: the ticket gets {found}"
                     ));
                 }
-                let (threshold, written) = (SwapSettings::default().threshold, Some(Written::of(&places)));
-                print(&StampSummary::new(&self.output, &prepared, threshold, written).to_string())?;
+                let threshold = SwapSettings::default().threshold;
+                print(&StampSummary::new(&self.output, &prepared, threshold, None).to_string())?;
                 let files = places.stage(prepared, &self.output, &created, &protection, overwrite)?;
                 (files, Written::of(&places).to_string())
             }

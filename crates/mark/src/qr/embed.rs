@@ -128,8 +128,8 @@ pub enum EmbedError {
     Balance {
         /// What was asked for.
         format: Format,
-        /// How many carriers the code has room in, or could go to.
-        layers: usize,
+        /// How many carriers the code has room in; `None` if the request names one.
+        layers: Option<usize>,
         /// The one of them that comes closest.
         carrier: String,
         /// What it keeps.
@@ -149,10 +149,11 @@ pub enum EmbedError {
     },
 }
 
-fn balance(format: Format, layers: usize, carrier: &str, found: usize, least: usize, most: usize) -> String {
+fn balance(format: Format, layers: Option<usize>, carrier: &str, found: usize, least: usize, most: usize) -> String {
     let which = match layers {
-        1 => format!("layer '{carrier}'"),
-        _ => format!("none of the {layers} layers with room for the code can: the closest, '{carrier}',"),
+        None => format!("layer '{carrier}'"),
+        Some(1) => format!("the only layer with room for the code, '{carrier}',"),
+        Some(layers) => format!("none of the {layers} layers with room for the code can: the closest, '{carrier}',"),
     };
     format!(
         "a code of {format} needs a layer that can keep as many weights under it as before, and {which} keeps {found}, \
@@ -225,7 +226,8 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
     let lasting: Vec<Vec<(u8, &Rows)>> =
         carriers.iter().map(|c| lasting(c, &masks[&c.name], &layout, &drawn)).collect();
     if lasting.iter().all(Vec::is_empty) {
-        return Err(unbalanced(&carriers, &masks, &layout, &drawn, format));
+        let layers = matches!(request.whereabouts, Whereabouts::Anywhere).then_some(carriers.len());
+        return Err(unbalanced(&carriers, &masks, &layout, &drawn, (format, layers)));
     }
     let fits = carriers.iter().zip(&lasting).enumerate().filter_map(|(i, (carrier, codes))| {
         let kernels = Kernels {
@@ -251,7 +253,7 @@ pub fn embed(ticket: &Model, request: &Request<'_>) -> Result<Embedded, EmbedErr
         work.balance().map(|()| work)
     };
     // Where the layer keeps too little for three, fewer must do.
-    let done = work(WEAK_KEPT).or_else(|_| work(2)).or_else(|_| work(1));
+    let done = work(WEAK_KEPT).or_else(|| work(2)).or_else(|| work(1));
     let Work { mask, opened, closed, .. } = done.expect("one for each dark module does: see `range`");
     let agreed = layout.stream.len() - opened - closed;
     let moved = before.kept() - before.overlap(&mask);
@@ -328,7 +330,7 @@ fn unbalanced(
     masks: &BTreeMap<String, Mask>,
     layout: &Layout,
     codes: &[Rows],
-    format: Format,
+    (format, layers): (Format, Option<usize>),
 ) -> EmbedError {
     let ranges = |carrier: &Carrier| codes.iter().map(|code| range(carrier, layout, code)).collect::<Vec<_>>();
     let all = carriers.iter().map(|carrier| {
@@ -336,10 +338,7 @@ fn unbalanced(
         let least = ranges.iter().map(|range| *range.start()).min().unwrap_or(0);
         let most = ranges.iter().map(|range| *range.end()).max().unwrap_or(0);
         let lacking = least.saturating_sub(found).max(found.saturating_sub(most));
-        (
-            lacking,
-            EmbedError::Balance { format, layers: carriers.len(), carrier: carrier.name.clone(), found, least, most },
-        )
+        (lacking, EmbedError::Balance { format, layers, carrier: carrier.name.clone(), found, least, most })
     });
     all.min_by_key(|(lacking, _)| *lacking).expect("there are candidates").1
 }

@@ -95,9 +95,9 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Makes up for that: drops what matters least, or adds what matters most, but changes no module. Fails with what the
-    /// carrier would keep.
-    pub(super) fn balance(&mut self) -> Result<(), usize> {
+    /// Makes up for that: drops what matters least, or adds what matters most, but changes no module. `None`
+    /// where that does not do.
+    pub(super) fn balance(&mut self) -> Option<()> {
         let (target, mut kept) = (self.before.kept(), self.mask.kept());
         let is_more = kept > target;
         // What has just been pruned or kept is no candidate.
@@ -123,6 +123,6 @@ impl<'a> Work<'a> {
             self.mask.set(position, !is_more);
             if is_more { kept -= 1 } else { kept += 1 }
         }
-        if kept == target { Ok(()) } else { Err(kept) }
+        (kept == target).then_some(())
     }
 }

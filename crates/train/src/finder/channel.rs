@@ -1,10 +1,10 @@
 //! `channel`: whole channels, by the L1 norm of their filters (Li et al. 2017, arXiv 1608.08710).
 //!
 //! The network is trained, the channels of the smallest norms are pruned at once, and the rest is rewound. With a channel goes
-//! all that writes and all that reads it, so that it can be taken out of the network; channels that shortcuts add up are one
-//! (Fang et al. 2023, arXiv 2301.12900, section 3). Each node group loses the same share as in the paper, or, with all of them
-//! together, channels compete by the mean of |w|; none loses its last one. What is left of a layer is full: a mark's swaps find no
-//! room there but in channels that are gone.
+//! all that writes and all that reads it in layers that are pruned, so that it can be taken out of the network where it lies
+//! within a block; channels that layers add up are one (Fang et al. 2023, arXiv 2301.12900, section 3). Each node group loses
+//! the same share as in the paper, or, with all of them together, channels compete by the mean of |w|; none loses its last
+//! one. What is left of a layer is full: a mark's swaps find no room there but in channels that are gone.
 
 use std::collections::BTreeMap;
 
