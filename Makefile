@@ -85,8 +85,6 @@ paper-scaled:
 	$(RELEASE)/examples/tickets -o docs/results/tickets-digits.jsonl
 	$(RELEASE)/examples/tickets $(SCALED) -o docs/results/tickets-cifar.jsonl
 	$(RELEASE)/examples/tickets $(SCALED) --arch resnet18 --seeds 0 --sparsities 0.9876 -o docs/results/tickets-resnet18.jsonl
-	$(RELEASE)/examples/tickets $(SHORT) --limit 5000 --arch vgg16 --seeds 0 --sparsities 0.9855 \
-	  -o docs/results/tickets-vgg16.jsonl
 	$(RELEASE)/examples/lock --sparsity 0.99 -o docs/results/lock-digits.jsonl
 	$(RELEASE)/examples/lock $(SCALED) --sparsity 0.98 --fractions 0.05,0.2,0.5 -o docs/results/lock-cifar.jsonl
 	$(RELEASE)/examples/lock $(TRANSFER) --sparsity 0.98 --fractions 0.05,0.2 \

@@ -219,7 +219,11 @@ impl WinningReport {
                     "{judgement}\nIts weights are those of epoch {epoch}: so far ahead of fresh ones does it start."
                 )
             }
-            _ => judgement,
+            HeadStart::Unknown => format!(
+                "{judgement}\nThat holds if its weights were never trained, which the file does not say: trained ones win under any \
+                 mask."
+            ),
+            HeadStart::None | HeadStart::Trained => judgement,
         }
     }
 }
