@@ -114,6 +114,11 @@ impl FinderName {
         self.to_possible_value().expect("no finder is hidden from the command line").get_name().to_owned()
     }
 
+    /// Whether its tickets have the weights of the rewinding epoch, unless it starts from a trained model.
+    fn rewinds(self) -> bool {
+        self.takes().contains(&"--rewind")
+    }
+
     /// The options that it takes, of those that not all finders do.
     fn takes(self) -> &'static [&'static str] {
         match self {
@@ -131,6 +136,11 @@ impl FinderName {
             Self::ClassAware => &["--sparsity", "--rewind", "--no-rewind"],
         }
     }
+}
+
+/// Whether tickets of the finder that a record names have the weights of the rewinding epoch; of one that is not known they may.
+pub(crate) fn may_rewind(finder: &str) -> bool {
+    FinderName::from_str(finder, false).map_or(true, FinderName::rewinds)
 }
 
 impl FinderArgs {
@@ -195,7 +205,7 @@ impl FinderArgs {
 
     /// Whether the ticket has the weights of the rewinding epoch.
     pub(crate) fn rewinds(&self) -> bool {
-        self.pretrained.is_none() && self.finder.takes().contains(&"--rewind")
+        self.pretrained.is_none() && self.finder.rewinds()
     }
 
     /// Which of these options are given in vain, and why.

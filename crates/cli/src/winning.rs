@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::error::warn;
+use crate::finder_args::may_rewind;
 use crate::network::network_for;
 use crate::output::{Align, Table};
 use crate::progress::{Progress, Rounds};
@@ -93,9 +94,6 @@ pub(crate) enum HeadStart {
     Unknown,
 }
 
-/// Finders whose tickets have the weights that the search began with.
-const UNTRAINED: [&str; 5] = ["random", "snip", "grasp", "synflow", "edge-popup"];
-
 impl HeadStart {
     /// As the file's history tells.
     fn of(description: &Description) -> Self {
@@ -104,7 +102,7 @@ impl HeadStart {
         if was_pretrained || description.kind == Kind::Model {
             return Self::Trained;
         }
-        let rewound = found.filter(|entry| entry["finder"].as_str().is_none_or(|name| !UNTRAINED.contains(&name)));
+        let rewound = found.filter(|entry| entry["finder"].as_str().is_none_or(may_rewind));
         match rewound.and_then(|entry| entry["aim"]["rewind"].as_u64()) {
             None | Some(0) => Self::None,
             Some(epoch) => Self::Epoch(epoch),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ArgGroup;
+use counterfoil_mark::SwapSettings;
 use counterfoil_mark::qr::{Code, Embedded, Format, Request, Version, Whereabouts, embed, short_id};
 use counterfoil_ticket::{ModelFile, WriteError};
 use serde::Serialize;
@@ -12,9 +13,6 @@ use crate::error::warn;
 use crate::output::{count, percent, print, print_json};
 use crate::writing::{Force, Named, check};
 use crate::{Error, Exit, open, value};
-
-/// Share of the kept weights from which on a code is more than a label: a stamp may move no more either.
-const MUCH: f64 = 0.1;
 
 /// Lay a QR code over a ticket, before it is stamped
 ///
@@ -86,11 +84,13 @@ impl Args {
         } else {
             print(&summary.text(&self.output))?
         }
-        if summary.share() > MUCH {
+        // As many as a stamp may.
+        let much = SwapSettings::default().most_moved;
+        if summary.share() > much {
             warn(&format!(
                 "{} of the kept weights move, more than {}: the ticket may train less well (a smaller --version moves fewer)",
                 percent(summary.share()),
-                percent(MUCH)
+                percent(much)
             ));
         }
         Ok(Exit::Success)
